@@ -1,0 +1,186 @@
+//! The typed configuration. Loading fills it; every field here is enforced by somebody.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Limits;
+use crate::identity::{AgentId, DomainPattern};
+
+/// One agent's configuration. Paths are absolute or relative to the process's folder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub agent: Agent,
+    pub tls: Tls,
+    /// Agent ids accepted without the CA, besides the peers' own (`trust.allow`).
+    pub allow: BTreeSet<AgentId>,
+    /// Where neighbours may dial us. Empty: dial-only.
+    pub listeners: Vec<Listener>,
+    pub peers: Vec<Peer>,
+    /// Present: this agent is an ingress.
+    pub socks5: Option<Socks5>,
+    /// Present: this agent is an exit.
+    pub exit: Option<Exit>,
+    pub routing: Routing,
+    pub connections: Connections,
+    pub http: Option<Http>,
+    pub limits: Limits,
+}
+
+/// The `agent` section.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// The id the file insists on; `None` is `auto`.
+    pub id: Option<AgentId>,
+    /// `None`: the first 8 hex digits of the id.
+    pub display_name: Option<String>,
+    pub data_dir: PathBuf,
+    /// A level or a tracing filter directive.
+    pub log_level: String,
+    pub log_format: LogFormat,
+}
+
+/// `agent.log_format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The `tls` section.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// The mesh CA, PEM.
+    pub ca: Option<PathBuf>,
+    /// The agent's own certificate and key, PEM; `None`: self-signed in `data_dir`.
+    pub cert_and_key: Option<(PathBuf, PathBuf)>,
+}
+
+/// One entry of `listeners`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub address: SocketAddr,
+}
+
+/// A host (name or address) and a port, resolved when dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+/// One entry of `peers`.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub id: AgentId,
+    pub address: HostPort,
+    /// At least 1.
+    pub cost: u32,
+    /// Overrides `tls.ca` for this peer.
+    pub ca: Option<PathBuf>,
+}
+
+/// The `socks5` section of an enabled ingress.
+#[derive(Clone, Debug)]
+pub struct Socks5 {
+    pub address: SocketAddr,
+    /// `None`: no authentication. `Some`: one of these users, always.
+    pub users: Option<Vec<User>>,
+    pub max_connections: usize,
+}
+
+/// One entry of `socks5.auth.users`.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub username: String,
+    pub password_hash: PasswordHash,
+}
+
+/// An argon2 or bcrypt hash. Prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+/// The `exit` section of an enabled exit.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    pub routes: Vec<IpNet>,
+    pub domain_routes: Vec<DomainPattern>,
+    pub dns: Dns,
+    pub connect_timeout: Duration,
+}
+
+/// `exit.dns`.
+#[derive(Clone, Debug)]
+pub struct Dns {
+    /// Empty: the system's resolver configuration.
+    pub servers: Vec<SocketAddr>,
+    pub timeout: Duration,
+}
+
+/// The `routing` section.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    pub advertise_interval: Duration,
+    pub route_ttl: Duration,
+    /// 1..=15.
+    pub max_hops: u8,
+    pub balance: Balance,
+    /// Whether this agent relays for others.
+    pub transit: bool,
+}
+
+/// `routing.balance`: how new connections spread over exits of equal metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    LowestMetric,
+    RoundRobin,
+    LeastStreams,
+}
+
+/// The `connections` section.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    pub heartbeat: Duration,
+    pub dead_after: u32,
+    pub reconnect: Reconnect,
+}
+
+/// `connections.reconnect`.
+#[derive(Clone, Debug)]
+pub struct Reconnect {
+    pub initial_delay: Duration,
+    pub max_delay: Duration,
+    pub multiplier: f64,
+    /// Fraction of the delay, 0..=1.
+    pub jitter: f64,
+    /// `None`: for ever.
+    pub max_retries: Option<u32>,
+}
+
+/// The `http` section of an agent that serves it.
+#[derive(Clone, Debug)]
+pub struct Http {
+    pub address: SocketAddr,
+    /// Argon2 hash of the bearer token that opens management to other hosts.
+    pub token_hash: Option<PasswordHash>,
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}

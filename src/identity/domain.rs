@@ -1,0 +1,96 @@
+//! Domain patterns: exact names and `*.` suffixes, as domain routes and grants use them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A name that a domain route or grant covers. Lower case, no trailing dot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DomainPattern {
+    /// Exactly this name.
+    Exact(String),
+    /// Any name of at least one more label below this one, at any depth (`*.corp.example`).
+    Below(String),
+}
+
+/// Why a text is not a domain pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a domain pattern: {reason}")]
+pub struct DomainPatternError {
+    /// The text as given.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl DomainPattern {
+    /// Whether `name` falls under this pattern. Case and one trailing dot are ignored.
+    pub fn matches(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        match self {
+            Self::Exact(exact) => *exact == name,
+            Self::Below(parent) => name
+                .strip_suffix(parent.as_str())
+                .is_some_and(|head| head.len() > 1 && head.ends_with('.')),
+        }
+    }
+
+    /// Whether every name under `other` falls under this pattern too.
+    pub fn covers(&self, other: &Self) -> bool {
+        match other {
+            Self::Exact(name) => self.matches(name),
+            Self::Below(parent) => match self {
+                Self::Exact(_) => false,
+                Self::Below(own) => own == parent || self.matches(parent),
+            },
+        }
+    }
+}
+
+impl FromStr for DomainPattern {
+    type Err = DomainPatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = |reason| DomainPatternError {
+            text: text.to_owned(),
+            reason,
+        };
+        let lower = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let (name, below) = match lower.strip_prefix("*.") {
+            Some(rest) => (rest, true),
+            None => (lower.as_str(), false),
+        };
+        if name.is_empty() || name.len() > 253 {
+            return Err(error("a name has 1 to 253 characters"));
+        }
+        for label in name.split('.') {
+            if label.is_empty() || label.len() > 63 {
+                return Err(error("a label has 1 to 63 characters"));
+            }
+            if label.contains('*') {
+                return Err(error("`*` may only stand alone as the first label"));
+            }
+            if !label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            {
+                return Err(error(
+                    "labels are letters, digits, `-` and `_`; write other scripts as punycode",
+                ));
+            }
+        }
+        Ok(if below {
+            Self::Below(name.to_owned())
+        } else {
+            Self::Exact(name.to_owned())
+        })
+    }
+}
+
+impl fmt::Display for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+        }
+    }
+}

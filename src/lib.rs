@@ -1,0 +1,36 @@
+//! warren: a mesh of agents that carries SOCKS5 traffic over QUIC.
+//!
+//! One binary is ingress, transit or exit by its YAML file. The crate is built in layers; imports
+//! go down only, and `tests/layers.rs` holds the order.
+//!
+//! | layer | module | knows |
+//! |---|---|---|
+//! | 8 | [`agent`] | wiring, lifecycle |
+//! | 7 | [`api`], [`cli`] | snapshots, commands |
+//! | 6 | [`ingress`], [`exit`] | SOCKS5, dialling, DNS |
+//! | 5 | [`tunnel`] | end-to-end sessions over a virtual socket |
+//! | 4 | [`link`], [`forward`] | neighbours, packets on the wire |
+//! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
+//! | 2 | [`wire`] | bytes to messages and back |
+//! | 1 | [`config`], [`identity`] | files, keys, certificates |
+
+pub mod identity;
+
+pub mod config;
+
+pub mod wire;
+
+pub mod routing;
+
+pub mod forward;
+pub mod link;
+
+pub mod tunnel;
+
+pub mod exit;
+pub mod ingress;
+
+pub mod api;
+pub mod cli;
+
+pub mod agent;

@@ -1,0 +1,28 @@
+//! An explicit path through the mesh.
+
+use crate::identity::AgentId;
+
+/// A loop-free way to an exit. Never contains the agent that uses it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path {
+    /// Each hop in order, the exit last. 1 to 15 of them.
+    pub hops: Vec<AgentId>,
+    /// Sum of link costs.
+    pub cost: u32,
+    /// Sum of the links' round-trip classes, microseconds.
+    pub rtt_us: u64,
+    /// Smallest known link MTU on the way (UDP payload bytes); 0 if none is known.
+    pub mtu: u16,
+}
+
+impl Path {
+    /// The exit.
+    pub fn exit(&self) -> AgentId {
+        *self.hops.last().expect("a path has at least one hop")
+    }
+
+    /// The neighbour that the path leaves through.
+    pub fn first_hop(&self) -> AgentId {
+        *self.hops.first().expect("a path has at least one hop")
+    }
+}

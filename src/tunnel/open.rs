@@ -1,0 +1,32 @@
+//! The seam between an ingress and the sessions that carry its streams.
+
+use std::future::Future;
+
+use crate::identity::AgentId;
+
+/// A new bidirectional stream to an exit. Nothing was written to it yet.
+pub struct ExitStream {
+    pub send: quinn::SendStream,
+    pub recv: quinn::RecvStream,
+}
+
+/// Why no stream to an exit could be opened. All of these are failures in the mesh: another path
+/// or exit may do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("no live path to exit {0}")]
+    NoPath(AgentId),
+    #[error("exit {exit} did not answer the session handshake in time")]
+    TimedOut { exit: AgentId },
+    #[error("session with exit {exit} failed: {source}")]
+    Session {
+        exit: AgentId,
+        source: quinn::ConnectionError,
+    },
+}
+
+/// Opens streams to exits, over a live session or a new one.
+pub trait OpenStream: Send + Sync + 'static {
+    /// Opens a stream to `exit`; waits for the session's handshake if there is no live session.
+    fn open(&self, exit: AgentId) -> impl Future<Output = Result<ExitStream, OpenError>> + Send;
+}

@@ -1,0 +1,161 @@
+//! What neighbours say to each other on a link's control stream.
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use super::adv::Envelope;
+use crate::identity::{AgentId, ShortId};
+
+/// One control message. Unknown fields are skipped; an unknown variant is an error of the peer.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ControlMessage {
+    /// First message in each direction.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    /// The token to put on packets sent to the sender of this message.
+    #[n(1)]
+    Token(#[n(0)] Token),
+    #[n(2)]
+    Flood(#[n(0)] Flood),
+    #[n(3)]
+    Digest(#[n(0)] Digest),
+    #[n(4)]
+    BucketSummary(#[n(0)] BucketSummary),
+    #[n(5)]
+    Request(#[n(0)] Request),
+    #[n(6)]
+    PathError(#[n(0)] PathError),
+    /// The sender is about to stop: take the link down at once.
+    #[n(7)]
+    Goodbye(#[n(0)] Goodbye),
+}
+
+/// Opens a link.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// Protocol version; both sides must speak the same.
+    #[n(0)]
+    pub version: u16,
+    /// Feature bits both sides understand are used.
+    #[n(1)]
+    pub features: u64,
+    /// The sender's epoch: tells a restarted process from a second connection of the same one.
+    #[n(2)]
+    pub epoch: u64,
+    #[n(3)]
+    pub display_name: String,
+    /// The sender's heartbeat interval, milliseconds.
+    #[n(4)]
+    pub heartbeat_ms: u32,
+    /// The sender's configured cost of this link; the larger of both sides' counts.
+    #[n(5)]
+    pub cost: u32,
+}
+
+/// Announces a link token.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Token {
+    #[n(0)]
+    pub token: u64,
+}
+
+/// Advertisements, and the certificates that the receiver may lack to verify them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Flood {
+    /// DER.
+    #[n(0)]
+    pub certificates: Vec<ByteVec>,
+    #[n(1)]
+    pub advertisements: Vec<Envelope>,
+}
+
+/// A hash per bucket over everything the sender has stored; buckets are by origin id.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Digest {
+    #[n(0)]
+    pub buckets: Vec<u64>,
+}
+
+/// The answer to a [`Digest`] that differs: what the sender has in the differing buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct BucketSummary {
+    #[n(0)]
+    pub buckets: Vec<u16>,
+    #[n(1)]
+    pub objects: Vec<ObjectKey>,
+}
+
+/// Asks for these objects, certificates included.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Request {
+    #[n(0)]
+    pub objects: Vec<ObjectKey>,
+}
+
+/// Names one stored advertisement in one version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct ObjectKey {
+    #[n(0)]
+    pub origin: AgentId,
+    #[n(1)]
+    pub kind: ObjectKind,
+    #[n(2)]
+    pub fragment: u16,
+    #[n(3)]
+    pub epoch: u64,
+    #[n(4)]
+    pub sequence: u64,
+}
+
+/// The kind of a stored advertisement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ObjectKind {
+    #[n(0)]
+    Link,
+    #[n(1)]
+    Route,
+}
+
+/// Tells the source of a packet that its path is broken; forwarded back along that path.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PathError {
+    /// The packet's source.
+    #[cbor(n(0), with = "short_id")]
+    pub source: ShortId,
+    /// The agent that could not forward.
+    #[n(1)]
+    pub reporter: AgentId,
+    /// The next hop that it could not reach.
+    #[cbor(n(2), with = "short_id")]
+    pub next_hop: ShortId,
+    /// The packet's last hop.
+    #[cbor(n(3), with = "short_id")]
+    pub destination: ShortId,
+}
+
+/// Why the sender leaves.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Goodbye {
+    #[n(0)]
+    pub reason: String,
+}
+
+mod short_id {
+    use minicbor::decode::{Decoder, Error as DecodeError};
+    use minicbor::encode::{Encoder, Error as EncodeError, Write};
+
+    use crate::identity::ShortId;
+
+    pub(super) fn encode<C, W: Write>(
+        id: &ShortId,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        e.u64(id.0)?.ok()
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<ShortId, DecodeError> {
+        d.u64().map(ShortId)
+    }
+}

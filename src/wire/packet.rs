@@ -1,0 +1,194 @@
+//! The header before every end-to-end packet.
+//!
+//! ```text
+//! type u8 | index u8 | count u8 | link token u64 | source short id u64 | count x hop short id u64
+//! ```
+//!
+//! All integers are big endian. The types leave QUIC's fixed bit (0x40, RFC 9000 section 17) clear,
+//! so that packets and link QUIC share one UDP port. `index` names the hop that receives the
+//! packet; the last hop delivers it.
+
+use crate::identity::ShortId;
+
+/// QUIC's fixed bit: set in every QUIC packet, clear in every packet of ours.
+pub const QUIC_FIXED_BIT: u8 = 0x40;
+
+/// Most hops a header carries.
+pub const MAX_HOPS: usize = 15;
+
+/// Bytes of a header before its hops.
+const FIXED: usize = 19;
+
+/// Offset of the link token.
+const TOKEN: usize = 3;
+
+/// Offset of the source.
+const SOURCE: usize = 11;
+
+/// Bytes of a header with `hops` hops.
+pub const fn header_len(hops: usize) -> usize {
+    FIXED + 8 * hops
+}
+
+/// What follows the header, and to which endpoint of the last hop it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PacketType {
+    /// A QUIC packet from the side that opened the session, to the last hop's accepting endpoint.
+    ToExit = 0x01,
+    /// A QUIC packet of the accepting side, to the last hop's opening endpoint.
+    ToIngress = 0x02,
+    /// A path probe of the opening side.
+    Probe = 0x03,
+    /// The answer to a path probe, along its reverse path.
+    ProbeReply = 0x04,
+}
+
+/// Why bytes are not a packet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    #[error("packet is shorter than its header")]
+    Truncated,
+    #[error("packet type {0:#04x} is unknown")]
+    UnknownType(u8),
+    #[error("hop count {0} is out of range")]
+    HopCount(u8),
+    #[error("index {index} is past the last of {count} hops")]
+    Index { index: u8, count: u8 },
+}
+
+/// A checked view of a packet's header.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Header<'a> {
+    /// Checks the header at the front of `packet`.
+    pub fn parse(packet: &'a [u8]) -> Result<Self, HeaderError> {
+        let fixed = packet
+            .first_chunk::<FIXED>()
+            .ok_or(HeaderError::Truncated)?;
+        PacketType::from_byte(fixed[0])?;
+        let (index, count) = (fixed[1], fixed[2]);
+        if count == 0 || usize::from(count) > MAX_HOPS {
+            return Err(HeaderError::HopCount(count));
+        }
+        if index >= count {
+            return Err(HeaderError::Index { index, count });
+        }
+        let bytes = packet
+            .get(..header_len(usize::from(count)))
+            .ok_or(HeaderError::Truncated)?;
+        Ok(Self { bytes })
+    }
+
+    pub fn packet_type(&self) -> PacketType {
+        PacketType::from_byte(self.bytes[0]).expect("checked by parse")
+    }
+
+    pub fn index(&self) -> usize {
+        usize::from(self.bytes[1])
+    }
+
+    pub fn count(&self) -> usize {
+        usize::from(self.bytes[2])
+    }
+
+    pub fn token(&self) -> u64 {
+        read_u64(self.bytes, TOKEN)
+    }
+
+    pub fn source(&self) -> ShortId {
+        ShortId(read_u64(self.bytes, SOURCE))
+    }
+
+    /// The hop at `index`, which must be below [`count`](Self::count).
+    pub fn hop(&self, index: usize) -> ShortId {
+        ShortId(read_u64(self.bytes, FIXED + 8 * index))
+    }
+
+    /// The hop that receives this packet.
+    pub fn here(&self) -> ShortId {
+        self.hop(self.index())
+    }
+
+    /// The agent before [`here`](Self::here): the previous hop, or the source.
+    pub fn previous(&self) -> ShortId {
+        match self.index() {
+            0 => self.source(),
+            index => self.hop(index - 1),
+        }
+    }
+
+    /// The hop after [`here`](Self::here); `None` at the last.
+    pub fn next(&self) -> Option<ShortId> {
+        let next = self.index() + 1;
+        (next < self.count()).then(|| self.hop(next))
+    }
+
+    /// The last hop.
+    pub fn destination(&self) -> ShortId {
+        self.hop(self.count() - 1)
+    }
+
+    /// The hops of the way back, the source last.
+    pub fn reverse(&self) -> Vec<ShortId> {
+        (0..self.count() - 1)
+            .rev()
+            .map(|index| self.hop(index))
+            .chain([self.source()])
+            .collect()
+    }
+
+    /// Bytes of the header.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The header's bytes.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl PacketType {
+    fn from_byte(byte: u8) -> Result<Self, HeaderError> {
+        match byte {
+            0x01 => Ok(Self::ToExit),
+            0x02 => Ok(Self::ToIngress),
+            0x03 => Ok(Self::Probe),
+            0x04 => Ok(Self::ProbeReply),
+            other => Err(HeaderError::UnknownType(other)),
+        }
+    }
+}
+
+/// Writes a header with index 0 to the end of `out`. `hops` has 1 to [`MAX_HOPS`] entries.
+pub fn write_header(
+    out: &mut Vec<u8>,
+    packet_type: PacketType,
+    token: u64,
+    source: ShortId,
+    hops: &[ShortId],
+) {
+    debug_assert!((1..=MAX_HOPS).contains(&hops.len()));
+    out.extend_from_slice(&[packet_type as u8, 0, hops.len() as u8]);
+    out.extend_from_slice(&token.to_be_bytes());
+    out.extend_from_slice(&source.0.to_be_bytes());
+    for hop in hops {
+        out.extend_from_slice(&hop.0.to_be_bytes());
+    }
+}
+
+/// Moves a checked header on to its next hop, in place: bumps the index and swaps the token.
+pub fn advance(packet: &mut [u8], token: u64) {
+    packet[1] += 1;
+    packet[TOKEN..SOURCE].copy_from_slice(&token.to_be_bytes());
+}
+
+fn read_u64(bytes: &[u8], at: usize) -> u64 {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_be_bytes(number)
+}

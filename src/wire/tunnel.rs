@@ -1,0 +1,97 @@
+//! What an ingress and an exit say on the streams of their end-to-end session.
+//!
+//! Each stream opens with one framed [`StreamRequest`] from the ingress. A connect is answered by
+//! one framed [`ConnectReply`], after which an accepted stream carries the connection's raw bytes;
+//! a resolve is answered by one framed [`ResolveReply`] and the stream ends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use minicbor::{Decode, Encode};
+
+use super::net::{addresses, optional_socket_addr, socket_addr};
+
+/// The first message on a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum StreamRequest {
+    #[n(0)]
+    Connect(#[n(0)] ConnectRequest),
+    #[n(1)]
+    Resolve(#[n(0)] ResolveRequest),
+}
+
+/// Asks the exit to dial.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ConnectRequest {
+    #[n(0)]
+    pub target: Target,
+}
+
+/// Where to dial.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Target {
+    /// An address.
+    #[n(0)]
+    Address(#[cbor(n(0), with = "socket_addr")] SocketAddr),
+    /// A name that the exit resolves (a domain route led here), and a port.
+    #[n(1)]
+    Domain(#[n(0)] String, #[n(1)] u16),
+}
+
+/// What became of a connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ConnectStatus {
+    #[n(0)]
+    Connected,
+    /// The exit itself failed.
+    #[n(1)]
+    Internal,
+    /// The address is outside the exit's own routes.
+    #[n(2)]
+    NotAllowed,
+    #[n(3)]
+    NetworkUnreachable,
+    /// Host unreachable.
+    #[n(4)]
+    HostUnreachable,
+    #[n(5)]
+    Refused,
+    #[n(6)]
+    TimedOut,
+    /// The name does not exist or has no address.
+    #[n(7)]
+    NameNotFound,
+    /// The exit is leaving: ask another.
+    #[n(8)]
+    Draining,
+}
+
+/// The exit's answer to a connect.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ConnectReply {
+    #[n(0)]
+    pub status: ConnectStatus,
+    /// The exit's local address of the new connection, when connected.
+    #[cbor(n(1), with = "optional_socket_addr")]
+    pub bound: Option<SocketAddr>,
+    /// For people; empty when connected.
+    #[n(2)]
+    pub detail: String,
+}
+
+/// Asks the exit to resolve a name.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ResolveRequest {
+    #[n(0)]
+    pub name: String,
+}
+
+/// The exit's answer to a resolve. Empty and no error: the name has no address.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ResolveReply {
+    #[cbor(n(0), with = "addresses")]
+    pub addresses: Vec<IpAddr>,
+    /// Why the resolver failed (not: found nothing); `None` when it answered.
+    #[n(1)]
+    pub error: Option<String>,
+}
