@@ -132,9 +132,18 @@ impl<'a> Header<'a> {
         self.hop(self.count() - 1)
     }
 
-    /// The hops of the way back, the source last.
+    /// The hops of the whole way back from the last hop, the source last.
     pub fn reverse(&self) -> Vec<ShortId> {
         (0..self.count() - 1)
+            .rev()
+            .map(|index| self.hop(index))
+            .chain([self.source()])
+            .collect()
+    }
+
+    /// The hops that the packet has made, backwards: the previous hop first, the source last.
+    pub fn back(&self) -> Vec<ShortId> {
+        (0..self.index())
             .rev()
             .map(|index| self.hop(index))
             .chain([self.source()])
