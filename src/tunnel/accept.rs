@@ -2,15 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::address::{short_id, virtual_addr};
 use super::endpoint::{SessionSettings, endpoint, server_config};
+use super::metrics::{Metrics, Side};
 use super::outlet::Outlets;
 use super::probe::ProbeKey;
 use super::prober::Prober;
@@ -20,6 +22,9 @@ use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
 
 /// Sessions handed over and not yet taken.
 const HANDOVER: usize = 16;
+
+/// How long the way back to a peer outlives its last session.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// A session that an ingress opened. Streams are accepted from `connection`.
 pub struct AcceptedSession {
@@ -35,6 +40,7 @@ pub struct SessionListener {
     prober: Arc<Prober>,
     crypto: Arc<QuicServerConfig>,
     limits: Limits,
+    metrics: Metrics,
 }
 
 impl SessionListener {
@@ -45,6 +51,7 @@ impl SessionListener {
         crypto: Arc<QuicServerConfig>,
         settings: SessionSettings,
         limits: Limits,
+        metrics: Metrics,
     ) -> io::Result<Self> {
         let config = server_config(crypto.clone(), settings, limits.pending_handshakes);
         Ok(Self {
@@ -54,6 +61,7 @@ impl SessionListener {
             prober,
             crypto,
             limits,
+            metrics,
         })
     }
 
@@ -131,10 +139,14 @@ impl SessionListener {
         self.prober
             .register_accepted(key.clone(), ingress.short(), self.outlets.clone(), kick);
         info!(%ingress, "session accepted");
+        self.metrics.opened(Side::Exit);
         if accepted.send(session).await.is_ok() {
             let reason = connection.closed().await;
             debug!(%ingress, %reason, "session ended");
         }
+        self.metrics.ended(Side::Exit);
+        // What quinn still has to say (its last close) needs the way back.
+        sleep(LINGER).await;
         if self.prober.unregister(&key) {
             self.outlets.remove(ingress.short());
         }

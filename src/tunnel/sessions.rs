@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::address::virtual_addr;
+use super::metrics::Metrics;
 use super::endpoint::{SessionSettings, client_config, endpoint};
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
@@ -20,18 +21,16 @@ use super::probe::ProbeKey;
 use super::prober::Prober;
 use super::steer::{Steering, steer};
 use super::virtual_socket::VirtualSocket;
+use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
-use crate::routing::{PathSet, Path};
+use crate::routing::{Path, PathTable};
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
 /// What sessions follow: the routing core's view of the mesh, as snapshots.
 pub trait MeshView: Send + Sync + 'static {
-    /// The best path to `exit` and its alternate; `None` while there is none.
-    fn paths(&self, exit: AgentId) -> Option<PathSet>;
-
-    /// Whether every link of `path` is still there.
-    fn is_live(&self, path: &Path) -> bool;
+    /// Every path there is.
+    fn path_table(&self) -> &PathTable;
 
     /// The epoch that `exit` advertises: another one is another process.
     fn epoch(&self, exit: AgentId) -> Option<u64>;
@@ -56,13 +55,14 @@ pub struct SessionInfo {
 
 /// Every session that this agent opened.
 pub struct Sessions<V> {
-    pub(super) own: ShortId,
+    pub(super) fib: Arc<Fib>,
     endpoint: Endpoint,
     pub(super) socket: Arc<VirtualSocket>,
     pub(super) outlets: Arc<Outlets>,
     pub(super) prober: Arc<Prober>,
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) path_errors: broadcast::Sender<PathError>,
+    pub(super) metrics: Metrics,
     crypto: Box<SessionCrypto>,
     handshake_timeout: Duration,
     slots: Mutex<HashMap<AgentId, Slot>>,
@@ -85,7 +85,7 @@ struct Live {
 
 /// What [`Sessions`] is made of.
 pub(super) struct Parts<V> {
-    pub(super) own: ShortId,
+    pub(super) fib: Arc<Fib>,
     pub(super) socket: Arc<VirtualSocket>,
     pub(super) outlets: Arc<Outlets>,
     pub(super) prober: Arc<Prober>,
@@ -93,18 +93,20 @@ pub(super) struct Parts<V> {
     pub(super) path_errors: broadcast::Sender<PathError>,
     pub(super) crypto: Box<SessionCrypto>,
     pub(super) handshake_timeout: Duration,
+    pub(super) metrics: Metrics,
 }
 
 impl<V: MeshView> Sessions<V> {
     pub(super) fn new(parts: Parts<V>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             endpoint: endpoint(parts.socket.clone(), None)?,
-            own: parts.own,
+            fib: parts.fib,
             socket: parts.socket,
             outlets: parts.outlets,
             prober: parts.prober,
             view: parts.view,
             path_errors: parts.path_errors,
+            metrics: parts.metrics,
             crypto: parts.crypto,
             handshake_timeout: parts.handshake_timeout,
             slots: Mutex::default(),
@@ -170,19 +172,22 @@ impl<V: MeshView> Sessions<V> {
 
     async fn open_session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
         let view = self.view.borrow().clone();
-        let paths = view.paths(exit).ok_or(OpenError::NoPath(exit))?;
+        let path = view
+            .path_table()
+            .best(exit)
+            .ok_or(OpenError::NoPath(exit))?;
         let epoch = view.epoch(exit);
-        let settings = view.session_settings(&paths.best);
-        self.route(exit, &paths.best);
+        let settings = view.session_settings(&path);
+        self.route(exit, &path);
         let connection = self.connect(exit, settings).await.inspect_err(|_| {
             self.outlets.remove(exit.short());
         })?;
         let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
-        info!(%exit, hops = paths.best.hops.len(), packet = settings.packet, "session opened");
+        info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
         let (info, receiver) = watch::channel(SessionInfo {
             exit,
-            path: paths.best.clone(),
-            alternate: paths.alternate.clone(),
+            path,
+            alternate: None,
             rtt: None,
         });
         let steering = Steering {
@@ -192,7 +197,7 @@ impl<V: MeshView> Sessions<V> {
             key: Arc::new(key),
             info,
         };
-        tokio::spawn(steer(self.clone(), steering, paths));
+        tokio::spawn(steer(self.clone(), steering));
         Ok(Live {
             connection,
             info: receiver,
@@ -228,7 +233,7 @@ impl<V: MeshView> Sessions<V> {
 
     /// Sends what goes to `exit` along `path` from now on.
     pub(super) fn route(&self, exit: AgentId, path: &Path) {
-        let outlet = Outlet::new(PacketType::ToExit, self.own, &short_hops(path));
+        let outlet = Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path));
         self.outlets.set(exit.short(), outlet, None);
     }
 

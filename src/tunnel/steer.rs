@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::sleep_until;
-use tracing::{debug, info};
+use tokio::time::{sleep, sleep_until};
+use tracing::{info, warn};
 
+use super::accept::LINGER;
+use super::metrics::Side;
 use super::probe::{Probe, ProbeKey};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
-use crate::identity::AgentId;
-use crate::routing::{Path, PathChoice, PathSet, SwitchCause};
+use crate::identity::{AgentId, ShortId};
+use crate::routing::{Path, PathChoice, SwitchCause};
 use crate::wire::PathError;
 
 /// Probes of a settled session: often enough to keep round trips fresh.
@@ -48,17 +50,13 @@ pub(super) struct Steering {
 }
 
 /// Steers a session until it ends.
-pub(super) async fn steer<V: MeshView>(
-    sessions: Arc<Sessions<V>>,
-    steering: Steering,
-    paths: PathSet,
-) {
+pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Steering) {
     let exit = steering.exit;
     let replies = sessions
         .prober
         .register_opened(steering.key.clone(), exit.short());
     let mut task = Task {
-        choice: PathChoice::new(paths),
+        choice: PathChoice::new(exit),
         view: sessions.view.clone(),
         errors: sessions.path_errors.subscribe(),
         sessions: sessions.clone(),
@@ -70,8 +68,12 @@ pub(super) async fn steer<V: MeshView>(
         tries: 0,
         unreachable_since: None,
     };
+    sessions.metrics.opened(Side::Ingress);
     let reason = task.run().await;
-    debug!(%exit, %reason, "session ended");
+    sessions.metrics.ended(Side::Ingress);
+    info!(%exit, %reason, "session ended");
+    // What quinn still has to say (its last close) needs the path.
+    sleep(LINGER).await;
     if sessions.prober.unregister(&task.steering.key) {
         sessions.outlets.remove(exit.short());
     }
@@ -101,6 +103,8 @@ struct Sent {
 impl<V: MeshView> Task<V> {
     async fn run(&mut self) -> String {
         let mut next_probe = Instant::now();
+        // The view may have changed while the session shook hands.
+        self.view.mark_changed();
         loop {
             let wake = self.choice.poll_timeout();
             tokio::select! {
@@ -110,8 +114,7 @@ impl<V: MeshView> Task<V> {
                         return "the agent stops".to_owned();
                     }
                     if let Some(reason) = self.handle_view() {
-                        self.steering.connection.close(1u32.into(), reason.as_bytes());
-                        return reason.to_owned();
+                        return self.close(reason);
                     }
                 }
                 error = self.errors.recv() => {
@@ -123,8 +126,14 @@ impl<V: MeshView> Task<V> {
                 Some(sequence) = self.replies.recv() => self.handle_reply(sequence),
                 () = sleep_until(next_probe.into()) => {}
                 () = sleep_until(wake.unwrap_or(next_probe + PROBE_INTERVAL).into()) => {
-                    self.choice.handle_timeout(Instant::now());
+                    self.choice.handle_tick(Instant::now());
                 }
+            }
+            if self
+                .unreachable_since
+                .is_some_and(|since| since.elapsed() >= UNREACHABLE)
+            {
+                return self.close("the exit is out of reach");
             }
             if self.apply_switches() {
                 next_probe = Instant::now();
@@ -135,6 +144,11 @@ impl<V: MeshView> Task<V> {
         }
     }
 
+    fn close(&self, reason: &str) -> String {
+        self.steering.connection.close(1u32.into(), reason.as_bytes());
+        reason.to_owned()
+    }
+
     /// Follows a new view; a reason to close the session, if there is one.
     fn handle_view(&mut self) -> Option<&'static str> {
         let view = self.view.borrow_and_update().clone();
@@ -143,25 +157,32 @@ impl<V: MeshView> Task<V> {
         if epoch.is_some() && epoch != self.steering.epoch {
             return Some("the exit restarted");
         }
-        let paths = view.paths(self.steering.exit);
-        if paths.is_some() {
-            self.unreachable_since = None;
-        } else {
-            let since = *self.unreachable_since.get_or_insert(now);
-            if now.duration_since(since) >= UNREACHABLE {
-                return Some("the exit is out of reach");
-            }
+        let table = view.path_table();
+        match table.is_reachable(self.steering.exit) {
+            true => self.unreachable_since = None,
+            false => self.unreachable_since = self.unreachable_since.or(Some(now)),
         }
-        self.choice.handle_view(now, paths, |path| view.is_live(path));
+        let first_hop = self.choice.active().map(Path::first_hop);
+        if let Some(first_hop) = first_hop
+            && self.sessions.fib.by_neighbor(first_hop.short()).is_none()
+        {
+            self.choice.handle_link_down(now, first_hop);
+        }
+        self.choice.handle_paths(now, table);
         None
     }
 
     /// A transit could not forward: if it is on the active path, the alternate is better.
     fn handle_path_error(&mut self, error: &PathError) {
-        let exit = self.steering.exit.short();
-        if error.destination == exit {
-            self.choice
-                .handle_path_error(Instant::now(), error.reporter, error.next_hop);
+        let Some(active) = self.choice.active() else {
+            return;
+        };
+        let hops = short_hops(active);
+        let broken = (error.reporter.short(), error.next_hop);
+        let ours = error.destination == self.steering.exit.short()
+            && hops.windows(2).any(|link| (link[0], link[1]) == broken);
+        if ours {
+            self.choice.handle_path_error(Instant::now());
         }
     }
 
@@ -188,17 +209,19 @@ impl<V: MeshView> Task<V> {
     /// Carries out what the choice decided; `true` if the session moved.
     fn apply_switches(&mut self) -> bool {
         let mut moved = false;
-        while let Some(switch) = self.choice.poll_switch() {
+        while let Some(switch) = self.choice.poll_event() {
+            let exit = self.steering.exit;
+            let (from, to) = (hops_text(&switch.from), hops_text(&switch.to));
+            let Some(path) = switch.to else {
+                warn!(%exit, %from, "session has no path");
+                continue;
+            };
             moved = true;
-            info!(
-                exit = %self.steering.exit,
-                cause = %switch.cause,
-                from = %hops_text(&switch.from),
-                to = %hops_text(&switch.to),
-                "session moved to another path"
-            );
-            self.sessions.metrics.failover(switch.cause);
-            self.sessions.route(self.steering.exit, &switch.to);
+            self.sessions.route(exit, &path);
+            if switch.from.is_some() {
+                info!(%exit, cause = switch.cause.label(), %from, %to, "session moved to another path");
+                self.sessions.metrics.failover(switch.cause);
+            }
         }
         if moved {
             self.confirmed = false;
@@ -212,7 +235,9 @@ impl<V: MeshView> Task<V> {
     }
 
     fn publish(&self) {
-        let (path, alternate) = (self.choice.active(), self.choice.backup());
+        let (Some(path), alternate) = (self.choice.active(), self.choice.backup()) else {
+            return;
+        };
         self.steering.info.send_if_modified(|info| {
             let changed = info.path != *path || info.alternate.as_ref() != alternate;
             if changed {
@@ -225,7 +250,9 @@ impl<V: MeshView> Task<V> {
 
     /// Sends due probes; returns when the next are due.
     fn probe(&mut self) -> Duration {
-        let active = short_hops(self.choice.active());
+        let Some(active) = self.choice.active().map(short_hops) else {
+            return PROBE_INTERVAL;
+        };
         self.send(&active, true);
         if !self.confirmed {
             self.tries = self.tries.saturating_add(1);
@@ -238,7 +265,7 @@ impl<V: MeshView> Task<V> {
         PROBE_INTERVAL
     }
 
-    fn send(&mut self, hops: &[crate::identity::ShortId], active: bool) {
+    fn send(&mut self, hops: &[ShortId], active: bool) {
         self.sequence += 1;
         let probe = Probe {
             tag: self.steering.key.tag,
@@ -257,7 +284,14 @@ impl<V: MeshView> Task<V> {
     }
 }
 
-fn hops_text(path: &Path) -> String {
-    let hops: Vec<String> = path.hops.iter().map(|hop| hop.short().to_string()).collect();
+fn hops_text(path: &Option<Path>) -> String {
+    let Some(path) = path else {
+        return "none".to_owned();
+    };
+    let hops: Vec<String> = path
+        .hops
+        .iter()
+        .map(|hop| hop.short().to_string())
+        .collect();
     hops.join(" ")
 }
