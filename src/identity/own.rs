@@ -178,11 +178,8 @@ impl Identity {
             path: key.to_owned(),
             source,
         })?;
+        let parsed = parse(&chain[0], certificate)?;
         let path = certificate.to_owned();
-        let parsed = match Certificate::parse(&chain[0]) {
-            Ok(parsed) => parsed,
-            Err(source) => return Err(IdentityError::BadCertificate { path, source }),
-        };
         if parsed.is_ca {
             return Err(IdentityError::IsCa { path });
         }
@@ -228,6 +225,18 @@ impl fmt::Debug for Identity {
             .field("id", &self.id())
             .finish_non_exhaustive()
     }
+}
+
+/// What the first certificate of a PEM file says, whoever's it is.
+pub fn read_certificate(path: &Path) -> Result<Certificate, IdentityError> {
+    parse(&keys::read_certificates(path)?[0], path)
+}
+
+fn parse(der: &CertificateDer<'_>, path: &Path) -> Result<Certificate, IdentityError> {
+    Certificate::parse(der).map_err(|source| IdentityError::BadCertificate {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn create_key(dir: &Path, path: &Path) -> Result<(), IdentityError> {
