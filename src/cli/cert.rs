@@ -94,8 +94,8 @@ fn ca(args: &CaArgs) -> anyhow::Result<()> {
 }
 
 fn agent(args: AgentArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let authority = Authority::load(&args.ca)
-        .with_context(|| format!("no CA in {}", args.ca.display()))?;
+    let authority =
+        Authority::load(&args.ca).with_context(|| format!("no CA in {}", args.ca.display()))?;
     make_dir(&args.out)?;
     let grants = Grants {
         prefixes: args.routes,

@@ -62,7 +62,11 @@ fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
         "not_yet_valid" => "NOT YET VALID".to_owned(),
         _ => format!("{} days left", info.days_left),
     };
-    writeln!(out, "valid:   {} to {} ({state})", info.not_before, info.not_after)?;
+    writeln!(
+        out,
+        "valid:   {} to {} ({state})",
+        info.not_before, info.not_after
+    )?;
     if info.ca {
         return Ok(());
     }

@@ -44,7 +44,11 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         let first = init();
-        first.strip_suffix('\n').unwrap().parse::<AgentId>().unwrap();
+        first
+            .strip_suffix('\n')
+            .unwrap()
+            .parse::<AgentId>()
+            .unwrap();
         assert_eq!(init(), first);
     }
 

