@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use super::cert_info;
 use crate::identity::{
-    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, Validity, parse_prefix, unix_now,
+    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, Validity, parse_prefix,
+    read_certificate, unix_now,
 };
 
 /// Ten years: replacing a CA means touching every agent.
@@ -65,6 +66,10 @@ pub struct AgentArgs {
     /// Days until the certificate expires.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: u32,
+    /// Replaces `NAME.crt` by a new certificate for the key in `NAME.key`, so that the id stays.
+    /// Without --route and --domain the grants stay too.
+    #[arg(long)]
+    pub renew: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,17 +102,38 @@ fn agent(args: AgentArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let authority =
         Authority::load(&args.ca).with_context(|| format!("no CA in {}", args.ca.display()))?;
     make_dir(&args.out)?;
+    let file = |extension: &str| args.out.join(format!("{}.{extension}", args.name));
+    let (certificate, key) = (file("crt"), file("key"));
     let grants = Grants {
         prefixes: args.routes,
         domains: args.domains,
     };
     // A certificate without any grant is unrestricted.
-    let grants = (grants != Grants::default()).then_some(&grants);
-    let issued = authority
-        .issue(&args.name, grants, Validity::days(unix_now(), args.days))
-        .with_context(|| format!("cannot make a certificate for {}", args.name))?;
-    let file = |extension: &str| args.out.join(format!("{}.{extension}", args.name));
-    issued.store(&file("crt"), &file("key"))?;
+    let grants = (grants != Grants::default()).then_some(grants);
+    let validity = Validity::days(unix_now(), args.days);
+    let failed = || format!("cannot make a certificate for {}", args.name);
+    let issued = if args.renew {
+        // Losing the old grants by omission would lift every restriction.
+        let old = read_certificate(&certificate).with_context(failed)?;
+        let grants = grants.or(old.grants);
+        let issued = authority
+            .reissue(&key, &args.name, grants.as_ref(), validity)
+            .with_context(failed)?;
+        anyhow::ensure!(
+            issued.id == old.id,
+            "{} is not the certificate of {}; nothing was renewed",
+            certificate.display(),
+            key.display()
+        );
+        issued.replace(&certificate)?;
+        issued
+    } else {
+        let issued = authority
+            .issue(&args.name, grants.as_ref(), validity)
+            .with_context(failed)?;
+        issued.store(&certificate, &key)?;
+        issued
+    };
     writeln!(out, "{}", issued.id)?;
     Ok(())
 }

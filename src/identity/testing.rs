@@ -17,9 +17,9 @@ pub(super) struct Mesh {
 }
 
 impl Mesh {
-    /// A CA that is valid from [`NOW`] on for ten years, which covers today too.
+    /// A CA that is valid from [`NOW`] on for a century, so that it covers today too.
     pub(super) fn new(name: &str) -> Self {
-        let (authority, issued) = Authority::create(name, Validity::days(NOW, 3_650)).unwrap();
+        let (authority, issued) = Authority::create(name, Validity::days(NOW, 36_500)).unwrap();
         Self {
             authority,
             ca: issued.certificate,

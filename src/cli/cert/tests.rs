@@ -110,6 +110,35 @@ fn nothing_is_ever_overwritten() {
 }
 
 #[test]
+fn renewing_keeps_key_id_and_grants_unless_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = path(&dir, "");
+    cert(&["ca", "-n", "mesh", "-o", &ca]).unwrap();
+    let agent = ["agent", "-n", "a", "--ca", &ca, "-o", &ca];
+    let with = |more: &[&str]| cert(&[&agent[..], more].concat());
+    let text = with(&["--renew"]).unwrap_err().1;
+    assert!(text.contains("a.crt"), "{text}");
+
+    let id = with(&["--route", "10.0.0.0/8", "--days", "5"]).unwrap();
+    let key = fs::read(path(&dir, "a.key")).unwrap();
+    let grants = || {
+        let certificate = read_certificate(&dir.path().join("a.crt")).unwrap();
+        assert!(certificate.not_after > unix_now() + 300 * 86_400);
+        certificate.grants.unwrap().uris().collect::<Vec<_>>()
+    };
+    assert_eq!(with(&["--renew"]).unwrap(), id);
+    assert_eq!(grants(), ["warren:route:10.0.0.0/8"]);
+    assert_eq!(with(&["--renew", "--domain", "a.example"]).unwrap(), id);
+    assert_eq!(grants(), ["warren:domain:a.example"]);
+    assert_eq!(fs::read(path(&dir, "a.key")).unwrap(), key);
+
+    cert(&["agent", "-n", "b", "--ca", &ca, "-o", &ca]).unwrap();
+    fs::copy(path(&dir, "b.key"), path(&dir, "a.key")).unwrap();
+    let text = with(&["--renew"]).unwrap_err().1;
+    assert!(text.contains("nothing was renewed"), "{text}");
+}
+
+#[test]
 fn bad_usage_is_exit_code_2_and_says_what_to_write() {
     for (args, expected) in [
         (&["--route", "10.1.2.3/8"][..], "write 10.0.0.0/8"),
