@@ -3,5 +3,35 @@
 mod path;
 mod time;
 
-pub use path::Path;
+pub use path::{Path, PathSet, Standing};
 pub use time::Now;
+
+// Paths and choice: from advertisements to a route table.
+mod alternate;
+mod avoid;
+mod balance;
+mod candidate;
+mod choice;
+mod explain;
+#[cfg(test)]
+mod fixture;
+mod graph;
+mod liveness;
+mod path_table;
+mod prefix_table;
+mod redundancy;
+mod route_table;
+mod rtt;
+mod shortest;
+
+pub use avoid::Avoid;
+pub use balance::{Balancer, MAX_TURNS};
+pub use candidate::Candidate;
+pub use choice::{PathChoice, SHUN_FAILED, SwitchCause, Switched, TAKEOVER_AFTER};
+pub use explain::{Chosen, Considered, Explanation};
+pub use graph::{Graph, GraphAgent, GraphLink};
+pub use liveness::{LinkState, Liveness};
+pub use path_table::PathTable;
+pub use prefix_table::PrefixTable;
+pub use route_table::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};
+pub use rtt::{MAX_RTT_CLASS, class_rtt_us, rtt_class};
