@@ -1,9 +1,8 @@
 //! What neighbours say to each other on a link's control stream.
 
-use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use super::adv::Envelope;
+use super::signed::{Certificate, Envelope};
 use crate::identity::{AgentId, ShortId};
 
 /// One control message. Unknown fields are skipped; an unknown variant is an error of the peer.
@@ -62,30 +61,33 @@ pub struct Token {
 /// Advertisements, and the certificates that the receiver may lack to verify them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Flood {
-    /// DER.
     #[n(0)]
-    pub certificates: Vec<ByteVec>,
+    pub certificates: Vec<Certificate>,
     #[n(1)]
     pub advertisements: Vec<Envelope>,
 }
 
 /// A hash per bucket over everything the sender has stored; buckets are by origin id.
+///
+/// Reconciliation pulls: who receives a digest that differs from its own answers with
+/// [`BucketSummary`], and who receives a summary asks with [`Request`] for what it lacks, which is
+/// answered by [`Flood`]. As both neighbours send digests, both converge.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Digest {
     #[n(0)]
     pub buckets: Vec<u64>,
 }
 
-/// The answer to a [`Digest`] that differs: what the sender has in the differing buckets.
+/// The answer to a [`Digest`] that differs: what the sender has in the differing buckets and may
+/// pass on. May come in several messages.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct BucketSummary {
     #[n(0)]
-    pub buckets: Vec<u16>,
-    #[n(1)]
     pub objects: Vec<ObjectKey>,
 }
 
-/// Asks for these objects, certificates included.
+/// Asks for these objects, certificates included. The answer is the version that is current by
+/// then.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Request {
     #[n(0)]
@@ -93,7 +95,7 @@ pub struct Request {
 }
 
 /// Names one stored advertisement in one version.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct ObjectKey {
     #[n(0)]
     pub origin: AgentId,
@@ -102,9 +104,20 @@ pub struct ObjectKey {
     #[n(2)]
     pub fragment: u16,
     #[n(3)]
+    pub version: Version,
+}
+
+/// Orders the versions of one object. The check breaks the tie of two processes with one key that
+/// stamped alike, so that every agent keeps the same one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Version {
+    #[n(0)]
     pub epoch: u64,
-    #[n(4)]
+    #[n(1)]
     pub sequence: u64,
+    /// The signature's first 8 bytes.
+    #[n(2)]
+    pub check: u64,
 }
 
 /// The kind of a stored advertisement.
