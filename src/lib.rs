@@ -34,6 +34,6 @@ pub mod ingress;
 pub mod api;
 pub mod cli;
 
-pub mod agent;
+//AGENT pub mod agent;
 
-pub mod demo;
+//AGENT pub mod demo;

@@ -219,14 +219,14 @@ impl Control {
             true => Arc::new(PrefixTable::build(self.core.route_advs())),
             false => current.table.prefix_table().clone(),
         };
-        let epochs: BTreeMap<AgentId, u64> = self
+        let incarnations: BTreeMap<AgentId, u64> = self
             .core
             .link_advs()
-            .map(|adv| (adv.stamp.origin, adv.stamp.epoch))
+            .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
             .collect();
         self.mesh.send_replace(Arc::new(Mesh {
             table: RouteTable::new(prefixes, paths),
-            epochs,
+            incarnations,
             duplicate_identity: self.core.duplicate_identity(),
             limits: self.limits,
         }));

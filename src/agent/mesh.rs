@@ -14,8 +14,8 @@ const UNKNOWN_MTU: u16 = 0;
 #[derive(Debug)]
 pub(super) struct Mesh {
     pub(super) table: RouteTable,
-    /// The epoch that each origin advertises.
-    pub(super) epochs: BTreeMap<AgentId, u64>,
+    /// Which process of each origin advertises.
+    pub(super) incarnations: BTreeMap<AgentId, u64>,
     /// Another process has this agent's key.
     pub(super) duplicate_identity: bool,
     pub(super) limits: SessionLimits,
@@ -48,8 +48,8 @@ impl MeshView for Mesh {
         self.table.path_table()
     }
 
-    fn epoch(&self, exit: AgentId) -> Option<u64> {
-        self.epochs.get(&exit).copied()
+    fn incarnation(&self, exit: AgentId) -> Option<u64> {
+        self.incarnations.get(&exit).copied()
     }
 
     fn session_settings(&self, path: &Path) -> SessionSettings {

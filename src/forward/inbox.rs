@@ -41,7 +41,7 @@ impl Delivery {
 
     /// Each packet without its header.
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
-        let header = self.header().len();
+        let header = self.header().header_len();
         self.buffer[self.start..self.end]
             .chunks(self.stride)
             .map(move |packet| &packet[header.min(packet.len())..])

@@ -26,3 +26,6 @@ pub use metrics::{DropReason, Metrics};
 pub use port::{Port, Run};
 pub use quic_socket::QuicSocket;
 pub use receive::{Local, receive};
+
+#[cfg(test)]
+mod tests;

@@ -13,10 +13,10 @@ use tracing::{debug, info, warn};
 use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
 use super::hello::Greeting;
-use super::table::{Candidate, LinkInfo, LinkNumber, LinkState, Links, Verdict};
+use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
 use crate::forward::{Adjacency, Fib, Port, Remote};
 use crate::identity::AgentId;
-use crate::routing::{Liveness, LivenessEvent, LivenessSettings};
+use crate::routing::{LinkState, Liveness};
 use crate::wire::{ControlMessage, Hello, PathError, Token};
 
 /// How often a link's token changes (design section 5).
@@ -139,6 +139,8 @@ struct Driver {
     reader: ControlReader,
     writer: JoinHandle<()>,
     liveness: Liveness,
+    /// What `liveness` last knew.
+    heard_last: Instant,
     token_in: u64,
     /// The token before `token_in`, and when it stops working.
     token_old: Option<(u64, Instant)>,
@@ -166,13 +168,7 @@ impl Driver {
         context.fib.admit(opened.token_in, adjacency.clone());
         context.fib.insert(adjacency.clone());
         let theirs = Duration::from_millis(u64::from(hello.heartbeat_ms));
-        let liveness = Liveness::new(
-            now,
-            LivenessSettings {
-                interval: context.heartbeat.max(theirs),
-                dead_after: context.dead_after,
-            },
-        );
+        let liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
         Self {
             rtt: opened.connection.rtt(),
             connection: opened.connection,
@@ -184,6 +180,7 @@ impl Driver {
             reader: recv,
             writer: tokio::spawn(write_all(send, queue)),
             liveness,
+            heard_last: now,
             token_in: opened.token_in,
             token_old: None,
             token_since: now,
@@ -214,7 +211,7 @@ impl Driver {
         let mut heartbeat = interval(self.context.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = self.liveness.poll_timeout();
+            let wake = self.liveness.poll_timeout().unwrap_or_else(Instant::now);
             tokio::select! {
                 message = self.reader.next() => match message {
                     Ok(message) => {
@@ -339,15 +336,17 @@ impl Driver {
     }
 
     async fn check_liveness(&mut self) -> Option<DownReason> {
-        if let Some(heard) = self.context.fib.last_heard(&self.adjacency) {
+        let heard = self.context.fib.last_heard(&self.adjacency);
+        if let Some(heard) = heard.filter(|heard| *heard > self.heard_last) {
+            self.heard_last = heard;
             self.liveness.handle_received(heard);
         }
-        self.liveness.handle_timeout(Instant::now());
-        while let Some(event) = self.liveness.poll_event() {
-            let (state, on) = match event {
-                LivenessEvent::Down => return Some(DownReason::Silent),
-                LivenessEvent::Suspect => (LinkState::Suspect, true),
-                LivenessEvent::Recovered => (LinkState::Up, false),
+        self.liveness.handle_tick(Instant::now());
+        while let Some(state) = self.liveness.poll_event() {
+            let on = match state {
+                LinkState::Down => return Some(DownReason::Silent),
+                LinkState::Suspect => true,
+                LinkState::Up => false,
             };
             debug!(neighbor = %self.neighbor, suspect = on, "link suspicion");
             self.context

@@ -56,12 +56,8 @@ impl LinkEndpoint {
                 .incoming_buffer_size_total(INCOMING_BYTES);
             server
         });
-        let endpoint = Endpoint::new_with_abstract_socket(
-            config,
-            server,
-            socket,
-            Arc::new(TokioRuntime),
-        )?;
+        let endpoint =
+            Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))?;
         Ok(Self { endpoint, port })
     }
 }

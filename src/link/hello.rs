@@ -26,7 +26,9 @@ pub enum HelloError {
     Control(String),
     #[error("expected {expected}, got another message")]
     Unexpected { expected: &'static str },
-    #[error("the neighbour speaks protocol version {0}, this agent {VERSION}: run the same release")]
+    #[error(
+        "the neighbour speaks protocol version {0}, this agent {VERSION}: run the same release"
+    )]
     Version(u16),
     #[error("no hello within {0:?}")]
     TimedOut(Duration),

@@ -25,4 +25,4 @@ pub use dial::{DialError, DialTarget, Resolve, dial_forever};
 pub use driver::LinkContext;
 pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
-pub use table::{LinkInfo, LinkState, Links, PeerStatus};
+pub use table::{LinkInfo, Links, PeerStatus};

@@ -9,17 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::event::DownReason;
 use crate::identity::AgentId;
+use crate::routing::LinkState;
 use crate::wire::ControlMessage;
 
 /// Numbers links, so that the end of an old one is never taken for the end of its successor.
 pub(super) type LinkNumber = u64;
-
-/// A link's state as people see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
-    Up,
-    Suspect,
-}
 
 /// What is known of a live link.
 #[derive(Clone, Debug)]
@@ -156,7 +150,11 @@ impl Links {
     /// Takes a link out; `false` if another has replaced it, so that nothing went down.
     pub(super) fn remove(&self, neighbor: AgentId, number: LinkNumber, why: &str) -> bool {
         let mut state = self.lock();
-        if state.live.get(&neighbor).is_none_or(|live| live.number != number) {
+        if state
+            .live
+            .get(&neighbor)
+            .is_none_or(|live| live.number != number)
+        {
             return false;
         }
         state.live.remove(&neighbor);

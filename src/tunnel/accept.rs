@@ -103,7 +103,11 @@ impl SessionListener {
         incoming: Incoming,
         settings: SessionSettings,
     ) -> Result<AcceptedSession, String> {
-        let config = server_config(self.crypto.clone(), settings, self.limits.pending_handshakes);
+        let config = server_config(
+            self.crypto.clone(),
+            settings,
+            self.limits.pending_handshakes,
+        );
         let connecting = incoming
             .accept_with(Arc::new(config))
             .map_err(|error| error.to_string())?;
@@ -119,7 +123,9 @@ impl SessionListener {
             .map_err(|error| error.to_string())?
             .id;
         if connection.remote_address() != virtual_addr(ingress.short()) {
-            return Err(format!("{ingress} does not have the source id of its packets"));
+            return Err(format!(
+                "{ingress} does not have the source id of its packets"
+            ));
         }
         Ok(AcceptedSession {
             connection,

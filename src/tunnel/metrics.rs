@@ -40,11 +40,15 @@ impl Metrics {
             "Sessions moved to another path",
             self.failovers.clone(),
         );
-        registry.register("sessions", "Live end-to-end sessions", self.sessions.clone());
+        registry.register(
+            "sessions",
+            "Live end-to-end sessions",
+            self.sessions.clone(),
+        );
     }
 
     pub(super) fn failover(&self, cause: SwitchCause) {
-        let cause = cause.label();
+        let cause = label(cause);
         self.failovers.get_or_create(&CauseLabels { cause }).inc();
     }
 
@@ -54,5 +58,17 @@ impl Metrics {
 
     pub(super) fn ended(&self, side: Side) {
         self.sessions.get_or_create(&SideLabels { side }).dec();
+    }
+}
+
+/// A cause as metrics and logs name it.
+pub(super) fn label(cause: SwitchCause) -> &'static str {
+    match cause {
+        SwitchCause::Found => "found",
+        SwitchCause::LinkDown => "link_down",
+        SwitchCause::PathError => "path_error",
+        SwitchCause::PathGone => "path_gone",
+        SwitchCause::Draining => "draining",
+        SwitchCause::Better => "better",
     }
 }

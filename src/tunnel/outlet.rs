@@ -97,12 +97,7 @@ impl Outlets {
     }
 
     /// Sends what goes to `destination` along `active`, and a copy along `mirror`.
-    pub fn set(
-        &self,
-        destination: ShortId,
-        active: Arc<Outlet>,
-        mirror: Option<Arc<Outlet>>,
-    ) {
+    pub fn set(&self, destination: ShortId, active: Arc<Outlet>, mirror: Option<Arc<Outlet>>) {
         let mut tables = self.write();
         tables.forget_provisional(destination);
         tables

@@ -142,7 +142,10 @@ mod tests {
         let arrived = Header::parse(&bytes).unwrap();
         assert!(key.verify(&arrived, &payload));
         let probe = Probe::parse(&payload).unwrap();
-        assert_eq!((probe.tag, probe.sequence, probe.active), (key.tag, 9, true));
+        assert_eq!(
+            (probe.tag, probe.sequence, probe.active),
+            (key.tag, 9, true)
+        );
     }
 
     #[test]

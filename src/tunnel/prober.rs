@@ -47,11 +47,7 @@ impl Prober {
 
     /// Registers a session that this side opened; the sequences of its answered probes arrive on
     /// the channel.
-    pub(super) fn register_opened(
-        &self,
-        key: Arc<ProbeKey>,
-        exit: ShortId,
-    ) -> mpsc::Receiver<u64> {
+    pub(super) fn register_opened(&self, key: Arc<ProbeKey>, exit: ShortId) -> mpsc::Receiver<u64> {
         let (replies, receiver) = mpsc::channel(REPLIES);
         let session = Session::Opened {
             key: key.clone(),
@@ -149,8 +145,7 @@ impl Prober {
                 *seen = probe.sequence;
                 let back = header.reverse();
                 let reply = (key.clone(), probe);
-                let moved = probe.active
-                    && answer_along(outlets, self.fib.own, *ingress, &back);
+                let moved = probe.active && answer_along(outlets, self.fib.own, *ingress, &back);
                 let kick = moved.then(|| kick.clone());
                 drop(sessions);
                 self.transmit(PacketType::ProbeReply, &reply.0, &back, reply.1);

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::address::virtual_addr;
-use super::metrics::Metrics;
 use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
 use super::probe::ProbeKey;
@@ -32,16 +32,15 @@ pub trait MeshView: Send + Sync + 'static {
     /// Every path there is.
     fn path_table(&self) -> &PathTable;
 
-    /// The epoch that `exit` advertises: another one is another process.
-    fn epoch(&self, exit: AgentId) -> Option<u64>;
+    /// Names the process that advertises as `exit`: another one means that it restarted.
+    fn incarnation(&self, exit: AgentId) -> Option<u64>;
 
     /// What a session over `path` may use.
     fn session_settings(&self, path: &Path) -> SessionSettings;
 }
 
 /// Makes the TLS configuration for a session with an exit, which must have that id.
-pub type SessionCrypto =
-    dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
+pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
 
 /// A session's state as people see it.
 #[derive(Clone, Debug)]
@@ -176,7 +175,7 @@ impl<V: MeshView> Sessions<V> {
             .path_table()
             .best(exit)
             .ok_or(OpenError::NoPath(exit))?;
-        let epoch = view.epoch(exit);
+        let incarnation = view.incarnation(exit);
         let settings = view.session_settings(&path);
         self.route(exit, &path);
         let connection = self.connect(exit, settings).await.inspect_err(|_| {
@@ -192,7 +191,7 @@ impl<V: MeshView> Sessions<V> {
         });
         let steering = Steering {
             exit,
-            epoch,
+            incarnation,
             connection: connection.clone(),
             key: Arc::new(key),
             info,

@@ -88,8 +88,11 @@ impl<V: MeshView> Tunnel<V> {
         let mut listener = None;
         if let Some((crypto, settings)) = setup.exit {
             let inbox = inbox();
-            let (socket, outlets) =
-                side(PacketType::ToIngress, &inbox, setup.limits.provisional_paths);
+            let (socket, outlets) = side(
+                PacketType::ToIngress,
+                &inbox,
+                setup.limits.provisional_paths,
+            );
             local.exit = Some(inbox);
             listener = Some(Arc::new(SessionListener::new(
                 socket,

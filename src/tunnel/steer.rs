@@ -18,11 +18,11 @@ use tokio::time::{sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::accept::LINGER;
-use super::metrics::Side;
+use super::metrics::{Side, label};
 use super::probe::{Probe, ProbeKey};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
 use crate::identity::{AgentId, ShortId};
-use crate::routing::{Path, PathChoice, SwitchCause};
+use crate::routing::{Path, PathChoice};
 use crate::wire::PathError;
 
 /// Probes of a settled session: often enough to keep round trips fresh.
@@ -43,7 +43,7 @@ const OUTSTANDING: usize = 64;
 /// What a new session hands to its task.
 pub(super) struct Steering {
     pub(super) exit: AgentId,
-    pub(super) epoch: Option<u64>,
+    pub(super) incarnation: Option<u64>,
     pub(super) connection: Connection,
     pub(super) key: Arc<ProbeKey>,
     pub(super) info: watch::Sender<SessionInfo>,
@@ -145,7 +145,9 @@ impl<V: MeshView> Task<V> {
     }
 
     fn close(&self, reason: &str) -> String {
-        self.steering.connection.close(1u32.into(), reason.as_bytes());
+        self.steering
+            .connection
+            .close(1u32.into(), reason.as_bytes());
         reason.to_owned()
     }
 
@@ -153,8 +155,8 @@ impl<V: MeshView> Task<V> {
     fn handle_view(&mut self) -> Option<&'static str> {
         let view = self.view.borrow_and_update().clone();
         let now = Instant::now();
-        let epoch = view.epoch(self.steering.exit);
-        if epoch.is_some() && epoch != self.steering.epoch {
+        let incarnation = view.incarnation(self.steering.exit);
+        if incarnation.is_some() && incarnation != self.steering.incarnation {
             return Some("the exit restarted");
         }
         let table = view.path_table();
@@ -200,9 +202,7 @@ impl<V: MeshView> Task<V> {
         if sent.active {
             self.confirmed = true;
             let rtt = sent.at.elapsed();
-            self.steering
-                .info
-                .send_modify(|info| info.rtt = Some(rtt));
+            self.steering.info.send_modify(|info| info.rtt = Some(rtt));
         }
     }
 
@@ -219,7 +219,7 @@ impl<V: MeshView> Task<V> {
             moved = true;
             self.sessions.route(exit, &path);
             if switch.from.is_some() {
-                info!(%exit, cause = switch.cause.label(), %from, %to, "session moved to another path");
+                info!(%exit, cause = label(switch.cause), %from, %to, "session moved to another path");
                 self.sessions.metrics.failover(switch.cause);
             }
         }

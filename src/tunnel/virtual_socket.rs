@@ -132,10 +132,7 @@ impl VirtualSocket {
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let packets = transmit.contents.chunks(stride.max(1));
         let Some(adjacency) = self.fib.by_neighbor(outlet.first_hop()) else {
-            return self
-                .fib
-                .metrics
-                .dropped(DropReason::NextHop, packets.len());
+            return self.fib.metrics.dropped(DropReason::NextHop, packets.len());
         };
         for packet in packets {
             state.ring.append(outlet, &adjacency, transmit.ecn, packet);
@@ -214,7 +211,10 @@ impl AsyncUdpSocket for VirtualSocket {
             meta[filled] = RecvMeta {
                 addr: virtual_addr(header.source()),
                 len: length,
-                stride: delivery.stride.saturating_sub(header.len()).min(length),
+                stride: delivery
+                    .stride
+                    .saturating_sub(header.header_len())
+                    .min(length),
                 ecn: delivery.ecn,
                 // Anything else looks like a migration to quinn.
                 dst_ip: None,
@@ -265,7 +265,11 @@ impl UdpPoller for RingPoller {
         if state.blocked.is_none() {
             return Poll::Ready(Ok(()));
         }
-        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
             state.waiting.push(cx.waker().clone());
         }
         Poll::Pending
