@@ -68,7 +68,13 @@ mod tests {
 
     #[test]
     fn a_corrupt_file_falls_back_to_the_clock_and_heals() {
-        for corrupt in [&b""[..], b"soon", b"-4", b"18446744073709551615", b"\xff\xfe"] {
+        for corrupt in [
+            &b""[..],
+            b"soon",
+            b"-4",
+            b"18446744073709551615",
+            b"\xff\xfe",
+        ] {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join(FILE), corrupt).unwrap();
             let epoch = next_epoch(dir.path(), 77).unwrap();

@@ -114,7 +114,11 @@ mod tests {
 
     #[test]
     fn foreign_uris_are_no_grants() {
-        for uris in [&[][..], &["https://example.com"], &["spiffe://mesh/agent", "warre"]] {
+        for uris in [
+            &[][..],
+            &["https://example.com"],
+            &["spiffe://mesh/agent", "warre"],
+        ] {
             assert_eq!(Grants::from_uris(uris.iter().copied()), Ok(None));
         }
     }
@@ -152,7 +156,10 @@ mod tests {
 
     #[test]
     fn domains_are_allowed_when_one_grant_covers_them() {
-        let grants = grants(&["warren:domain:*.corp.example", "warren:domain:api.example.com"]);
+        let grants = grants(&[
+            "warren:domain:*.corp.example",
+            "warren:domain:api.example.com",
+        ]);
         for (domain, allowed) in [
             ("*.corp.example", true),
             ("*.eu.corp.example", true),
@@ -201,7 +208,11 @@ mod tests {
 
     #[test]
     fn uris_read_back_as_the_same_grants() {
-        let uris = ["warren:route:::/0", "warren:route:10.0.0.0/8", "warren:domain:*.corp.example"];
+        let uris = [
+            "warren:route:::/0",
+            "warren:route:10.0.0.0/8",
+            "warren:domain:*.corp.example",
+        ];
         let read = grants(&uris);
         assert_eq!(read.uris().collect::<Vec<_>>(), uris);
     }

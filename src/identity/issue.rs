@@ -137,8 +137,8 @@ impl Authority {
             source,
         };
         let key = keys::read_key(&key_path)?;
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&key.pkcs8, &PKCS_ED25519)
-            .map_err(unusable)?;
+        let key =
+            KeyPair::from_pkcs8_der_and_sign_algo(&key.pkcs8, &PKCS_ED25519).map_err(unusable)?;
         if key.public_key_raw() != parsed.public_key {
             return Err(AuthorityError::KeyMismatch {
                 key: key_path,

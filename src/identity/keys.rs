@@ -119,12 +119,24 @@ mod tests {
     fn unreadable_and_foreign_files_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.key");
-        assert!(matches!(read_key(&path).err().unwrap(), PemError::Read { .. }));
-        assert!(matches!(read_certificates(&path), Err(PemError::Read { .. })));
+        assert!(matches!(
+            read_key(&path).err().unwrap(),
+            PemError::Read { .. }
+        ));
+        assert!(matches!(
+            read_certificates(&path),
+            Err(PemError::Read { .. })
+        ));
         for text in ["", "hello", "-----BEGIN PRIVATE KEY-----\nAAAA\n"] {
             std::fs::write(&path, text).unwrap();
-            assert!(matches!(read_key(&path).err().unwrap(), PemError::NotPem { .. }), "{text}");
-            assert!(matches!(read_certificates(&path), Err(PemError::NotPem { .. })), "{text}");
+            assert!(
+                matches!(read_key(&path).err().unwrap(), PemError::NotPem { .. }),
+                "{text}"
+            );
+            assert!(
+                matches!(read_certificates(&path), Err(PemError::NotPem { .. })),
+                "{text}"
+            );
         }
     }
 }

@@ -80,7 +80,10 @@ mod tests {
     fn a_fresh_hash_verifies_its_password_only_and_is_salted() {
         let first = hash(b"correct horse").unwrap();
         let second = hash(b"correct horse").unwrap();
-        assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
+        assert!(
+            first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{first}"
+        );
         assert_ne!(first, second);
         assert!(verify(&first, "correct horse"));
         assert!(!verify(&first, "correct horse\n"));
@@ -102,10 +105,22 @@ mod tests {
     #[test]
     fn nothing_verifies_against_a_malformed_hash() {
         let half = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ";
-        for bad in ["", "secret", "$2b$", "$2b$99$abc", "$argon2id$", half, "$1$md5$x"] {
+        for bad in [
+            "",
+            "secret",
+            "$2b$",
+            "$2b$99$abc",
+            "$argon2id$",
+            half,
+            "$1$md5$x",
+        ] {
             assert!(!verify(bad, "secret"), "{bad}");
             assert!(!verify(bad, bad), "{bad}");
-            assert_eq!(check_format(bad), Err(PasswordError::UnknownFormat), "{bad}");
+            assert_eq!(
+                check_format(bad),
+                Err(PasswordError::UnknownFormat),
+                "{bad}"
+            );
         }
     }
 

@@ -95,10 +95,14 @@ mod tests {
 
     #[test]
     fn a_peers_reason_is_bounded_and_printable() {
-        let refusal = Refusal::of(&close("other error: peer refused: stranger:\n\x1b[31m")).unwrap();
+        let refusal =
+            Refusal::of(&close("other error: peer refused: stranger:\n\x1b[31m")).unwrap();
         assert_eq!(refusal.by, RefusedBy::Peer);
         assert_eq!(refusal.reason, "stranger:??[31m");
         let long = format!("peer refused: {}", "é".repeat(5000));
-        assert_eq!(Refusal::of(&close(&long)).unwrap().reason.chars().count(), MAX_REASON);
+        assert_eq!(
+            Refusal::of(&close(&long)).unwrap().reason.chars().count(),
+            MAX_REASON
+        );
     }
 }

@@ -44,7 +44,10 @@ pub enum TrustLoadError {
     )]
     NotCa { path: PathBuf },
     #[error("cannot use CA certificate {}", path.display())]
-    Anchor { path: PathBuf, source: webpki::Error },
+    Anchor {
+        path: PathBuf,
+        source: webpki::Error,
+    },
 }
 
 /// Why a peer is refused. The text begins with what [`TrustError::label`] returns.
