@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::signed::{Certificate, Envelope};
+use super::signed::{CertificateBytes, Envelope};
 use crate::identity::{AgentId, ShortId};
 
 /// One control message. Unknown fields are skipped; an unknown variant is an error of the peer.
@@ -27,6 +27,41 @@ pub enum ControlMessage {
     /// The sender is about to stop: take the link down at once.
     #[n(7)]
     Goodbye(#[n(0)] Goodbye),
+}
+
+/// Bytes of a message without what it lists, at most.
+const MESSAGE_OVERHEAD: usize = 32;
+
+/// Bytes of an [`ObjectKey`], at most: 17 of id, 27 of version, 4 of fragment, 3 of framing.
+pub const OBJECT_KEY_BYTES: usize = 52;
+
+impl ControlMessage {
+    /// Bytes on the wire, at most. Exact enough to hold messages against limits without encoding
+    /// them twice.
+    pub fn wire_bytes(&self) -> usize {
+        MESSAGE_OVERHEAD
+            + match self {
+                Self::Hello(hello) => 32 + hello.display_name.len(),
+                Self::Token(_) => 9,
+                Self::Flood(flood) => flood.wire_bytes(),
+                Self::Digest(digest) => 9 * digest.buckets.len(),
+                Self::BucketSummary(summary) => OBJECT_KEY_BYTES * summary.objects.len(),
+                Self::Request(request) => OBJECT_KEY_BYTES * request.objects.len(),
+                Self::PathError(_) => 48,
+                Self::Goodbye(goodbye) => goodbye.reason.len(),
+            }
+    }
+}
+
+impl Flood {
+    fn wire_bytes(&self) -> usize {
+        let certificates = self.certificates.iter();
+        let advertisements = self.advertisements.iter();
+        certificates
+            .map(CertificateBytes::wire_bytes)
+            .chain(advertisements.map(|envelope| envelope.adv.wire_bytes()))
+            .sum()
+    }
 }
 
 /// Opens a link.
@@ -62,7 +97,7 @@ pub struct Token {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Flood {
     #[n(0)]
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateBytes>,
     #[n(1)]
     pub advertisements: Vec<Envelope>,
 }

@@ -15,11 +15,11 @@ pub use adv::{
 };
 pub use bounds::AdvError;
 pub use control::{
-    BucketSummary, ControlMessage, Digest, Flood, Goodbye, Hello, ObjectKey, ObjectKind, PathError,
-    Request, Token, Version,
+    BucketSummary, ControlMessage, Digest, Flood, Goodbye, Hello, OBJECT_KEY_BYTES, ObjectKey,
+    ObjectKind, PathError, Request, Token, Version,
 };
 pub use frame::{FrameError, decode_frame, encode_frame};
-pub use signed::{Certificate, Envelope, SignedAdv};
+pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
     ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest,
     Target,

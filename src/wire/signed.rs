@@ -32,12 +32,13 @@ struct Signed {
     decoded: OnceLock<Result<Advertisement, AdvError>>,
 }
 
-/// A certificate (DER) and its SHA-256.
+/// What proves an origin's key, and its SHA-256. The bytes mean something to the authority only: a
+/// certificate in DER, and after it those that lead to the CA, if any.
 #[derive(Clone)]
-pub struct Certificate(Arc<CertificateBytes>);
+pub struct CertificateBytes(Arc<HashedBytes>);
 
-struct CertificateBytes {
-    der: Box<[u8]>,
+struct HashedBytes {
+    bytes: Box<[u8]>,
     hash: [u8; 32],
 }
 
@@ -120,29 +121,29 @@ impl SignedAdv {
     }
 }
 
-impl Certificate {
-    pub fn new(der: &[u8]) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+impl CertificateBytes {
+    pub fn new(bytes: &[u8]) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
         let mut hash = [0; 32];
         hash.copy_from_slice(digest.as_ref());
-        Self(Arc::new(CertificateBytes {
-            der: der.into(),
+        Self(Arc::new(HashedBytes {
+            bytes: bytes.into(),
             hash,
         }))
     }
 
-    pub fn der(&self) -> &[u8] {
-        &self.0.der
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
     }
 
-    /// SHA-256 of the DER bytes.
+    /// SHA-256 of the bytes.
     pub fn hash(&self) -> &[u8; 32] {
         &self.0.hash
     }
 
     /// Bytes on the wire, at most.
     pub fn wire_bytes(&self) -> usize {
-        self.0.der.len() + CERTIFICATE_OVERHEAD
+        self.0.bytes.len() + CERTIFICATE_OVERHEAD
     }
 }
 
@@ -155,13 +156,13 @@ impl PartialEq for SignedAdv {
 
 impl Eq for SignedAdv {}
 
-impl PartialEq for Certificate {
+impl PartialEq for CertificateBytes {
     fn eq(&self, other: &Self) -> bool {
         self.0.hash == other.0.hash
     }
 }
 
-impl Eq for Certificate {}
+impl Eq for CertificateBytes {}
 
 impl fmt::Debug for SignedAdv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,9 +172,9 @@ impl fmt::Debug for SignedAdv {
     }
 }
 
-impl fmt::Debug for Certificate {
+impl fmt::Debug for CertificateBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Certificate({} bytes)", self.0.der.len())
+        write!(f, "CertificateBytes({} bytes)", self.0.bytes.len())
     }
 }
 
@@ -201,18 +202,18 @@ impl<'b, C> Decode<'b, C> for SignedAdv {
     }
 }
 
-impl<C> Encode<C> for Certificate {
+impl<C> Encode<C> for CertificateBytes {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        e.bytes(&self.0.der)?.ok()
+        e.bytes(&self.0.bytes)?.ok()
     }
 }
 
-impl<'b, C> Decode<'b, C> for Certificate {
+impl<'b, C> Decode<'b, C> for CertificateBytes {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
-        let der = d.bytes()?;
-        if der.len() > MAX_CERTIFICATE_BYTES {
+        let bytes = d.bytes()?;
+        if bytes.len() > MAX_CERTIFICATE_BYTES {
             return Err(DecodeError::message("certificate is oversized"));
         }
-        Ok(Self::new(der))
+        Ok(Self::new(bytes))
     }
 }

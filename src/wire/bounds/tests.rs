@@ -158,7 +158,7 @@ proptest! {
         signature[..32].copy_from_slice(&half);
         let adv = SignedAdv::sign(adv, |_| signature);
         let flood = ControlMessage::Flood(Flood {
-            certificates: vec![super::super::Certificate::new(&half)],
+            certificates: vec![super::super::CertificateBytes::new(&half)],
             advertisements: vec![Envelope { adv: adv.clone(), ttl, hops }],
         });
         let mut frame = Vec::new();
