@@ -10,5 +10,5 @@ pub(crate) mod testing;
 
 pub use framed::{ReceiveError, receive_message, send_message};
 pub use open::{ExitStream, OpenError, OpenStream};
-pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop};
+pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
 pub use streams::{Role, StreamGuard, StreamSnapshot, StreamTable};
