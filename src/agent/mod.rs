@@ -11,6 +11,7 @@
 //! (design section 5). Dropping the runtime ends the agent as SIGKILL would.
 
 mod authority;
+mod collector;
 mod control;
 mod error;
 mod links;
