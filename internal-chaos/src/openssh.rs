@@ -41,8 +41,8 @@ const SSHD_WRAPPER: &str =
 /// A running chain of OpenSSH processes.
 #[derive(Debug)]
 pub struct OpenSsh {
-    client: Daemon,
-    servers: Vec<Daemon>,
+    /// The client, then the servers along the path.
+    daemons: Vec<Daemon>,
     _folder: TempDir,
 }
 
@@ -89,7 +89,7 @@ impl OpenSsh {
         keygen(&path.join("user")).await?;
         fs::copy(path.join("user.pub"), path.join("authorized_keys"))?;
         let mut known_hosts = String::new();
-        let mut servers = Vec::new();
+        let mut daemons = Vec::new();
         for (index, node) in chain.nodes().iter().enumerate().skip(1) {
             let key = path.join(format!("host{index}"));
             keygen(&key).await?;
@@ -100,14 +100,14 @@ impl OpenSsh {
             let mut command = command_in(node, "sh");
             command.args(["-c", SSHD_WRAPPER]);
             command.arg(&sshd).args(["-D", "-e", "-f"]).arg(&config);
-            servers.push(Daemon::start(&format!("sshd{index}"), command, path)?);
+            daemons.push(Daemon::start(&format!("sshd{index}"), command, path)?);
         }
         for (index, node) in chain.nodes().iter().enumerate().skip(1) {
             let mut command = command_in(node, &this);
             let address = format!("{}:{PORT}", left_address(index));
             command.args(["workload", "listening", &address]);
             let listening = output("the wait for sshd", command, LISTEN_LIMIT).await;
-            let server = &servers[index - 1];
+            let server = &daemons[index - 1];
             listening.with_context(|| format!("sshd{index}: {}", server.log_tail()))?;
         }
         fs::write(path.join("known_hosts"), known_hosts)?;
@@ -117,33 +117,27 @@ impl OpenSsh {
         let mut command = command_in(chain.first(), "ssh");
         command.arg("-F").arg(&config);
         command.args(["-N", "-D", SOCKS, &format!("node{last}")]);
-        let client = Daemon::start("ssh", command, path)?;
+        daemons.insert(0, Daemon::start("ssh", command, path)?);
         Ok(Self {
-            client,
-            servers,
+            daemons,
             _folder: folder,
         })
     }
 
     /// Process ids: the client's, then each server's.
     pub fn pids(&self) -> Vec<u32> {
-        std::iter::once(&self.client)
-            .chain(&self.servers)
-            .map(Daemon::pid)
-            .collect()
+        self.daemons.iter().map(Daemon::pid).collect()
     }
 
     /// An error if a process is gone.
     pub fn check(&mut self) -> anyhow::Result<()> {
-        self.client.check()?;
-        self.servers.iter_mut().try_for_each(Daemon::check)
+        self.daemons.iter_mut().try_for_each(Daemon::check)
     }
 
     /// Ends all processes.
     pub async fn stop(self) {
-        self.client.stop().await;
-        for server in self.servers {
-            server.stop().await;
+        for daemon in self.daemons {
+            daemon.stop().await;
         }
     }
 }

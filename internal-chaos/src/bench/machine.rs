@@ -16,6 +16,8 @@ pub struct Machine {
     pub cores: usize,
     pub memory_mib: u64,
     pub kernel: String,
+    /// Runnable tasks on average over the minute before the run; another's load spoils figures.
+    pub load_before: String,
     /// UTC, RFC 3339.
     pub date: String,
     pub command: String,
@@ -37,6 +39,11 @@ impl Machine {
                 .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok())
                 .unwrap_or(0)
                 / 1024,
+            load_before: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .unwrap_or("unknown")
+                .to_owned(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             date: date.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned()),
             command: std::env::args().collect::<Vec<_>>().join(" "),

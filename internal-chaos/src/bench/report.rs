@@ -111,11 +111,13 @@ impl Run {
             cores,
             memory_mib,
             kernel,
+            load_before,
             date,
             command,
         } = &self.machine;
         let mut lines = vec![
-            format!("{cpu}, {cores} cores, {memory_mib} MiB, Linux {kernel}, {date}"),
+            format!("{cpu}, {cores} cores, {memory_mib} MiB, Linux {kernel}"),
+            format!("{date}, load average before the run {load_before}"),
             format!("command: {command}"),
             format!(
                 "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
@@ -193,6 +195,7 @@ mod tests {
                 cores: 2,
                 memory_mib: 1024,
                 kernel: "6.0".to_owned(),
+                load_before: "0.10".to_owned(),
                 date: "2026-01-01T00:00:00Z".to_owned(),
                 command: "internal-chaos bench".to_owned(),
             },
@@ -209,7 +212,7 @@ mod tests {
     #[test]
     fn text_is_aligned_with_costs_first() {
         let text = run().text();
-        let rows: Vec<&str> = text.lines().skip(4).take(3).collect();
+        let rows: Vec<&str> = text.lines().skip(5).take(3).collect();
         assert_eq!(
             rows,
             [

@@ -21,6 +21,7 @@ use crate::{mesh, openssh};
 pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     // A machine that cannot make namespaces should say so before the first round.
     drop(Netns::create("probe")?);
+    let machine = Machine::here().await;
     let mut notes = Vec::new();
     let mut versions = Vec::new();
     let mut systems = args.systems();
@@ -55,7 +56,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     rounds(&systems, args.repeats, &settings, &mut figures, &mut notes).await;
     let failed = !notes.is_empty();
     let run = Run {
-        machine: Machine::here().await,
+        machine,
         repeats: args.repeats,
         seconds: args.seconds,
         idle: args.idle,
@@ -74,7 +75,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
 
 async fn warren_binary(args: &BenchArgs) -> anyhow::Result<(PathBuf, String)> {
     let path = mesh::binary(args.warren.as_deref())?;
-    let version = mesh::version(&path).await?;
+    let version = mesh::version(&path).await;
     Ok((path, version))
 }
 
