@@ -148,11 +148,7 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
                     Direction::Download
                 },
                 seed,
-                bytes: bytes.unwrap_or(u64::MAX),
-                time: match bytes {
-                    Some(_) => Duration::MAX,
-                    None => duration(seconds)?,
-                },
+                ..limits(bytes, seconds)?
             };
             let plan = bulk::Plan {
                 route,
@@ -251,6 +247,19 @@ async fn hold(path: Path, count: u32, time: Duration) -> anyhow::Result<()> {
     let mut end = Vec::new();
     let _ = tokio::time::timeout(time, tokio::io::stdin().read_to_end(&mut end)).await;
     Ok(())
+}
+
+/// A transfer that ends after so many bytes, or after so much time.
+fn limits(bytes: Option<u64>, seconds: f64) -> anyhow::Result<Request> {
+    Ok(Request {
+        direction: Direction::Download,
+        seed: 0,
+        bytes: bytes.unwrap_or(u64::MAX),
+        time: match bytes {
+            Some(_) => Duration::MAX,
+            None => duration(seconds)?,
+        },
+    })
 }
 
 fn duration(seconds: f64) -> anyhow::Result<Duration> {
