@@ -1,7 +1,40 @@
 //! Who an agent is and whom it trusts: ids, keys, certificates, grants, TLS configurations.
+//!
+//! Nothing here owns a task or a socket. Private keys enter through [`Identity`] and leave only
+//! as signatures; [`Trust`] is the one place that decides whether a peer is accepted.
 
+mod certificate;
+mod clock;
 mod domain;
+mod epoch;
+mod files;
+mod grants;
 mod id;
+mod issue;
+mod keys;
+mod own;
+pub mod password;
+mod refusal;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod trust;
 
+pub use certificate::{Certificate, CertificateError, ValidityAt};
+pub use clock::{format_date, unix_now};
 pub use domain::{DomainPattern, DomainPatternError};
+pub use epoch::{EpochError, next_epoch};
+pub use files::{Loaded, Warning};
+pub use grants::{GrantError, Grants, parse_prefix};
 pub use id::{AgentId, AgentIdError, ShortId};
+pub use issue::{
+    Authority, AuthorityError, CA_CERTIFICATE, CA_KEY, IssueError, Issued, StoreError, Validity,
+};
+pub use keys::{PemError, verify_signature};
+pub use own::{Identity, IdentityError, read_certificate};
+pub use refusal::{Refusal, RefusedBy};
+pub use tls::{
+    LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,
+    tunnel_client, tunnel_server,
+};
+pub use trust::{Trust, TrustError, TrustLoadError};

@@ -20,6 +20,8 @@ fn stamp(origin: u32) -> Stamp {
     Stamp {
         origin: agent(origin),
         certificate_hash: [0; 32],
+        incarnation: 1,
+        answers: 0,
         epoch: 1,
         sequence: 1,
         issued_at_ms: 0,

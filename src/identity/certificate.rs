@@ -1,0 +1,139 @@
+//! Reading agent certificates: one Ed25519 key, a validity period, perhaps grants.
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
+
+use super::{AgentId, GrantError, Grants};
+
+/// DER SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410 section 4).
+///
+/// Only this encoding is accepted: ids are hashes of it, and a key must have exactly one id.
+const ED25519_SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+/// What a certificate says. Reading it proves nothing: see [`Trust`](super::Trust).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    pub id: AgentId,
+    /// Ed25519.
+    pub public_key: [u8; 32],
+    /// SHA-256 of the DER certificate.
+    pub fingerprint: [u8; 32],
+    /// The subject's common name.
+    pub common_name: Option<String>,
+    /// The issuer's common name, or its whole name where it has none.
+    pub issuer: String,
+    /// Issuer and subject are the same name.
+    pub self_issued: bool,
+    /// It may sign other certificates.
+    pub is_ca: bool,
+    /// First second of validity, Unix time; 0 for dates before 1970.
+    pub not_before: u64,
+    /// Last second of validity, Unix time; 0 for dates before 1970.
+    pub not_after: u64,
+    /// `None`: the agent may originate anything.
+    pub grants: Option<Grants>,
+}
+
+/// Where a moment lies relative to a certificate's validity period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValidityAt {
+    NotYet,
+    Valid,
+    Expired,
+}
+
+/// Why a certificate cannot be used, whoever signed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    #[error("not a valid X.509 certificate: {0}")]
+    Malformed(String),
+    #[error("the key is not Ed25519; agents use Ed25519 keys only")]
+    NotEd25519,
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+}
+
+impl Certificate {
+    /// Reads a DER certificate.
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateError> {
+        let (rest, x509) = X509Certificate::from_der(der).map_err(malformed)?;
+        if !rest.is_empty() {
+            return Err(malformed("bytes after its end"));
+        }
+        let spki = x509.public_key().raw;
+        let public_key = spki
+            .strip_prefix(&ED25519_SPKI)
+            .and_then(|key| <[u8; 32]>::try_from(key).ok())
+            .ok_or(CertificateError::NotEd25519)?;
+        let is_ca = x509
+            .basic_constraints()
+            .map_err(malformed)?
+            .is_some_and(|constraints| constraints.value.ca);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest.as_ref());
+        let validity = x509.validity();
+        Ok(Self {
+            id: AgentId::from_spki(spki),
+            public_key,
+            fingerprint,
+            common_name: common_name(x509.subject()),
+            issuer: common_name(x509.issuer()).unwrap_or_else(|| x509.issuer().to_string()),
+            self_issued: x509.issuer().as_raw() == x509.subject().as_raw(),
+            is_ca,
+            not_before: unix_seconds(validity.not_before.timestamp()),
+            not_after: unix_seconds(validity.not_after.timestamp()),
+            grants: read_grants(&x509)?,
+        })
+    }
+
+    /// Where `unix_time` (seconds) lies relative to the validity period; both ends are inside.
+    pub fn validity_at(&self, unix_time: u64) -> ValidityAt {
+        if unix_time < self.not_before {
+            ValidityAt::NotYet
+        } else if unix_time > self.not_after {
+            ValidityAt::Expired
+        } else {
+            ValidityAt::Valid
+        }
+    }
+}
+
+fn malformed(reason: impl std::fmt::Display) -> CertificateError {
+    CertificateError::Malformed(reason.to_string())
+}
+
+fn unix_seconds(timestamp: i64) -> u64 {
+    u64::try_from(timestamp).unwrap_or(0)
+}
+
+fn common_name(name: &X509Name<'_>) -> Option<String> {
+    let attribute = name.iter_common_name().next()?;
+    attribute.as_str().ok().map(ToOwned::to_owned)
+}
+
+/// The grants among the subject alternative names. A name that cannot be read might have been a
+/// grant, so it refuses the certificate.
+fn read_grants(x509: &X509Certificate<'_>) -> Result<Option<Grants>, CertificateError> {
+    let Some(names) = x509.subject_alternative_name().map_err(malformed)? else {
+        return Ok(None);
+    };
+    let mut uris = Vec::new();
+    for name in &names.value.general_names {
+        match name {
+            GeneralName::URI(uri) => uris.push(*uri),
+            GeneralName::Invalid(..) => {
+                return Err(malformed("a subject alternative name is unreadable"));
+            }
+            _ => {}
+        }
+    }
+    Ok(Grants::from_uris(uris)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Wall-clock time as certificates count it: whole seconds since the Unix epoch.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Seconds since the Unix epoch; 0 on a clock that stands before it.
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// `unix` seconds as `2025-11-21T10:00:00Z`, or as a plain number past the year 9999.
+pub fn format_date(unix: u64) -> String {
+    i64::try_from(unix)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|date| date.format(&Rfc3339).ok())
+        .unwrap_or_else(|| format!("{unix} s after 1970"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_print_in_utc_and_never_fail() {
+        assert_eq!(format_date(0), "1970-01-01T00:00:00Z");
+        assert_eq!(format_date(1_763_719_200), "2025-11-21T10:00:00Z");
+        assert_eq!(format_date(u64::MAX), format!("{} s after 1970", u64::MAX));
+    }
+}

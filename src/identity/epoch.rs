@@ -1,0 +1,95 @@
+//! The epoch: a number that grows with every start, so that a restarted agent is believed at once.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Loaded, Warning};
+
+/// The file under `agent.data_dir`.
+const FILE: &str = "epoch";
+
+/// The epoch could not be read or made durable.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochError {
+    #[error("cannot read epoch file {}; check its owner and mode", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write epoch file {}; check the folder's owner, mode and free space", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+/// The epoch of this start: the larger of the last one plus 1 and `unix_ms`.
+///
+/// It is on disk when this returns, so that two starts never share an epoch even if the power
+/// fails or the clock runs backwards. A file without a number falls back to `unix_ms` and warns.
+pub fn next_epoch(data_dir: &Path, unix_ms: u64) -> Result<Loaded<u64>, EpochError> {
+    let path = data_dir.join(FILE);
+    let write_error = |source| EpochError::Write {
+        path: path.clone(),
+        source,
+    };
+    files::create_private_dir(data_dir).map_err(write_error)?;
+    let (last, warning) = match std::fs::read(&path) {
+        Ok(bytes) => match parse(&bytes) {
+            Some(last) => (Some(last), None),
+            None => (None, Some(Warning::EpochCorrupt { path: path.clone() })),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+        Err(source) => return Err(EpochError::Read { path, source }),
+    };
+    let epoch = last.map_or(unix_ms, |last| unix_ms.max(last + 1));
+    files::replace(&path, format!("{epoch}\n").as_bytes(), files::PUBLIC).map_err(write_error)?;
+    Ok(Loaded {
+        value: epoch,
+        warning,
+    })
+}
+
+/// The stored epoch, unless it is no number or leaves no room for a next one.
+fn parse(bytes: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let number: u64 = text.trim_end().parse().ok()?;
+    (number < u64::MAX).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_grow_even_when_the_clock_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        for (clock, expected) in [(1000, 1000), (1000, 1001), (5, 1002), (9000, 9000)] {
+            let epoch = next_epoch(&data, clock).unwrap();
+            assert_eq!(epoch.value, expected);
+            assert_eq!(epoch.warning, None);
+        }
+    }
+
+    #[test]
+    fn a_corrupt_file_falls_back_to_the_clock_and_heals() {
+        for corrupt in [
+            &b""[..],
+            b"soon",
+            b"-4",
+            b"18446744073709551615",
+            b"\xff\xfe",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(FILE), corrupt).unwrap();
+            let epoch = next_epoch(dir.path(), 77).unwrap();
+            assert_eq!(epoch.value, 77);
+            assert!(matches!(epoch.warning, Some(Warning::EpochCorrupt { .. })));
+            let healed = next_epoch(dir.path(), 77).unwrap();
+            assert_eq!((healed.value, healed.warning), (78, None));
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        let error = next_epoch(dir.path(), 1).unwrap_err();
+        assert!(error.to_string().contains("epoch"), "{error}");
+    }
+}

@@ -1,0 +1,271 @@
+//! This agent's own identity: its key, its certificate chain, its id.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
+
+use super::clock::{format_date, unix_now};
+use super::files::{self, Loaded, SECRET, Warning};
+use super::issue::{self, IssueError, Issued, StoreError, Validity};
+use super::keys::{self, PemError, PrivateKey};
+use super::{AgentId, Certificate, CertificateError, ValidityAt};
+
+/// Files of the identity under `agent.data_dir`.
+const KEY_FILE: &str = "identity.key";
+const CERTIFICATE_FILE: &str = "identity.crt";
+
+/// Ten years: a self-signed certificate is pinned by id, so its end protects nobody, and peers
+/// need not be told when it is renewed.
+const SELF_SIGNED_DAYS: u32 = 3_650;
+
+/// A self-signed certificate with less than this left is renewed at start, 30 days in seconds:
+/// the same horizon at which an agent reports itself degraded.
+const RENEW_BEFORE: u64 = 30 * 86_400;
+
+/// An agent's key and certificate. Cheap to share behind an [`Arc`]; never prints its key.
+pub struct Identity {
+    pair: Ed25519KeyPair,
+    certified: Arc<CertifiedKey>,
+    certificate: Certificate,
+}
+
+/// Why there is no usable identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot use certificate {}", path.display())]
+    BadCertificate {
+        path: PathBuf,
+        source: CertificateError,
+    },
+    #[error("{} is a CA certificate; an agent needs one of its own: `warren cert agent`", path.display())]
+    IsCa { path: PathBuf },
+    #[error(
+        "key {} does not belong to certificate {}; give the pair that was made together",
+        key.display(),
+        certificate.display()
+    )]
+    KeyMismatch { key: PathBuf, certificate: PathBuf },
+    #[error(
+        "certificate {} expired {}; issue a new one with `warren cert agent --renew`",
+        path.display(),
+        format_date(*not_after)
+    )]
+    Expired { path: PathBuf, not_after: u64 },
+    #[error(
+        "certificate {} is valid only from {}; check this host's clock",
+        path.display(),
+        format_date(*not_before)
+    )]
+    NotYetValid { path: PathBuf, not_before: u64 },
+    #[error("cannot make a self-signed certificate")]
+    Issue(#[from] IssueError),
+    #[error("the TLS library refuses the key")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Identity {
+    /// The identity in `data_dir`, created there if there is none: `identity.key` (PKCS#8 PEM,
+    /// mode 0600) and `identity.crt`, self-signed for ten years.
+    ///
+    /// An existing key is never overwritten. A self-signed certificate close to its end is
+    /// renewed, which keeps the id.
+    pub fn load_or_create(data_dir: &Path) -> Result<Loaded<Self>, IdentityError> {
+        Self::load_or_create_at(data_dir, unix_now())
+    }
+
+    /// The identity in a certificate file (PEM, leaf first) and its key file (PKCS#8 PEM).
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Loaded<Self>, IdentityError> {
+        Self::from_files_at(certificate, key, unix_now())
+    }
+
+    /// A new self-signed identity that exists only in memory.
+    pub fn ephemeral() -> Result<Self, IdentityError> {
+        let key = issue::generate_key()?.serialize_der().into();
+        let validity = Validity::days(unix_now(), SELF_SIGNED_DAYS);
+        Self::from_issued(issue::self_signed(&key, validity)?)
+    }
+
+    /// A just issued certificate and key, without files.
+    pub fn from_issued(issued: Issued) -> Result<Self, IdentityError> {
+        let key = PrivateKey::from_pkcs8(issued.key_pkcs8).ok_or(PemError::NotEd25519 {
+            path: PathBuf::from("(in memory)"),
+        })?;
+        let certificate = Certificate::parse(&issued.certificate).map_err(IssueError::from)?;
+        Self::assemble(key, vec![issued.certificate], certificate)
+    }
+
+    /// The agent id.
+    pub fn id(&self) -> AgentId {
+        self.certificate.id
+    }
+
+    /// An Ed25519 signature over `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let signature = self.pair.sign(message);
+        <[u8; 64]>::try_from(signature.as_ref()).expect("an Ed25519 signature has 64 bytes")
+    }
+
+    /// The agent's own certificate, DER.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.chain()[0]
+    }
+
+    /// What the agent's own certificate says.
+    pub fn parsed(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The certificate chain, DER, leaf first; at least one.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
+    }
+
+    /// Last second of the certificate's validity, Unix time.
+    pub fn not_after(&self) -> u64 {
+        self.certificate.not_after
+    }
+
+    /// The key and chain as TLS handshakes use them.
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
+    }
+
+    pub(super) fn load_or_create_at(dir: &Path, now: u64) -> Result<Loaded<Self>, IdentityError> {
+        let (key, certificate) = (dir.join(KEY_FILE), dir.join(CERTIFICATE_FILE));
+        if !key.exists() {
+            create_key(dir, &key)?;
+        }
+        let mut renewed = None;
+        match keys::read_certificates(&certificate) {
+            Ok(chain) => {
+                if let Some(id) = renewable(&chain[0], now) {
+                    write_self_signed(&key, &certificate, now)?;
+                    renewed = Some(Warning::Reissued {
+                        path: certificate.clone(),
+                        id,
+                    });
+                }
+            }
+            Err(PemError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                write_self_signed(&key, &certificate, now)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let mut loaded = Self::from_files_at(&certificate, &key, now)?;
+        // A readable key outlasts a renewal, so it is the warning to give if there are both.
+        loaded.warning = loaded.warning.or(renewed);
+        Ok(loaded)
+    }
+
+    pub(super) fn from_files_at(
+        certificate: &Path,
+        key: &Path,
+        now: u64,
+    ) -> Result<Loaded<Self>, IdentityError> {
+        let chain = keys::read_certificates(certificate)?;
+        let private = keys::read_key(key)?;
+        let warning = files::check_key_mode(key).map_err(|source| PemError::Read {
+            path: key.to_owned(),
+            source,
+        })?;
+        let parsed = parse(&chain[0], certificate)?;
+        let path = certificate.to_owned();
+        if parsed.is_ca {
+            return Err(IdentityError::IsCa { path });
+        }
+        if private.pair.public_key().as_ref() != parsed.public_key {
+            return Err(IdentityError::KeyMismatch {
+                key: key.to_owned(),
+                certificate: path,
+            });
+        }
+        match parsed.validity_at(now) {
+            ValidityAt::NotYet => Err(IdentityError::NotYetValid {
+                path,
+                not_before: parsed.not_before,
+            }),
+            ValidityAt::Expired => Err(IdentityError::Expired {
+                path,
+                not_after: parsed.not_after,
+            }),
+            ValidityAt::Valid => Ok(Loaded {
+                value: Self::assemble(private, chain, parsed)?,
+                warning,
+            }),
+        }
+    }
+
+    fn assemble(
+        key: PrivateKey,
+        chain: Vec<CertificateDer<'static>>,
+        certificate: Certificate,
+    ) -> Result<Self, IdentityError> {
+        let signing = any_eddsa_type(&key.pkcs8)?;
+        Ok(Self {
+            pair: key.pair,
+            certified: Arc::new(CertifiedKey::new(chain, signing)),
+            certificate,
+        })
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the first certificate of a PEM file says, whoever's it is.
+pub fn read_certificate(path: &Path) -> Result<Certificate, IdentityError> {
+    parse(&keys::read_certificates(path)?[0], path)
+}
+
+fn parse(der: &CertificateDer<'_>, path: &Path) -> Result<Certificate, IdentityError> {
+    Certificate::parse(der).map_err(|source| IdentityError::BadCertificate {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn create_key(dir: &Path, path: &Path) -> Result<(), IdentityError> {
+    let write_error = |path: &Path, source| StoreError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    files::create_private_dir(dir).map_err(|source| write_error(dir, source))?;
+    let pem = issue::generate_key()?.serialize_pem();
+    match files::create_new(path, pem.as_bytes(), SECRET) {
+        // Another process was first: its key is the identity.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => Ok(result.map_err(|source| write_error(path, source))?),
+    }
+}
+
+fn write_self_signed(key: &Path, certificate: &Path, now: u64) -> Result<(), IdentityError> {
+    let key = keys::read_key(key)?;
+    let issued = issue::self_signed(&key.pkcs8, Validity::days(now, SELF_SIGNED_DAYS))?;
+    Ok(issued.replace(certificate)?)
+}
+
+/// The id of a self-signed certificate that is near or past its end. One that somebody else
+/// issued is theirs to renew.
+fn renewable(certificate: &CertificateDer<'_>, now: u64) -> Option<AgentId> {
+    let parsed = Certificate::parse(certificate).ok()?;
+    let ends = parsed.not_after <= now.saturating_add(RENEW_BEFORE);
+    (parsed.self_issued && ends).then_some(parsed.id)
+}
+
+#[cfg(test)]
+mod tests;

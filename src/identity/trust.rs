@@ -1,0 +1,301 @@
+//! Whom this agent accepts: chains that lead to a mesh CA, and pinned ids. Nobody else.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::aws_lc_rs::ED25519;
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
+    RequiredEkuNotFoundContext, anchor_from_trusted_cert,
+};
+
+use super::clock::format_date;
+use super::keys::{self, PemError};
+use super::{AgentId, Certificate, CertificateError, ValidityAt};
+
+/// The trust that handshakes and advertisements are judged by.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    roots: Vec<Root>,
+    pinned: BTreeSet<AgentId>,
+}
+
+#[derive(Clone, Debug)]
+struct Root {
+    certificate: Certificate,
+    anchor: TrustAnchor<'static>,
+}
+
+/// A CA file cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustLoadError {
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    #[error("cannot use CA certificate {}", path.display())]
+    BadCertificate {
+        path: PathBuf,
+        source: CertificateError,
+    },
+    #[error(
+        "{} is not a CA certificate; to trust one agent, put its id under `trust.allow`",
+        path.display()
+    )]
+    NotCa { path: PathBuf },
+    #[error("cannot use CA certificate {}", path.display())]
+    Anchor {
+        path: PathBuf,
+        source: webpki::Error,
+    },
+}
+
+/// Why a peer is refused. The text begins with what [`TrustError::label`] returns.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    #[error("no certificate: the peer presented none")]
+    NoCertificate,
+    #[error("bad certificate: {0}")]
+    BadCertificate(#[from] CertificateError),
+    #[error(
+        "wrong id: expected agent {expected}, found {found}; correct `peers[].id` or the address"
+    )]
+    WrongId { expected: AgentId, found: AgentId },
+    #[error("expired: the certificate of agent {id} ended {}", format_date(*not_after))]
+    Expired { id: AgentId, not_after: u64 },
+    #[error(
+        "not yet valid: the certificate of agent {id} begins {}; check both clocks",
+        format_date(*not_before)
+    )]
+    NotYetValid { id: AgentId, not_before: u64 },
+    #[error(
+        "stranger: agent {id} has a self-signed certificate and is neither in `peers` nor in `trust.allow`"
+    )]
+    Stranger { id: AgentId },
+    #[error("foreign CA: the certificate of agent {id} is from {issuer:?}, which is not a mesh CA")]
+    ForeignCa { id: AgentId, issuer: String },
+    #[error("expired CA: {ca:?}, which issued the certificate of agent {id}, is not valid now")]
+    ExpiredCa { id: AgentId, ca: String },
+    #[error("rejected chain: the certificate of agent {id} does not lead to the mesh CA: {reason}")]
+    RejectedChain { id: AgentId, reason: webpki::Error },
+}
+
+impl Trust {
+    /// Trusts the CAs in these PEM files and the pinned ids (`peers[].id`, `trust.allow`).
+    ///
+    /// With neither, nobody is trusted.
+    pub fn new<P: AsRef<Path>>(
+        ca_files: impl IntoIterator<Item = P>,
+        pinned: BTreeSet<AgentId>,
+    ) -> Result<Self, TrustLoadError> {
+        let mut roots = Vec::new();
+        for path in ca_files {
+            let path = path.as_ref();
+            for der in keys::read_certificates(path)? {
+                roots.push(Root::read(&der, path)?);
+            }
+        }
+        Ok(Self { roots, pinned })
+    }
+
+    /// The trust of the whole mesh: `tls.ca` if the file names it, else every `peers[].tls.ca`.
+    pub fn mesh<'a>(
+        own_ca: Option<&Path>,
+        peer_cas: impl IntoIterator<Item = &'a Path>,
+        pinned: BTreeSet<AgentId>,
+    ) -> Result<Self, TrustLoadError> {
+        match own_ca {
+            Some(ca) => Self::new([ca], pinned),
+            // A set, because many peers share one file.
+            None => Self::new(peer_cas.into_iter().collect::<BTreeSet<_>>(), pinned),
+        }
+    }
+
+    /// The trust for the connection to one peer whose `tls.ca` overrides the mesh CA.
+    pub fn with_ca(&self, ca_file: &Path) -> Result<Self, TrustLoadError> {
+        Self::new([ca_file], self.pinned.clone())
+    }
+
+    /// Trusts this CA certificate (DER) besides the others.
+    pub fn add_ca(&mut self, der: &CertificateDer<'_>) -> Result<(), TrustLoadError> {
+        self.roots.push(Root::read(der, Path::new("(in memory)"))?);
+        Ok(())
+    }
+
+    /// Whether the id is accepted without a CA.
+    pub fn is_pinned(&self, id: AgentId) -> bool {
+        self.pinned.contains(&id)
+    }
+
+    /// Accepts a chain (DER, leaf first) that leads to a mesh CA, or whose id is pinned, and that
+    /// is valid at `unix_time` (seconds).
+    ///
+    /// Possession of the key is not proven here: a handshake or a signature does that.
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        unix_time: u64,
+    ) -> Result<Certificate, TrustError> {
+        self.verify_as(None, chain, unix_time)
+    }
+
+    /// As [`Trust::verify`], and the peer must be `expected` if that is given.
+    pub fn verify_as(
+        &self,
+        expected: Option<AgentId>,
+        chain: &[CertificateDer<'_>],
+        unix_time: u64,
+    ) -> Result<Certificate, TrustError> {
+        let (leaf, intermediates) = chain.split_first().ok_or(TrustError::NoCertificate)?;
+        let certificate = Certificate::parse(leaf)?;
+        let id = certificate.id;
+        // The TLS library reads the leaf with this parser; both must have seen the same key.
+        let end_entity = EndEntityCert::try_from(leaf)
+            .map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        if AgentId::from_spki(&end_entity.subject_public_key_info()) != id {
+            return Err(CertificateError::Malformed("ambiguous public key".into()).into());
+        }
+        match expected {
+            Some(expected) if expected != id => {
+                return Err(TrustError::WrongId {
+                    expected,
+                    found: id,
+                });
+            }
+            Some(_) | None => {}
+        }
+        match certificate.validity_at(unix_time) {
+            ValidityAt::Valid => {}
+            ValidityAt::NotYet => {
+                let not_before = certificate.not_before;
+                return Err(TrustError::NotYetValid { id, not_before });
+            }
+            ValidityAt::Expired => {
+                let not_after = certificate.not_after;
+                return Err(TrustError::Expired { id, not_after });
+            }
+        }
+        if !self.is_pinned(id) {
+            self.verify_chain(&certificate, &end_entity, intermediates, unix_time)?;
+        }
+        Ok(certificate)
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &Certificate,
+        end_entity: &EndEntityCert<'_>,
+        intermediates: &[CertificateDer<'_>],
+        unix_time: u64,
+    ) -> Result<(), TrustError> {
+        let id = certificate.id;
+        let anchors: Vec<_> = self.roots.iter().map(|root| root.anchor.clone()).collect();
+        let path = end_entity
+            .verify_for_usage(
+                &[ED25519],
+                &anchors,
+                intermediates,
+                UnixTime::since_unix_epoch(Duration::from_secs(unix_time)),
+                PeerUsage,
+                None,
+                None,
+            )
+            .map_err(|reason| match reason {
+                webpki::Error::UnknownIssuer if certificate.self_issued => {
+                    TrustError::Stranger { id }
+                }
+                // The second: another CA of the same name.
+                webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+                    TrustError::ForeignCa {
+                        id,
+                        issuer: certificate.issuer.clone(),
+                    }
+                }
+                reason => TrustError::RejectedChain { id, reason },
+            })?;
+        // The path search ignores the period of the CA itself.
+        let valid = |root: &&Root| root.certificate.validity_at(unix_time) == ValidityAt::Valid;
+        if self
+            .roots
+            .iter()
+            .filter(|root| root.anchor == *path.anchor())
+            .any(|root| valid(&root))
+        {
+            Ok(())
+        } else {
+            Err(TrustError::ExpiredCa {
+                id,
+                ca: certificate.issuer.clone(),
+            })
+        }
+    }
+}
+
+impl TrustError {
+    /// The kind of refusal in one to three words: for metrics, and the start of the text.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no certificate",
+            Self::BadCertificate(_) => "bad certificate",
+            Self::WrongId { .. } => "wrong id",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not yet valid",
+            Self::Stranger { .. } => "stranger",
+            Self::ForeignCa { .. } => "foreign CA",
+            Self::ExpiredCa { .. } => "expired CA",
+            Self::RejectedChain { .. } => "rejected chain",
+        }
+    }
+}
+
+impl Root {
+    fn read(der: &CertificateDer<'_>, path: &Path) -> Result<Self, TrustLoadError> {
+        let path = || path.to_owned();
+        let certificate =
+            Certificate::parse(der).map_err(|source| TrustLoadError::BadCertificate {
+                path: path(),
+                source,
+            })?;
+        if !certificate.is_ca {
+            return Err(TrustLoadError::NotCa { path: path() });
+        }
+        let anchor = anchor_from_trusted_cert(der)
+            .map_err(|source| TrustLoadError::Anchor {
+                path: path(),
+                source,
+            })?
+            .to_owned();
+        Ok(Self {
+            certificate,
+            anchor,
+        })
+    }
+}
+
+/// An agent's certificate must allow both roles of TLS if it restricts roles at all: the same
+/// certificate dials and accepts. Certificates for other purposes from the same CA stay out.
+struct PeerUsage;
+
+impl ExtendedKeyUsageValidator for PeerUsage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for purpose in purposes {
+            present.push(purpose?.to_decoded_oid());
+        }
+        let roles = [
+            (KeyUsage::server_auth(), KeyUsage::SERVER_AUTH_REPR),
+            (KeyUsage::client_auth(), KeyUsage::CLIENT_AUTH_REPR),
+        ];
+        for (required, oid) in roles {
+            if !present.is_empty() && !present.iter().any(|purpose| purpose == oid) {
+                return Err(webpki::Error::RequiredEkuNotFoundContext(
+                    RequiredEkuNotFoundContext { required, present },
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
