@@ -71,11 +71,13 @@ impl PrefixTable {
     /// prefix by one exit the lowest metric counts. An IPv4-mapped prefix is taken as IPv4.
     pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
         let advs: Vec<&RouteAdv> = routes
-            .filter(|adv| adv.resolves || !adv.prefixes.is_empty() || !adv.domains.is_empty())
+            .filter(|adv| {
+                tells_resolves(adv) || !adv.prefixes.is_empty() || !adv.domains.is_empty()
+            })
             .collect();
         let mut resolves: BTreeMap<AgentId, bool> = BTreeMap::new();
         for adv in &advs {
-            *resolves.entry(adv.stamp.origin).or_default() |= adv.resolves;
+            *resolves.entry(adv.stamp.origin).or_default() |= tells_resolves(adv);
         }
         let mut table = Self {
             exits: resolves
@@ -193,6 +195,11 @@ impl PrefixTable {
             };
         }
     }
+}
+
+/// What an exit says of itself as a whole counts in its first fragment.
+fn tells_resolves(adv: &RouteAdv) -> bool {
+    adv.fragment == 0 && adv.resolves
 }
 
 /// Sorts offers by key and exit, drops an exit's dearer duplicates, and appends them to `entries`.

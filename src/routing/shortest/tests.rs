@@ -50,7 +50,7 @@ fn equal_weights_prefer_fewer_hops() {
     let mut mesh = Mesh::of(4);
     mesh.link(0, 1, 1, 1);
     mesh.link(1, 2, 1, 0);
-    mesh.link(2, 3, 1, 0);
+    mesh.link(2, 3, 1, 1);
     mesh.link(1, 3, 2, 1);
     assert_eq!(best(&mesh, 3, 8), Some(vec![1, 3]));
 }
@@ -80,7 +80,7 @@ fn sums_of_the_greatest_costs_saturate() {
     }
     let path = mesh.table(15).best(agent(15)).unwrap();
     assert_eq!(path.cost, u32::MAX);
-    assert_eq!(path.rtt_us, 15 << 32);
+    assert_eq!(path.rtt_us, 15 * u64::from(u32::MAX));
     assert_eq!(path.hops.len(), 15);
 }
 
