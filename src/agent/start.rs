@@ -122,7 +122,7 @@ impl Agent {
                 let address = listener.local_addr().ok();
                 let routes = MeshRoutes {
                     mesh: mesh.clone(),
-                    balancer: Balancer::new(config.routing.balance),
+                    balancer: Mutex::new(Balancer::new(config.routing.balance)),
                     streams: streams.clone(),
                 };
                 let ingress = Arc::new(Ingress::new(
@@ -311,7 +311,6 @@ fn core(parts: &Parts) -> Core<MeshAuthority> {
                 prefixes: exit.routes.iter().map(metric).collect(),
                 domains: exit.domain_routes.clone(),
                 resolves: !exit.dns.servers.is_empty(),
-                streams: 0,
                 pool: String::new(),
             },
         );

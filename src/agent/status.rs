@@ -276,13 +276,14 @@ impl api::Agent for Reporter {
     fn topology(&self) -> TopologyView {
         let mesh = self.status.mesh();
         let graph = mesh.table.path_table().graph();
+        let offers = mesh.table.prefix_table().offers();
         let agent = |agent: &crate::routing::GraphAgent| AgentView {
             id: agent.id,
             display_name: agent.display_name.clone(),
             this: agent.id == self.status.id,
             transit: !agent.flags.no_transit,
             draining: agent.flags.draining,
-            routes: mesh.table.prefix_table().routes_of(agent.id),
+            routes: offers.get(&agent.id).copied().unwrap_or(0),
         };
         let edge = |link: crate::routing::GraphLink| EdgeView {
             a: link.a,

@@ -25,4 +25,5 @@ pub use dial::{DialError, DialTarget, Resolve, dial_forever};
 pub use driver::LinkContext;
 pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
+pub use hello::{FEATURES, VERSION};
 pub use table::{LinkInfo, Links, PeerStatus};

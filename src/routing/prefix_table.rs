@@ -111,6 +111,15 @@ impl PrefixTable {
         self.unreadable_domains
     }
 
+    /// How many prefixes and domains each exit offers.
+    pub fn offers(&self) -> BTreeMap<AgentId, usize> {
+        let mut offers = BTreeMap::new();
+        for entry in &self.entries {
+            *offers.entry(self.exit(entry)).or_default() += 1;
+        }
+        offers
+    }
+
     pub(super) fn exits(&self) -> &[ExitRecord] {
         &self.exits
     }
