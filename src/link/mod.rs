@@ -17,6 +17,7 @@ mod driver;
 mod endpoint;
 mod event;
 mod hello;
+mod mtu;
 mod table;
 
 pub use accept::accept;
