@@ -1,6 +1,92 @@
-//! The commands.
+//! The commands: one file each. Results go to the [`Console`]'s output, errors become one line on
+//! its error stream and an exit code.
 
 pub mod cert;
 mod cert_info;
+
+mod client;
+mod completions;
+mod console;
+mod explain;
+mod failure;
 pub mod hash;
 pub mod init;
+mod names;
+mod peers;
+mod routes;
+mod status;
+mod streams;
+mod table;
+mod text;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use console::Console;
+pub use failure::Failure;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "warren",
+    version,
+    about,
+    long_about = "A mesh of agents that carries SOCKS5 traffic over QUIC and survives the death of any transit.\n\n\
+        One binary is ingress, transit or exit by its YAML file.",
+    after_help = "Start here:\n  \
+        warren init                        create this agent's identity, print its id\n  \
+        warren cert ca -n my-mesh          create a mesh CA\n  \
+        warren status                      ask a running agent how it is\n  \
+        warren explain 10.0.0.1            why traffic goes where it goes\n\n\
+        Exit codes: 0 done, 1 the operation failed, 2 bad usage or bad configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Init(init::InitArgs),
+    Cert(cert::CertArgs),
+    Hash(hash::HashArgs),
+    Status(status::StatusArgs),
+    Peers(peers::PeersArgs),
+    Routes(routes::RoutesArgs),
+    Streams(streams::StreamsArgs),
+    Explain(explain::ExplainArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that `args` name (the program's name first) and returns the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>, console: &mut Console) -> u8 {
+    let outcome = Cli::try_parse_from(args)
+        .map_err(Failure::from)
+        .and_then(|cli| run(cli.command, console));
+    let outcome = outcome.and_then(|()| Ok(console.out.flush()?));
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => failure.report(console),
+    }
+}
+
+fn run(command: Command, console: &mut Console) -> Result<(), Failure> {
+    let out = &mut *console.out;
+    match command {
+        Command::Init(args) => init::run(args, out)?,
+        Command::Cert(args) => cert::run(args, out)?,
+        Command::Hash(args) => hash::run(args, &mut *console.input, out)?,
+        Command::Status(args) => status::run(&args, out)?,
+        Command::Peers(args) => peers::run(&args, out)?,
+        Command::Routes(args) => routes::run(&args, out)?,
+        Command::Streams(args) => streams::run(&args, out)?,
+        Command::Explain(args) => explain::run(&args, out)?,
+        Command::Completions(args) => completions::run(&args, out)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
