@@ -1,8 +1,8 @@
 //! The advertisement database: per origin the current link advertisement, the current set of route
 //! fragments, and the certificates that prove them.
 //!
-//! What is kept is a function of the set of objects seen, not of their order, so that agents that
-//! saw the same objects hold the same database:
+//! What is kept depends on the objects an origin issued, not on the order in which they came, so that
+//! agents that saw them all hold the same database:
 //! - an origin's objects of any epoch but its highest are void;
 //! - of each object the highest version is kept;
 //! - fragments at or past the count that the newest fragment states are void.
@@ -71,21 +71,20 @@ impl Database {
             .map_or(0, |stored| stored.adv.wire_bytes())
     }
 
-    /// Keeps the larger reach of an object that arrived again by a shorter way. Returns whether it
-    /// grew.
-    pub(super) fn widen(&mut self, key: &ObjectKey, ttl: u8, distance: u8) -> bool {
-        let Some(origin) = self.origins.get_mut(&key.origin) else {
-            return false;
-        };
+    /// Keeps the larger reach of an object that arrived again by a shorter way. Returns the reach
+    /// that it had, if it grew.
+    pub(super) fn widen(&mut self, key: &ObjectKey, ttl: u8, distance: u8) -> Option<u8> {
+        let origin = self.origins.get_mut(&key.origin)?;
         let mut objects = origin.link.iter_mut().chain(&mut origin.routes);
-        match objects.find(|stored| stored.key == *key) {
-            Some(stored) if ttl > stored.ttl => {
-                stored.ttl = ttl;
-                stored.distance = distance;
-                true
-            }
-            Some(_) | None => false,
-        }
+        let stored = objects.find(|stored| stored.key == *key && ttl > stored.ttl)?;
+        stored.distance = distance;
+        Some(std::mem::replace(&mut stored.ttl, ttl))
+    }
+
+    /// Most hops that a stored object took to here.
+    pub(super) fn farthest(&self) -> u8 {
+        let objects = self.origins.values().flat_map(Origin::objects);
+        objects.map(|stored| stored.distance).max().unwrap_or(0)
     }
 
     /// Stores an object whose [`standing`](Self::standing) is new, proven by `proof`, and voids
@@ -280,3 +279,6 @@ fn same_routes(old: Option<&Stored>, new: Option<&Stored>) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ mod session;
 mod settings;
 mod slots;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod time;
 mod view;
 

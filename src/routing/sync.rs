@@ -161,3 +161,6 @@ fn answer_bytes(origin: &Origin, stored: &Stored) -> u64 {
         .sum();
     (stored.adv.wire_bytes() + proofs) as u64
 }
+
+#[cfg(test)]
+mod tests;

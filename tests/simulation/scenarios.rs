@@ -135,7 +135,7 @@ fn check_effort(world: &World) {
 
 #[test]
 fn two_hundred_agents_agree_on_the_truth_after_chaos() {
-    for_seeds("two_hundred_agents", 3, |seed| {
+    for_seeds("two_hundred_agents", 2, |seed| {
         let edges = random(&mut Rng::new(seed), 200, 4);
         let mut world = world(seed, 200, &edges);
         world.boot_all();
