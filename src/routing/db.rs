@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::authority::Admitted;
-use super::digest::Buckets;
+use super::digest::{BUCKETS, Buckets, bucket_of};
 use super::origin::{Origin, Proof, Standing, Stored};
 use super::slots::SlotSet;
 use crate::identity::AgentId;
@@ -85,6 +85,18 @@ impl Database {
     pub(super) fn farthest(&self) -> u8 {
         let objects = self.origins.values().flat_map(Origin::objects);
         objects.map(|stored| stored.distance).max().unwrap_or(0)
+    }
+
+    /// By bucket, the least reach of any object in it; of an empty one the largest number.
+    pub(super) fn least_reach(&self) -> [u8; BUCKETS] {
+        let mut least = [u8::MAX; BUCKETS];
+        for (id, origin) in &self.origins {
+            let reach = &mut least[bucket_of(*id)];
+            for stored in origin.objects() {
+                *reach = stored.ttl.min(*reach);
+            }
+        }
+        least
     }
 
     /// Stores an object whose [`standing`](Self::standing) is new, proven by `proof`, and voids

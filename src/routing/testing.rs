@@ -187,16 +187,23 @@ impl Bench {
     }
 
     pub(super) fn floods(&self, to: u8) -> impl Iterator<Item = &Flood> {
-        self.messages(to).filter_map(|message| match message {
-            ControlMessage::Flood(flood) => Some(flood),
-            _ => None,
+        self.messages(to).filter_map(|message| {
+            if let ControlMessage::Flood(flood) = message {
+                Some(flood)
+            } else {
+                None
+            }
         })
     }
 
     pub(super) fn messages(&self, to: u8) -> impl Iterator<Item = &ControlMessage> {
         self.outputs.iter().filter_map(move |output| match output {
-            Output::Send { to: who, message } if *who == id(to) => Some(message),
-            _ => None,
+            Output::Send { to: who, message } => (*who == id(to)).then_some(message),
+            Output::Disconnect { .. }
+            | Output::TopologyChanged
+            | Output::RoutesChanged
+            | Output::EpochAdvanced(_)
+            | Output::Alarm(_) => None,
         })
     }
 
