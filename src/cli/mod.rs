@@ -1,1 +1,6 @@
-//! (under construction)
+//! The commands.
+
+pub mod cert;
+mod cert_info;
+pub mod hash;
+pub mod init;

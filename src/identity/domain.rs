@@ -94,3 +94,88 @@ impl fmt::Display for DomainPattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> DomainPattern {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn patterns_match_whole_labels() {
+        for (text, name, matches) in [
+            ("api.example.com", "api.example.com", true),
+            ("api.example.com", "API.Example.com.", true),
+            ("api.example.com", "v1.api.example.com", false),
+            ("*.corp.example", "db.corp.example", true),
+            ("*.corp.example", "a.b.corp.example", true),
+            ("*.corp.example", "DB.CORP.EXAMPLE.", true),
+            ("*.corp.example", "corp.example", false),
+            ("*.corp.example", ".corp.example", false),
+            ("*.corp.example", "notcorp.example", false),
+            ("*.corp.example", "corp.example.evil", false),
+            ("*.corp.example", "", false),
+        ] {
+            assert_eq!(pattern(text).matches(name), matches, "{text} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_matches_all_of() {
+        for (wide, narrow, covers) in [
+            ("*.corp.example", "*.corp.example", true),
+            ("*.corp.example", "*.eu.corp.example", true),
+            ("*.corp.example", "db.corp.example", true),
+            ("*.corp.example", "corp.example", false),
+            ("*.eu.corp.example", "*.corp.example", false),
+            ("db.corp.example", "db.corp.example", true),
+            ("db.corp.example", "*.db.corp.example", false),
+        ] {
+            assert_eq!(
+                pattern(wide).covers(&pattern(narrow)),
+                covers,
+                "{wide} {narrow}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_normalised_and_reads_back() {
+        for (text, normal) in [
+            ("API.Example.com.", "api.example.com"),
+            ("*.Corp.Example", "*.corp.example"),
+            (
+                "_srv._tcp.xn--bcher-kva.example",
+                "_srv._tcp.xn--bcher-kva.example",
+            ),
+        ] {
+            assert_eq!(pattern(text).to_string(), normal);
+            assert_eq!(pattern(normal), pattern(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_why() {
+        let long_label = format!("{}.example", "a".repeat(64));
+        let long_name = vec!["a".repeat(60); 5].join(".");
+        for (text, reason) in [
+            ("", "1 to 253"),
+            (".", "1 to 253"),
+            ("*.", "stand alone"),
+            (&long_name, "1 to 253"),
+            ("a..b", "1 to 63"),
+            (&long_label, "1 to 63"),
+            ("*", "stand alone"),
+            ("a.*.b", "stand alone"),
+            ("*x.example", "stand alone"),
+            ("*.*.example", "stand alone"),
+            ("b\u{fc}cher.example", "punycode"),
+            ("a b.example", "punycode"),
+        ] {
+            let error = text.parse::<DomainPattern>().unwrap_err();
+            assert!(error.to_string().contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -104,3 +104,52 @@ impl<'b, C> minicbor::Decode<'b, C> for AgentId {
             .map_err(|_| minicbor::decode::Error::message("an agent id has 16 bytes"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_head_of_the_hash_of_the_key() {
+        // SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        let id = AgentId::from_spki(b"abc");
+        assert_eq!(id.to_string(), "ba7816bf8f01cfea414140de5dae2223");
+        assert_eq!(id.short(), ShortId(0xba78_16bf_8f01_cfea));
+        assert_eq!(id.short().to_string(), "ba7816bf8f01cfea");
+    }
+
+    #[test]
+    fn text_reads_back_in_either_case() {
+        let id: AgentId = "BA7816bf8f01cfea414140de5dae2223".parse().unwrap();
+        assert_eq!(id, AgentId::from_spki(b"abc"));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, "\"ba7816bf8f01cfea414140de5dae2223\"");
+        assert_eq!(serde_json::from_str::<AgentId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn everything_else_is_no_id() {
+        for text in [
+            "",
+            "auto",
+            "ba7816bf8f01cfea414140de5dae222",
+            "ba7816bf8f01cfea414140de5dae22233",
+            "ga7816bf8f01cfea414140de5dae2223",
+            "+a7816bf8f01cfea414140de5dae2223",
+            "ba7816bf 8f01cfea414140de5dae222",
+            "ba7816bf8f01cfea414140de5dae22\u{e9}",
+        ] {
+            let error = text.parse::<AgentId>().unwrap_err();
+            assert!(error.to_string().contains("32 hex digits"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_wire_form_has_exactly_16_bytes() {
+        let id = AgentId::from_spki(b"abc");
+        let bytes = minicbor::to_vec(id).unwrap();
+        assert_eq!(minicbor::decode::<AgentId>(&bytes).unwrap(), id);
+        let short = minicbor::to_vec(minicbor::bytes::ByteVec::from(vec![0; 15])).unwrap();
+        minicbor::decode::<AgentId>(&short).unwrap_err();
+    }
+}

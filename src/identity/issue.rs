@@ -36,6 +36,8 @@ pub struct Validity {
 /// A certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
+    #[error(transparent)]
+    Key(#[from] PemError),
     #[error("the system gave no randomness")]
     NoRandomness,
     #[error("{0} s after 1970 is no date that a certificate can hold")]
@@ -72,10 +74,11 @@ pub enum AuthorityError {
 
 /// A certificate or key could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot create {}; existing files are never overwritten", path.display())]
-pub struct StoreError {
-    pub path: PathBuf,
-    pub source: io::Error,
+pub enum StoreError {
+    #[error("{} exists and is never overwritten; choose another name or folder", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot write {}; check the folder's owner, mode and free space", path.display())]
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// A certificate and its key, ready to be written.
@@ -158,19 +161,41 @@ impl Authority {
         grants: Option<&Grants>,
         validity: Validity,
     ) -> Result<Issued, IssueError> {
+        self.sign(&generate_key()?, name, grants, validity)
+    }
+
+    /// A new certificate for the key in a PEM file, which keeps its agent's id.
+    pub fn reissue(
+        &self,
+        key: &Path,
+        name: &str,
+        grants: Option<&Grants>,
+        validity: Validity,
+    ) -> Result<Issued, IssueError> {
+        let key =
+            KeyPair::from_pkcs8_der_and_sign_algo(&keys::read_key(key)?.pkcs8, &PKCS_ED25519)?;
+        self.sign(&key, name, grants, validity)
+    }
+
+    fn sign(
+        &self,
+        key: &KeyPair,
+        name: &str,
+        grants: Option<&Grants>,
+        validity: Validity,
+    ) -> Result<Issued, IssueError> {
         if validity.not_after > self.not_after {
             return Err(IssueError::OutlivesCa {
                 not_after: validity.not_after,
                 ca_not_after: self.not_after,
             });
         }
-        let key = generate_key()?;
         let mut params = agent_params(name, validity)?;
         params.use_authority_key_identifier_extension = true;
         for uri in grants.into_iter().flat_map(Grants::uris) {
             params.subject_alt_names.push(SanType::URI(uri.try_into()?));
         }
-        Issued::new(&params.signed_by(&key, &self.issuer)?, &key)
+        Issued::new(&params.signed_by(key, &self.issuer)?, key)
     }
 }
 
@@ -188,22 +213,34 @@ impl Issued {
     /// Writes a key (mode 0600) and then its certificate, neither of which may exist. If the
     /// second fails the first is taken back, so that a corrected second try is not refused.
     pub fn store(&self, certificate: &Path, key: &Path) -> Result<(), StoreError> {
-        let error = |path: &Path, source| StoreError {
-            path: path.to_owned(),
-            source,
-        };
-        for path in [certificate, key] {
-            if path.exists() {
-                return Err(error(path, io::ErrorKind::AlreadyExists.into()));
-            }
+        if certificate.exists() {
+            let path = certificate.to_owned();
+            return Err(StoreError::Exists { path });
         }
         files::create_new(key, self.key_pem.as_bytes(), SECRET)
-            .map_err(|source| error(key, source))?;
+            .map_err(|source| StoreError::new(key, source))?;
         files::create_new(certificate, self.certificate_pem.as_bytes(), PUBLIC).map_err(|source| {
             // The write's error is the one worth reporting.
             let _ = std::fs::remove_file(key);
-            error(certificate, source)
+            StoreError::new(certificate, source)
         })
+    }
+
+    /// Writes the certificate alone, in place of an older one of the same key.
+    pub fn replace(&self, certificate: &Path) -> Result<(), StoreError> {
+        files::replace(certificate, self.certificate_pem.as_bytes(), PUBLIC)
+            .map_err(|source| StoreError::new(certificate, source))
+    }
+}
+
+impl StoreError {
+    fn new(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            Self::Exists { path }
+        } else {
+            Self::Write { path, source }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub use issue::{
     Authority, AuthorityError, CA_CERTIFICATE, CA_KEY, IssueError, Issued, StoreError, Validity,
 };
 pub use keys::{PemError, verify_signature};
-pub use own::{Identity, IdentityError};
+pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,

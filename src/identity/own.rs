@@ -11,8 +11,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 
 use super::clock::{format_date, unix_now};
-use super::files::{self, Loaded, PUBLIC, SECRET, Warning};
-use super::issue::{self, IssueError, Issued, Validity};
+use super::files::{self, Loaded, SECRET, Warning};
+use super::issue::{self, IssueError, Issued, StoreError, Validity};
 use super::keys::{self, PemError, PrivateKey};
 use super::{AgentId, Certificate, CertificateError, ValidityAt};
 
@@ -40,8 +40,8 @@ pub struct Identity {
 pub enum IdentityError {
     #[error(transparent)]
     Pem(#[from] PemError),
-    #[error("cannot write {}; check the folder's owner, mode and free space", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("cannot use certificate {}", path.display())]
     BadCertificate {
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum IdentityError {
     )]
     KeyMismatch { key: PathBuf, certificate: PathBuf },
     #[error(
-        "certificate {} expired {}; issue a new one with `warren cert agent`",
+        "certificate {} expired {}; issue a new one with `warren cert agent --renew`",
         path.display(),
         format_date(*not_after)
     )]
@@ -178,11 +178,8 @@ impl Identity {
             path: key.to_owned(),
             source,
         })?;
+        let parsed = parse(&chain[0], certificate)?;
         let path = certificate.to_owned();
-        let parsed = match Certificate::parse(&chain[0]) {
-            Ok(parsed) => parsed,
-            Err(source) => return Err(IdentityError::BadCertificate { path, source }),
-        };
         if parsed.is_ca {
             return Err(IdentityError::IsCa { path });
         }
@@ -230,29 +227,36 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// What the first certificate of a PEM file says, whoever's it is.
+pub fn read_certificate(path: &Path) -> Result<Certificate, IdentityError> {
+    parse(&keys::read_certificates(path)?[0], path)
+}
+
+fn parse(der: &CertificateDer<'_>, path: &Path) -> Result<Certificate, IdentityError> {
+    Certificate::parse(der).map_err(|source| IdentityError::BadCertificate {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn create_key(dir: &Path, path: &Path) -> Result<(), IdentityError> {
-    let write_error = |source| IdentityError::Write {
+    let write_error = |path: &Path, source| StoreError::Write {
         path: path.to_owned(),
         source,
     };
-    files::create_private_dir(dir).map_err(write_error)?;
+    files::create_private_dir(dir).map_err(|source| write_error(dir, source))?;
     let pem = issue::generate_key()?.serialize_pem();
     match files::create_new(path, pem.as_bytes(), SECRET) {
         // Another process was first: its key is the identity.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result.map_err(write_error),
+        result => Ok(result.map_err(|source| write_error(path, source))?),
     }
 }
 
 fn write_self_signed(key: &Path, certificate: &Path, now: u64) -> Result<(), IdentityError> {
     let key = keys::read_key(key)?;
     let issued = issue::self_signed(&key.pkcs8, Validity::days(now, SELF_SIGNED_DAYS))?;
-    files::replace(certificate, issued.certificate_pem.as_bytes(), PUBLIC).map_err(|source| {
-        IdentityError::Write {
-            path: certificate.to_owned(),
-            source,
-        }
-    })
+    Ok(issued.replace(certificate)?)
 }
 
 /// The id of a self-signed certificate that is near or past its end. One that somebody else

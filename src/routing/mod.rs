@@ -1,6 +1,23 @@
 //! The pure core: `now` comes in, outputs come out; no tokio, no quinn, no clock, no randomness.
+//!
+//! ```text
+//! control messages, links ─► Core ─► advertisements of everybody
+//!                                        │
+//!            Graph ◄── link adverts ─────┴──── route adverts ──► PrefixTable
+//!              └─► PathTable ───────────► RouteTable ◄──────────────┘
+//!                      └─► PathChoice (one per session)
+//! silence of a neighbour ─► Liveness (one per link)
+//! ```
+
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod path;
+mod time;
+
+pub use path::{Path, PathSet, Standing};
+pub use time::Now;
+
+// The database: flooding, synchronisation, own advertisements.
 mod adjacency;
 mod authority;
 mod bucket;
@@ -14,7 +31,6 @@ mod issue;
 mod origin;
 mod output;
 mod own;
-mod path;
 mod relay;
 mod session;
 mod settings;
@@ -22,7 +38,6 @@ mod slots;
 mod sync;
 #[cfg(test)]
 mod testing;
-mod time;
 mod view;
 
 pub use self::core::Core;
@@ -30,7 +45,33 @@ pub use adjacency::LinkMetrics;
 pub use authority::{AdmitError, Admitted, Authority};
 pub use counters::{AdvResult, Counters, MessageDrop};
 pub use output::{Alarm, DisconnectReason, Output};
-pub use path::Path;
 pub use settings::{LinkUp, OwnRoutes, Settings};
-pub use time::Now;
 pub use view::{AdjacencyView, OriginView};
+
+// Paths and choice: from advertisements to a route table.
+mod alternate;
+mod avoid;
+mod balance;
+mod candidate;
+mod choice;
+mod explain;
+#[cfg(test)]
+mod fixture;
+mod graph;
+mod liveness;
+mod path_table;
+mod prefix_table;
+mod redundancy;
+mod route_table;
+mod shortest;
+
+pub use avoid::Avoid;
+pub use balance::{Balancer, MAX_TURNS};
+pub use candidate::Candidate;
+pub use choice::{PathChoice, SHUN_FAILED, SwitchCause, Switched, TAKEOVER_AFTER};
+pub use explain::{Chosen, Considered, Explanation};
+pub use graph::{Graph, GraphAgent, GraphLink};
+pub use liveness::{LinkState, Liveness};
+pub use path_table::PathTable;
+pub use prefix_table::PrefixTable;
+pub use route_table::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};

@@ -179,21 +179,22 @@ pub enum ObjectKind {
     Route,
 }
 
-/// Tells the source of a packet that its path is broken; forwarded back along that path.
+/// Tells the source of a packet that its path is broken.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PathError {
-    /// The packet's source.
-    #[cbor(n(0), with = "short_id")]
-    pub source: ShortId,
     /// The agent that could not forward.
-    #[n(1)]
+    #[n(0)]
     pub reporter: AgentId,
     /// The next hop that it could not reach.
-    #[cbor(n(2), with = "short_id")]
+    #[cbor(n(1), with = "short_id")]
     pub next_hop: ShortId,
     /// The packet's last hop.
-    #[cbor(n(3), with = "short_id")]
+    #[cbor(n(2), with = "short_id")]
     pub destination: ShortId,
+    /// Where this message goes after its receiver, the packet's source last. Each forwarder takes
+    /// the first off, so that it ends after at most as many hops as the packet made.
+    #[cbor(n(3), with = "short_ids")]
+    pub back: Vec<ShortId>,
 }
 
 /// Why the sender leaves.
@@ -219,5 +220,31 @@ mod short_id {
 
     pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<ShortId, DecodeError> {
         d.u64().map(ShortId)
+    }
+}
+
+mod short_ids {
+    use minicbor::decode::{Decoder, Error as DecodeError};
+    use minicbor::encode::{Encoder, Error as EncodeError, Write};
+
+    use crate::identity::ShortId;
+    use crate::wire::packet::MAX_HOPS;
+
+    pub(super) fn encode<C, W: Write>(
+        ids: &[ShortId],
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        e.array(ids.len() as u64)?;
+        ids.iter().try_for_each(|id| e.u64(id.0)?.ok())
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<ShortId>, DecodeError> {
+        match d.array()? {
+            Some(count) if count <= MAX_HOPS as u64 => {
+                (0..count).map(|_| d.u64().map(ShortId)).collect()
+            }
+            Some(_) | None => Err(DecodeError::message("more hops than a path has")),
+        }
     }
 }

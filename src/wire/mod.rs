@@ -21,6 +21,6 @@ pub use control::{
 pub use frame::{FrameError, decode_frame, encode_frame};
 pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
-    ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest,
-    Target,
+    ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest,
+    STREAM_MESSAGE_LIMIT, StreamRequest, Target,
 };

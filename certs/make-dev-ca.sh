@@ -1,0 +1,48 @@
+#!/bin/sh
+# Makes a development CA and a certificate per agent through `warren cert`.
+#
+#   certs/make-dev-ca.sh [-o DIR] [NAME...]
+#
+# DIR is this script's folder unless given; without names, the agents of the examples. What
+# exists is kept, so running it again only adds. WARREN names the binary (default: `warren`
+# in PATH, else this checkout through cargo).
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+out=$here
+
+usage() {
+    echo "usage: $0 [-o DIR] [NAME...]" >&2
+    exit 2
+}
+
+while getopts o: option; do
+    case $option in
+        o) out=$OPTARG ;;
+        *) usage ;;
+    esac
+done
+shift $((OPTIND - 1))
+[ $# -gt 0 ] || set -- ingress transit-primary transit-backup exit-a exit-b
+
+warren() {
+    if [ -n "${WARREN:-}" ]; then
+        "$WARREN" "$@"
+    elif command -v warren >/dev/null 2>&1; then
+        command warren "$@"
+    else
+        cargo run --quiet --manifest-path "$here/../Cargo.toml" --bin warren -- "$@"
+    fi
+}
+
+if [ ! -e "$out/ca.crt" ]; then
+    warren cert ca -n "warren development" -o "$out"
+fi
+
+for name in "$@"; do
+    if [ ! -e "$out/$name.crt" ]; then
+        warren cert agent -n "$name" --ca "$out" -o "$out" >/dev/null
+    fi
+    printf '%s ' "$name"
+    warren cert info "$out/$name.crt" | sed -n 's/^id: *//p'
+done

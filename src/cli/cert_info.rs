@@ -1,0 +1,112 @@
+//! `warren cert info`: what a certificate says, for people and for programs.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::identity::{Certificate, Grants, ValidityAt, format_date, read_certificate};
+
+const DAY: i64 = 86_400;
+
+/// The JSON form. Field names and units are stable; dates are RFC 3339 in UTC.
+#[derive(Debug, Serialize)]
+struct Info {
+    /// 32 hex digits. A CA has one too, but no agent uses it.
+    id: String,
+    common_name: Option<String>,
+    issuer: String,
+    self_signed: bool,
+    ca: bool,
+    not_before: String,
+    not_after: String,
+    /// Whole days until the end; negative after it.
+    days_left: i64,
+    /// `valid`, `expired` or `not_yet_valid`.
+    status: &'static str,
+    /// No grant: the agent may originate anything.
+    unrestricted: bool,
+    routes: Vec<String>,
+    domains: Vec<String>,
+}
+
+/// Writes what the first certificate of `file` says, as of `now` (Unix seconds).
+pub(super) fn run(file: &Path, json: bool, now: u64, out: &mut dyn Write) -> anyhow::Result<()> {
+    let certificate = read_certificate(file)?;
+    let info = Info::new(&certificate, now);
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &info).context("cannot write")?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    print(&info, out).context("cannot write")
+}
+
+fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
+    // Names are whatever the issuer wrote; escapes keep them from steering the terminal.
+    let name = info.common_name.as_deref().unwrap_or("(none)");
+    writeln!(out, "id:      {}", info.id)?;
+    writeln!(out, "name:    {}", name.escape_debug())?;
+    match (info.ca, info.self_signed) {
+        (true, _) => writeln!(out, "kind:    CA certificate")?,
+        (false, true) => writeln!(out, "kind:    agent certificate, self-signed")?,
+        (false, false) => writeln!(
+            out,
+            "kind:    agent certificate, issued by {}",
+            info.issuer.escape_debug()
+        )?,
+    }
+    let state = match info.status {
+        "expired" => format!("EXPIRED {} days ago", -info.days_left),
+        "not_yet_valid" => "NOT YET VALID".to_owned(),
+        _ => format!("{} days left", info.days_left),
+    };
+    writeln!(
+        out,
+        "valid:   {} to {} ({state})",
+        info.not_before, info.not_after
+    )?;
+    if info.ca {
+        return Ok(());
+    }
+    if info.unrestricted {
+        return writeln!(out, "grants:  none, so it may originate any route");
+    }
+    let grants = info.routes.iter().map(|route| format!("route {route}"));
+    let domains = info.domains.iter().map(|domain| format!("domain {domain}"));
+    for (at, grant) in grants.chain(domains).enumerate() {
+        let title = if at == 0 { "grants:" } else { "" };
+        writeln!(out, "{title:8} {grant}")?;
+    }
+    Ok(())
+}
+
+impl Info {
+    fn new(certificate: &Certificate, now: u64) -> Self {
+        let Grants { prefixes, domains } = certificate.grants.clone().unwrap_or_default();
+        Self {
+            id: certificate.id.to_string(),
+            common_name: certificate.common_name.clone(),
+            issuer: certificate.issuer.clone(),
+            self_signed: certificate.self_issued,
+            ca: certificate.is_ca,
+            not_before: format_date(certificate.not_before),
+            not_after: format_date(certificate.not_after),
+            days_left: seconds_between(now, certificate.not_after).div_euclid(DAY),
+            status: match certificate.validity_at(now) {
+                ValidityAt::Valid => "valid",
+                ValidityAt::Expired => "expired",
+                ValidityAt::NotYet => "not_yet_valid",
+            },
+            unrestricted: certificate.grants.is_none(),
+            routes: prefixes.iter().map(ToString::to_string).collect(),
+            domains: domains.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn seconds_between(from: u64, to: u64) -> i64 {
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    signed(to).saturating_sub(signed(from))
+}
