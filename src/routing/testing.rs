@@ -159,10 +159,17 @@ impl Bench {
     pub(super) fn pass(&mut self, time: Duration) -> &mut Self {
         self.outputs.clear();
         let end = self.now.instant + time;
+        let mut wakes = 0;
         while let Some(wake) = self.core.poll_timeout().filter(|wake| *wake <= end) {
             self.advance(wake.max(self.now.instant));
             self.core.handle_timeout(self.now);
             self.drain();
+            wakes += 1;
+            assert!(
+                wakes < 1_000,
+                "the timer is busy: {wake:?} at {:?}",
+                self.now
+            );
         }
         self.advance(end);
         self
