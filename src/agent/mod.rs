@@ -26,5 +26,5 @@ mod status;
 
 pub use error::StartError;
 pub use parts::Parts;
-pub use run::{run, runtime, wait_for_stop_signal};
+pub use run::{RunError, run, runtime, wait_for_stop_signal};
 pub use start::Agent;
