@@ -4,6 +4,7 @@
 pub mod cert;
 mod cert_info;
 
+pub mod check;
 mod client;
 mod completions;
 mod console;
@@ -30,6 +31,7 @@ pub use failure::Failure;
 #[derive(Debug, Parser)]
 #[command(
     name = "warren",
+    bin_name = "warren",
     version,
     about,
     long_about = "A mesh of agents that carries SOCKS5 traffic over QUIC and survives the death of any transit.\n\n\
@@ -49,8 +51,14 @@ pub struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(after_help = "Examples:\n  warren init\n  warren init -d /var/lib/warren")]
     Init(init::InitArgs),
+    #[command(after_help = "Examples:\n  \
+        warren cert ca -n my-mesh -o certs\n  \
+        warren cert agent -n exit-a --ca certs -o certs --route 10.0.0.0/8\n  \
+        warren cert info certs/exit-a.crt")]
     Cert(cert::CertArgs),
+    #[command(after_help = "Example:\n  printf %s \"$PASSWORD\" | warren hash")]
     Hash(hash::HashArgs),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
