@@ -3,7 +3,6 @@
 
 pub mod cert;
 mod cert_info;
-
 pub mod check;
 mod client;
 mod completions;

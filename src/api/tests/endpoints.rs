@@ -43,6 +43,9 @@ async fn healthz_and_ready_follow_the_status() {
         assert_eq!((answer.status, answer.body.as_str()), (code, ready));
         let options = request(fake.address, "OPTIONS", "/ready").await;
         assert_eq!(options.status, code);
+        // HAProxy's bare `option httpchk`.
+        let bare = raw(fake.address, "OPTIONS / HTTP/1.0\r\n\r\n").await;
+        assert_eq!(bare.status, code);
     }
 }
 
