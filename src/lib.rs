@@ -5,6 +5,7 @@
 //!
 //! | layer | module | knows |
 //! |---|---|---|
+//! | 9 | [`demo`] | an embedded mesh |
 //! | 8 | [`agent`] | wiring, lifecycle |
 //! | 7 | [`api`], [`cli`] | snapshots, commands |
 //! | 6 | [`ingress`], [`exit`] | SOCKS5, dialling, DNS |
@@ -34,3 +35,5 @@ pub mod api;
 pub mod cli;
 
 pub mod agent;
+
+pub mod demo;

@@ -41,12 +41,19 @@ pub struct CheckArgs {
     pub connect: bool,
 }
 
-/// Prints every check's lines. `connect` dials a peer; it is asked only with `--connect`.
-pub fn run(
-    config: &Config,
-    connect: Option<Connect>,
+/// Reads the file and prints every check's lines. `connect` dials a peer; it is asked only with
+/// `--connect`.
+pub(super) fn run(
+    args: &CheckArgs,
+    connect: Connect,
     console: &mut Console,
 ) -> Result<(), Failure> {
+    let config =
+        Config::load(&args.config).map_err(|errors| Failure::Configuration(errors.to_string()))?;
+    check(&config, args.connect.then_some(connect), console)
+}
+
+fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -71,6 +78,6 @@ pub fn run(
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

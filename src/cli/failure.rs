@@ -14,6 +14,8 @@ pub enum Failure {
     Failed(anyhow::Error),
     /// Bad usage or bad configuration: exit code 2.
     Usage(anyhow::Error),
+    /// The configuration is wrong, one line per mistake: exit code 2.
+    Configuration(String),
     /// The command's output already says what failed: exit code 1.
     Told,
     /// The command line asks for help, or cannot be understood.
@@ -26,6 +28,12 @@ impl Failure {
         let (text, code) = match self {
             Self::Failed(error) => (format!("{error:#}"), 1),
             Self::Usage(error) => (format!("{error:#}"), 2),
+            Self::Configuration(lines) => {
+                for line in lines.lines() {
+                    let _ = writeln!(console.err, "warren: {line}");
+                }
+                return 2;
+            }
             Self::Told => return 1,
             Self::CommandLine(error) => return report_command_line(&error, console),
         };

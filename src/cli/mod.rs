@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 pub mod hash;
 pub mod init;
+mod launch;
 mod names;
 mod peers;
 mod routes;
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 pub use console::Console;
 pub use failure::Failure;
+pub use launch::Launch;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -36,6 +38,7 @@ pub use failure::Failure;
     long_about = "A mesh of agents that carries SOCKS5 traffic over QUIC and survives the death of any transit.\n\n\
         One binary is ingress, transit or exit by its YAML file.",
     after_help = "Start here:\n  \
+        warren demo                        a whole mesh in this process, to try it\n  \
         warren init                        create this agent's identity, print its id\n  \
         warren cert ca -n my-mesh          create a mesh CA\n  \
         warren status                      ask a running agent how it is\n  \
@@ -50,6 +53,10 @@ pub struct Cli {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(after_help = "Example:\n  warren run -c /etc/warren/agent.yaml")]
+    Run(launch::RunArgs),
+    #[command(after_help = "Examples:\n  warren demo\n  warren demo --drill")]
+    Demo(launch::DemoArgs),
     #[command(after_help = "Examples:\n  warren init\n  warren init -d /var/lib/warren")]
     Init(init::InitArgs),
     #[command(after_help = "Examples:\n  \
@@ -59,6 +66,7 @@ pub enum Command {
     Cert(cert::CertArgs),
     #[command(after_help = "Example:\n  printf %s \"$PASSWORD\" | warren hash")]
     Hash(hash::HashArgs),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
     Routes(routes::RoutesArgs),
@@ -68,10 +76,14 @@ pub enum Command {
 }
 
 /// Runs the command that `args` name (the program's name first) and returns the exit code.
-pub fn main(args: impl IntoIterator<Item = OsString>, console: &mut Console) -> u8 {
+pub fn main(
+    args: impl IntoIterator<Item = OsString>,
+    launch: &Launch,
+    console: &mut Console,
+) -> u8 {
     let outcome = Cli::try_parse_from(args)
         .map_err(Failure::from)
-        .and_then(|cli| run(cli.command, console));
+        .and_then(|cli| run(cli.command, launch, console));
     let outcome = outcome.and_then(|()| Ok(console.out.flush()?));
     match outcome {
         Ok(()) => 0,
@@ -79,18 +91,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>, console: &mut Console) -> 
     }
 }
 
-fn run(command: Command, console: &mut Console) -> Result<(), Failure> {
-    let out = &mut *console.out;
+fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), Failure> {
     match command {
-        Command::Init(args) => init::run(args, out)?,
-        Command::Cert(args) => cert::run(args, out)?,
-        Command::Hash(args) => hash::run(args, &mut *console.input, out)?,
-        Command::Status(args) => status::run(&args, out)?,
-        Command::Peers(args) => peers::run(&args, out)?,
-        Command::Routes(args) => routes::run(&args, out)?,
-        Command::Streams(args) => streams::run(&args, out)?,
-        Command::Explain(args) => explain::run(&args, out)?,
-        Command::Completions(args) => completions::run(&args, out)?,
+        Command::Run(args) => (launch.run)(&args.config)?,
+        Command::Demo(args) => (launch.demo)(args.drill, console)?,
+        Command::Init(args) => init::run(args, &mut *console.out)?,
+        Command::Cert(args) => cert::run(args, &mut *console.out)?,
+        Command::Hash(args) => hash::run(args, &mut *console.input, &mut *console.out)?,
+        Command::Check(args) => check::run(&args, launch.connect, console)?,
+        Command::Status(args) => status::run(&args, &mut *console.out)?,
+        Command::Peers(args) => peers::run(&args, &mut *console.out)?,
+        Command::Routes(args) => routes::run(&args, &mut *console.out)?,
+        Command::Streams(args) => streams::run(&args, &mut *console.out)?,
+        Command::Explain(args) => explain::run(&args, &mut *console.out)?,
+        Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }
     Ok(())
 }

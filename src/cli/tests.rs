@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use super::{Console, main};
+use super::{Console, Launch, main};
 use crate::api::testing::{Fake, id, serve};
 use crate::api::{Settings, Status};
 use crate::config::PasswordHash;
@@ -46,7 +46,12 @@ fn run(args: &[&str]) -> Ended {
         err: Box::new(err.clone()),
     };
     let args = std::iter::once("warren").chain(args.iter().copied());
-    let code = main(args.map(Into::into), &mut console);
+    let launch = Launch {
+        run: |_| unreachable!("no test runs an agent"),
+        demo: |_, _| unreachable!("no test runs the demo"),
+        connect: |_, _| unreachable!("no test dials a peer"),
+    };
+    let code = main(args.map(Into::into), &launch, &mut console);
     Ended {
         code,
         out: out.text(),
@@ -111,6 +116,9 @@ fn help_teaches_and_goes_to_stdout() {
     assert!(ended.out.contains("warren init"), "{}", ended.out);
     assert!(ended.out.contains("Exit codes: 0 done"), "{}", ended.out);
     for command in [
+        "run",
+        "demo",
+        "check",
         "init",
         "cert",
         "hash",
@@ -330,4 +338,28 @@ async fn something_else_on_the_port_is_recognised() {
         assert!(ended.err.contains(says), "{}", ended.err);
         assert_eq!(ended.err.lines().count(), 1);
     }
+}
+
+#[test]
+fn check_reads_the_file_and_prints_a_line_per_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.yaml");
+    let missing = run(&["check", "-c", &file.display().to_string()]);
+    assert_eq!((missing.code, missing.out.as_str()), (2, ""));
+    assert!(missing.err.contains("agent.yaml"), "{}", missing.err);
+
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let text = format!(
+        "listeners:\n  - transport: quic\n    address: \"{address}\"\nhttp:\n  enabled: false\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let busy = run(&["check", "-c", &file.display().to_string()]);
+    assert_eq!((busy.code, busy.err.as_str()), (1, ""), "{busy:?}");
+    let line = format!("fail  listeners: {address} does not bind");
+    assert!(busy.out.contains(&line), "{}", busy.out);
+    drop(taken);
+    let free = run(&["check", "-c", &file.display().to_string()]);
+    assert_eq!((free.code, free.err.as_str()), (0, ""), "{free:?}");
+    assert!(free.out.contains("ok    listeners: "), "{}", free.out);
 }

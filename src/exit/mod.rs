@@ -1,1 +1,104 @@
-//! (under construction)
+//! The exit: dials targets for streams that ingresses open, and resolves names for them.
+//!
+//! It reaches only what it advertises: every address is checked against its own routes after
+//! resolving, so that no name leads into the exit's own surroundings.
+//!
+//! Tasks: one per stream, spawned by [`Exit::serve_connection`]. Each ends when its connection or
+//! its session ends; none holds state worth saving, so all may be aborted.
+
+mod acl;
+mod connect;
+mod dial;
+mod dns;
+mod metrics;
+mod serve;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+use crate::config;
+use crate::tunnel::StreamTable;
+use acl::Acl;
+use dns::Resolver;
+
+pub use connect::{ConnectError, Dialled};
+pub use dial::DialError;
+pub use dns::ResolveError;
+pub use metrics::Metrics;
+
+/// An exit in operation.
+#[derive(Debug)]
+pub struct Exit {
+    settings: ArcSwap<Settings>,
+    streams: Arc<StreamTable>,
+    /// One permit per name under way; without one a query is refused, not queued.
+    dns_queries: Semaphore,
+    /// How long a stream may take to say what it wants.
+    request_timeout: Duration,
+    draining: AtomicBool,
+    metrics: Metrics,
+}
+
+/// What a reload replaces.
+#[derive(Debug)]
+struct Settings {
+    acl: Acl,
+    resolver: Resolver,
+    connect_timeout: Duration,
+}
+
+impl Exit {
+    /// An exit by the configuration's `exit` section. Its streams are listed in `streams`.
+    pub fn new(
+        config: &config::Exit,
+        limits: &config::Limits,
+        streams: Arc<StreamTable>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings: ArcSwap::from_pointee(Settings::new(config, limits)),
+            streams,
+            dns_queries: Semaphore::new(limits.dns_queries),
+            request_timeout: limits.handshake_timeout,
+            draining: AtomicBool::new(false),
+            metrics: Metrics::default(),
+        })
+    }
+
+    /// Takes over a changed `exit` section. Open connections stay as they are.
+    pub fn reload(&self, config: &config::Exit, limits: &config::Limits) {
+        self.settings.store(Arc::new(Settings::new(config, limits)));
+    }
+
+    /// From now on refuses new work with `Draining`; open connections live on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// This exit's counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl Settings {
+    fn new(config: &config::Exit, limits: &config::Limits) -> Self {
+        Self {
+            acl: Acl::new(&config.routes, &config.domain_routes),
+            resolver: Resolver::new(&config.dns, limits.dns_queries),
+            connect_timeout: config.connect_timeout,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

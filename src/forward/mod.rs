@@ -1,1 +1,31 @@
-//! (under construction)
+//! Packets on the wire: the UDP ports, the table of adjacencies, and the forwarding between them.
+//!
+//! ```text
+//!            ┌──────────────── receive loop, one task per port ────────────────┐
+//! UDP port ──┤ QUIC fixed bit set   → QuicSocket  → the link endpoint          │
+//!            │ header, last hop     → Inbox       → a tunnel's virtual socket  │
+//!            │ header, other hop    → rewrite in place → the next hop's port   │
+//!            └─────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The loop owns its buffers and allocates nothing per packet. It may be aborted at any time: all
+//! it holds is packets, and those may be lost.
+
+mod buffer;
+mod fib;
+mod inbox;
+mod metrics;
+mod port;
+mod quic_socket;
+mod receive;
+
+pub use buffer::{Buffer, BufferPool};
+pub use fib::{Adjacency, Fib, PathErrorReport, Remote};
+pub use inbox::{Delivery, Inbox};
+pub use metrics::{DropReason, Metrics};
+pub use port::{Port, Run};
+pub use quic_socket::QuicSocket;
+pub use receive::{Local, receive};
+
+#[cfg(test)]
+mod tests;

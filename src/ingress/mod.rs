@@ -1,1 +1,207 @@
-//! (under construction)
+//! The ingress: takes SOCKS5 clients, picks an exit for what they ask, and relays.
+//!
+//! It fails closed. What no live exit reaches is refused; there is no direct connection and no
+//! name query of its own.
+//!
+//! Tasks: [`Ingress::run`] accepts, and spawns one task per client that ends with the client's
+//! connection. The accept loop may be aborted at any time (drain, a changed address); the clients'
+//! tasks live on.
+
+mod auth;
+mod connect;
+mod metrics;
+mod resolve;
+mod serve;
+mod socks;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use crate::config;
+use crate::exit::Exit;
+use crate::identity::AgentId;
+use crate::tunnel::{OpenStream, StreamTable};
+use auth::Users;
+
+pub use connect::{ConnectError, Patience};
+pub use metrics::Metrics;
+
+/// How long accepting rests after the kernel refused to (no file descriptors, no memory).
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// What an ingress asks the routing core. Answers name live exits only, best first; the choice
+/// among equals (`routing.balance`) is the implementer's.
+pub trait Routes: Send + Sync + 'static {
+    /// Exits of the longest live prefix that contains `ip`.
+    fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId>;
+
+    /// Exits of the best domain route that covers `name` (lower case, no trailing dot).
+    fn exits_for_domain(&self, name: &str) -> Vec<AgentId>;
+
+    /// Exits that resolve names for others, nearest first.
+    fn resolvers(&self) -> Vec<AgentId>;
+}
+
+/// This agent's own exit, for clients whose best exit is the agent they are connected to.
+#[derive(Clone, Debug)]
+pub struct OwnExit {
+    pub id: AgentId,
+    pub exit: Arc<Exit>,
+}
+
+/// An ingress in operation.
+pub struct Ingress<T, R> {
+    settings: ArcSwap<Settings>,
+    opener: T,
+    routes: R,
+    own: Option<OwnExit>,
+    streams: Arc<StreamTable>,
+    patience: Patience,
+    handshake_timeout: Duration,
+    password_checks: Arc<Semaphore>,
+    connections: Arc<AtomicUsize>,
+    metrics: Metrics,
+}
+
+/// What a reload replaces.
+struct Settings {
+    /// `None`: no authentication.
+    users: Option<Users>,
+    max_connections: usize,
+}
+
+impl<T: OpenStream, R: Routes> Ingress<T, R> {
+    /// An ingress by the configuration's `socks5` section. Its streams are listed in `streams`.
+    pub fn new(
+        config: &config::Socks5,
+        limits: &config::Limits,
+        opener: T,
+        routes: R,
+        own: Option<OwnExit>,
+        streams: Arc<StreamTable>,
+    ) -> Self {
+        Self {
+            settings: ArcSwap::from_pointee(Settings::new(config)),
+            opener,
+            routes,
+            own,
+            streams,
+            patience: Patience::default(),
+            handshake_timeout: limits.socks_handshake_timeout,
+            password_checks: Arc::new(Semaphore::new(limits.password_checks)),
+            connections: Arc::default(),
+            metrics: Metrics::default(),
+        }
+    }
+
+    /// Waits other times than the defaults.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Takes over changed users and `max_connections`. Clients that are in stay in; a changed
+    /// address needs a new listener and a new [`run`](Self::run).
+    pub fn reload(&self, config: &config::Socks5) {
+        self.settings.store(Arc::new(Settings::new(config)));
+    }
+
+    /// This ingress's counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Clients that are connected, in whatever state.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// The addresses of `name`, as a client's request would resolve it: by exits, through the mesh.
+    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        let own = self.own.as_ref();
+        resolve::resolve(name, &self.opener, &self.routes, own, &self.patience).await
+    }
+
+    /// Accepts clients for ever.
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        let mut failing = false;
+        loop {
+            match listener.accept().await {
+                Ok((tcp, _)) => {
+                    failing = false;
+                    self.admit(tcp);
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        warn!(%error, "accepting SOCKS5 clients fails; check the limit of open files");
+                    }
+                    self.metrics.handshake_failed("accept");
+                    if !is_of_one_client(&error) {
+                        tokio::time::sleep(ACCEPT_REST).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts serving a client, or closes its connection if there are `max_connections` already.
+    fn admit(self: &Arc<Self>, tcp: TcpStream) {
+        let Some(slot) = Slot::take(&self.connections, self.settings.load().max_connections) else {
+            self.metrics.handshake_failed("max_connections");
+            debug!("client refused: socks5.max_connections are connected");
+            return;
+        };
+        let ingress = self.clone();
+        tokio::spawn(async move {
+            ingress.serve(tcp).await;
+            drop(slot);
+        });
+    }
+}
+
+/// Whether an accept error is about the one connection that was to be accepted.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A client's place among `max_connections`.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(connections: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let taken = connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < max).then_some(count + 1)
+        });
+        taken.ok().map(|_| Self(connections.clone()))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Settings {
+    fn new(config: &config::Socks5) -> Self {
+        Self {
+            users: config.users.as_deref().map(Users::new),
+            max_connections: config.max_connections,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

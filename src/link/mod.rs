@@ -1,1 +1,32 @@
-//! (under construction)
+//! Neighbours: link connections dialled and accepted, one kept per neighbour, each with a driver.
+//!
+//! ```text
+//! dial task per peer ──┐                    ┌─► events ─► the control task (agent)
+//!                      ├─► hello ─► driver ─┤
+//! accept task per port ┘                    └─► Fib (token, address, up)
+//! ```
+//!
+//! A driver owns its link: heartbeats, liveness, control messages both ways, token rotation. It
+//! may be aborted: the neighbour then takes the link down by silence.
+
+mod accept;
+mod backoff;
+mod control;
+mod dial;
+mod driver;
+mod endpoint;
+mod event;
+mod hello;
+mod mtu;
+mod probe;
+mod table;
+
+pub use accept::accept;
+pub use backoff::Backoff;
+pub use dial::{DialError, DialTarget, Resolve, dial_forever};
+pub use driver::LinkContext;
+pub use endpoint::LinkEndpoint;
+pub use event::{DownReason, LinkEvent};
+pub use hello::{FEATURES, VERSION};
+pub use probe::{Probed, probe};
+pub use table::{LinkInfo, Links, PeerStatus};

@@ -1,7 +1,75 @@
 //! The pure core: `now` comes in, outputs come out; no tokio, no quinn, no clock, no randomness.
+//!
+//! ```text
+//! control messages, links ─► Core ─► advertisements of everybody
+//!                                        │
+//!            Graph ◄── link adverts ─────┴──── route adverts ──► PrefixTable
+//!              └─► PathTable ───────────► RouteTable ◄──────────────┘
+//!                      └─► PathChoice (one per session)
+//! silence of a neighbour ─► Liveness (one per link)
+//! ```
+
+#![warn(clippy::wildcard_enum_match_arm)]
 
 mod path;
 mod time;
 
-pub use path::Path;
+pub use path::{Path, PathSet, Standing};
 pub use time::Now;
+
+// The database: flooding, synchronisation, own advertisements.
+mod adjacency;
+mod authority;
+mod bucket;
+mod contest;
+mod core;
+mod counters;
+mod db;
+mod digest;
+mod flood;
+mod issue;
+mod origin;
+mod output;
+mod own;
+mod relay;
+mod session;
+mod settings;
+mod slots;
+mod sync;
+mod view;
+
+pub use self::core::Core;
+pub use adjacency::LinkMetrics;
+pub use authority::{AdmitError, Admitted, Authority};
+pub use counters::{AdvResult, Counters, MessageDrop};
+pub use output::{Alarm, DisconnectReason, Output};
+pub use settings::{LinkUp, OwnRoutes, Settings};
+pub use view::{AdjacencyView, OriginView};
+
+// Paths and choice: from advertisements to a route table.
+mod alternate;
+mod avoid;
+mod balance;
+mod candidate;
+mod choice;
+mod explain;
+#[cfg(test)]
+mod fixture;
+mod graph;
+mod liveness;
+mod path_table;
+mod prefix_table;
+mod redundancy;
+mod route_table;
+mod shortest;
+
+pub use avoid::Avoid;
+pub use balance::{Balancer, MAX_TURNS};
+pub use candidate::Candidate;
+pub use choice::{PathChoice, SHUN_FAILED, SwitchCause, Switched, TAKEOVER_AFTER};
+pub use explain::{Chosen, Considered, Explanation};
+pub use graph::{Graph, GraphAgent, GraphLink};
+pub use liveness::{LinkState, Liveness};
+pub use path_table::PathTable;
+pub use prefix_table::PrefixTable;
+pub use route_table::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};

@@ -15,6 +15,26 @@ pub struct Path {
     pub mtu: u16,
 }
 
+/// How far a way to an exit can be relied on. The greater is the worse, and a worse one is used
+/// only where no better one exists, whatever it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    Sound,
+    /// Leads over or to an agent that is leaving.
+    Draining,
+    /// Leads over a link or agent that we were told to avoid.
+    Suspect,
+}
+
+/// The two ways to one exit that a session keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathSet {
+    pub best: Path,
+    /// The way that shares least with `best`; `None` if there is no second way.
+    pub alternate: Option<Path>,
+}
+
 impl Path {
     /// The exit.
     pub fn exit(&self) -> AgentId {

@@ -1,6 +1,41 @@
 //! End-to-end sessions: one QUIC connection between an ingress and an exit, one stream per
 //! proxied connection, over a virtual socket whose packets the mesh carries.
+//!
+//! ```text
+//! ingress: SessionOpener ─► Sessions ─► one steering task per session ─┐
+//! exit:    SessionListener ─► accepted sessions                        ├─► Outlets (paths)
+//! both:    Prober (path probes) ◄──── probes inbox                    ─┘
+//! both:    quinn endpoint ─► VirtualSocket ─► transmit ring ─► port;  inbox ─► quinn
+//! both:    relay: one task per proxied connection, entered in the StreamTable
+//! ```
 
+mod accept;
+mod address;
+mod endpoint;
+mod framed;
+mod metrics;
 mod open;
+mod outlet;
+mod probe;
+mod prober;
+mod relay;
+mod ring;
+mod sessions;
+mod setup;
+mod steer;
+mod streams;
+#[cfg(test)]
+pub(crate) mod testing;
+mod virtual_socket;
 
+pub use accept::{AcceptedSession, SessionListener};
+pub use endpoint::{SessionSettings, inner_packet};
+pub use framed::{ReceiveError, receive_message, send_message};
+pub use metrics::Metrics;
 pub use open::{ExitStream, OpenError, OpenStream};
+pub use outlet::{Outlet, Outlets};
+pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
+pub use sessions::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
+pub use setup::{Tunnel, TunnelSetup};
+pub use streams::{Role, StreamGuard, StreamSnapshot, StreamTable};
+pub use virtual_socket::VirtualSocket;

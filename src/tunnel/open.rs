@@ -12,12 +12,14 @@ pub struct ExitStream {
 
 /// Why no stream to an exit could be opened. All of these are failures in the mesh: another path
 /// or exit may do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("no live path to exit {0}")]
     NoPath(AgentId),
     #[error("exit {exit} did not answer the session handshake in time")]
     TimedOut { exit: AgentId },
+    #[error("no session with exit {exit}: {reason}")]
+    Refused { exit: AgentId, reason: String },
     #[error("session with exit {exit} failed: {source}")]
     Session {
         exit: AgentId,

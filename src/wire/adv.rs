@@ -1,13 +1,11 @@
-//! Signed advertisements: what an origin says about its links and its routes.
-//!
-//! The origin signs a domain tag and the exact bytes of the encoded body; everybody stores and
-//! forwards those bytes as received and never re-encodes them. Hop counters travel outside the
-//! signature in [`Envelope`].
+//! Advertisements: what an origin says about its links and its routes. Their signed form is in
+//! [`super::signed`], what a decoder accepts in [`super::bounds`].
 
 use ipnet::IpNet;
-use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::bounds::MAX_RTT_CLASS;
+use super::control::ObjectKind;
 use crate::identity::AgentId;
 
 /// What every advertisement carries about itself.
@@ -30,9 +28,17 @@ pub struct Stamp {
     /// Milliseconds after `issued_at_ms` until this advertisement is void.
     #[n(5)]
     pub lifetime_ms: u64,
-    /// Agents farther away than this many hops neither use nor forward it.
+    /// Agents farther away than this many hops neither use nor forward it. 1 to 15.
     #[n(6)]
     pub max_hops: u8,
+    /// The epoch that the issuing process started with: names that process, while `epoch` may have
+    /// moved on past it.
+    #[n(7)]
+    pub incarnation: u64,
+    /// The incarnation of another process with the same key that this one saw and moved past; 0:
+    /// none. A process that finds its own incarnation here knows that the other is alive.
+    #[n(8)]
+    pub answers: u64,
 }
 
 /// Flags of a [`LinkAdv`].
@@ -54,7 +60,7 @@ pub struct Neighbor {
     /// At least 1.
     #[n(1)]
     pub cost: u32,
-    /// Round-trip class: `rtt_us` rounded to a power of two, so that noise does not re-flood.
+    /// Round-trip class, see [`rtt_class`]; 0 while unknown.
     #[n(2)]
     pub rtt_class: u8,
     /// Largest UDP payload known to pass, bytes; 0 while unknown.
@@ -69,9 +75,10 @@ pub struct LinkAdv {
     pub stamp: Stamp,
     #[n(1)]
     pub flags: LinkFlags,
+    /// Ascending by id.
     #[n(2)]
     pub neighbors: Vec<Neighbor>,
-    /// For people.
+    /// For people. At most [`MAX_NAME_BYTES`](super::bounds::MAX_NAME_BYTES).
     #[n(3)]
     pub display_name: String,
 }
@@ -83,7 +90,8 @@ pub struct RoutePrefix {
     pub metric: u32,
 }
 
-/// One fragment of an origin's routes.
+/// One fragment of an origin's routes. What it says of the exit as a whole (`resolves`, `load`,
+/// `pool`) counts in fragment 0 only, so that a change of load re-floods one fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RouteAdv {
     #[n(0)]
@@ -93,6 +101,7 @@ pub struct RouteAdv {
     /// Fragments in the origin's set; those at or past this count are void.
     #[n(2)]
     pub fragments: u16,
+    /// Ascending.
     #[n(3)]
     pub prefixes: Vec<RoutePrefix>,
     /// Domain patterns in their text form.
@@ -101,7 +110,7 @@ pub struct RouteAdv {
     /// The exit answers name queries with resolvers that its file names.
     #[n(5)]
     pub resolves: bool,
-    /// Streams open at the exit, as a class (power of two).
+    /// Streams open at the exit, see [`load_class`].
     #[n(6)]
     pub load: u8,
     /// Name of the pool this exit shares connections with; empty: none.
@@ -116,27 +125,60 @@ pub enum Advertisement {
     Route(RouteAdv),
 }
 
-/// A body exactly as its origin encoded it, and the origin's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct SignedAdv {
-    /// Encoded [`Advertisement`].
-    #[n(0)]
-    pub body: ByteVec,
-    /// Ed25519 over the domain tag and `body`.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub signature: [u8; 64],
+impl Advertisement {
+    pub fn stamp(&self) -> &Stamp {
+        match self {
+            Self::Link(link) => &link.stamp,
+            Self::Route(route) => &route.stamp,
+        }
+    }
+
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Link(_) => ObjectKind::Link,
+            Self::Route(_) => ObjectKind::Route,
+        }
+    }
+
+    /// The fragment; a link advertisement has the one.
+    pub fn fragment(&self) -> u16 {
+        match self {
+            Self::Link(_) => 0,
+            Self::Route(route) => route.fragment,
+        }
+    }
 }
 
-/// A signed advertisement on its way. `ttl` and `hops` are unsigned: they bound the flood and are
-/// shown to people; route selection never reads them.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Envelope {
-    #[n(0)]
-    pub adv: SignedAdv,
-    /// Forwardings left.
-    #[n(1)]
-    pub ttl: u8,
-    /// Forwardings so far.
-    #[n(2)]
-    pub hops: u8,
+impl Stamp {
+    /// Unix milliseconds at which the lifetime ends by the origin's clock.
+    pub fn expires_at_ms(&self) -> u64 {
+        self.issued_at_ms.saturating_add(self.lifetime_ms)
+    }
+}
+
+impl Neighbor {
+    /// The round trip that the class stands for, microseconds; 0 while unknown.
+    pub fn rtt_us(&self) -> u64 {
+        match self.rtt_class {
+            0 => 0,
+            class => 1_u64.checked_shl(u32::from(class) - 1).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The class of a round trip in microseconds: 0 while unknown, else one more than its logarithm to
+/// base two, rounded, so that noise does not re-flood.
+pub fn rtt_class(rtt_us: u64) -> u8 {
+    let Some(floor) = rtt_us.checked_ilog2() else {
+        return 0;
+    };
+    // Rounds up from the geometric mean of two powers: x >= 2^(floor + 1/2).
+    let up = u128::from(rtt_us).pow(2) >= 1_u128 << (2 * floor + 1);
+    (floor as u8 + u8::from(up) + 1).min(MAX_RTT_CLASS)
+}
+
+/// The class of a number of streams: 0 for none, else one more than its logarithm to base two,
+/// rounded down.
+pub fn load_class(streams: u32) -> u8 {
+    streams.checked_ilog2().map_or(0, |log| log as u8 + 1)
 }

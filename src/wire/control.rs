@@ -1,9 +1,8 @@
 //! What neighbours say to each other on a link's control stream.
 
-use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use super::adv::Envelope;
+use super::signed::{CertificateBytes, Envelope};
 use crate::identity::{AgentId, ShortId};
 
 /// One control message. Unknown fields are skipped; an unknown variant is an error of the peer.
@@ -28,6 +27,41 @@ pub enum ControlMessage {
     /// The sender is about to stop: take the link down at once.
     #[n(7)]
     Goodbye(#[n(0)] Goodbye),
+}
+
+/// Bytes of a message without what it lists, at most.
+const MESSAGE_OVERHEAD: usize = 32;
+
+/// Bytes of an [`ObjectKey`], at most: 17 of id, 27 of version, 4 of fragment, 3 of framing.
+pub const OBJECT_KEY_BYTES: usize = 52;
+
+impl ControlMessage {
+    /// Bytes on the wire, at most. Exact enough to hold messages against limits without encoding
+    /// them twice.
+    pub fn wire_bytes(&self) -> usize {
+        MESSAGE_OVERHEAD
+            + match self {
+                Self::Hello(hello) => 32 + hello.display_name.len(),
+                Self::Token(_) => 9,
+                Self::Flood(flood) => flood.wire_bytes(),
+                Self::Digest(digest) => 9 * digest.buckets.len(),
+                Self::BucketSummary(summary) => OBJECT_KEY_BYTES * summary.objects.len(),
+                Self::Request(request) => OBJECT_KEY_BYTES * request.objects.len(),
+                Self::PathError(_) => 48,
+                Self::Goodbye(goodbye) => goodbye.reason.len(),
+            }
+    }
+}
+
+impl Flood {
+    fn wire_bytes(&self) -> usize {
+        let certificates = self.certificates.iter();
+        let advertisements = self.advertisements.iter();
+        certificates
+            .map(CertificateBytes::wire_bytes)
+            .chain(advertisements.map(|envelope| envelope.adv.wire_bytes()))
+            .sum()
+    }
 }
 
 /// Opens a link.
@@ -62,30 +96,33 @@ pub struct Token {
 /// Advertisements, and the certificates that the receiver may lack to verify them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Flood {
-    /// DER.
     #[n(0)]
-    pub certificates: Vec<ByteVec>,
+    pub certificates: Vec<CertificateBytes>,
     #[n(1)]
     pub advertisements: Vec<Envelope>,
 }
 
 /// A hash per bucket over everything the sender has stored; buckets are by origin id.
+///
+/// Reconciliation pulls: who receives a digest that differs from its own answers with
+/// [`BucketSummary`], and who receives a summary asks with [`Request`] for what it lacks, which is
+/// answered by [`Flood`]. As both neighbours send digests, both converge.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Digest {
     #[n(0)]
     pub buckets: Vec<u64>,
 }
 
-/// The answer to a [`Digest`] that differs: what the sender has in the differing buckets.
+/// The answer to a [`Digest`] that differs: what the sender has in the differing buckets and may
+/// pass on. May come in several messages.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct BucketSummary {
     #[n(0)]
-    pub buckets: Vec<u16>,
-    #[n(1)]
     pub objects: Vec<ObjectKey>,
 }
 
-/// Asks for these objects, certificates included.
+/// Asks for these objects, certificates included. The answer is the version that is current by
+/// then.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Request {
     #[n(0)]
@@ -93,7 +130,7 @@ pub struct Request {
 }
 
 /// Names one stored advertisement in one version.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct ObjectKey {
     #[n(0)]
     pub origin: AgentId,
@@ -102,9 +139,20 @@ pub struct ObjectKey {
     #[n(2)]
     pub fragment: u16,
     #[n(3)]
+    pub version: Version,
+}
+
+/// Orders the versions of one object. The check breaks the tie of two processes with one key that
+/// stamped alike, so that every agent keeps the same one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct Version {
+    #[n(0)]
     pub epoch: u64,
-    #[n(4)]
+    #[n(1)]
     pub sequence: u64,
+    /// The signature's first 8 bytes.
+    #[n(2)]
+    pub check: u64,
 }
 
 /// The kind of a stored advertisement.
@@ -117,21 +165,22 @@ pub enum ObjectKind {
     Route,
 }
 
-/// Tells the source of a packet that its path is broken; forwarded back along that path.
+/// Tells the source of a packet that its path is broken.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PathError {
-    /// The packet's source.
-    #[cbor(n(0), with = "short_id")]
-    pub source: ShortId,
     /// The agent that could not forward.
-    #[n(1)]
+    #[n(0)]
     pub reporter: AgentId,
     /// The next hop that it could not reach.
-    #[cbor(n(2), with = "short_id")]
+    #[cbor(n(1), with = "short_id")]
     pub next_hop: ShortId,
     /// The packet's last hop.
-    #[cbor(n(3), with = "short_id")]
+    #[cbor(n(2), with = "short_id")]
     pub destination: ShortId,
+    /// Where this message goes after its receiver, the packet's source last. Each forwarder takes
+    /// the first off, so that it ends after at most as many hops as the packet made.
+    #[cbor(n(3), with = "short_ids")]
+    pub back: Vec<ShortId>,
 }
 
 /// Why the sender leaves.
@@ -157,5 +206,31 @@ mod short_id {
 
     pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<ShortId, DecodeError> {
         d.u64().map(ShortId)
+    }
+}
+
+mod short_ids {
+    use minicbor::decode::{Decoder, Error as DecodeError};
+    use minicbor::encode::{Encoder, Error as EncodeError, Write};
+
+    use crate::identity::ShortId;
+    use crate::wire::packet::MAX_HOPS;
+
+    pub(super) fn encode<C, W: Write>(
+        ids: &[ShortId],
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        e.array(ids.len() as u64)?;
+        ids.iter().try_for_each(|id| e.u64(id.0)?.ok())
+    }
+
+    pub(super) fn decode<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Vec<ShortId>, DecodeError> {
+        match d.array()? {
+            Some(count) if count <= MAX_HOPS as u64 => {
+                (0..count).map(|_| d.u64().map(ShortId)).collect()
+            }
+            Some(_) | None => Err(DecodeError::message("more hops than a path has")),
+        }
     }
 }

@@ -1,21 +1,26 @@
 //! Bytes to messages and back. Decoders check bounds before every read and never panic.
 
 mod adv;
+pub mod bounds;
 mod control;
 mod frame;
 mod net;
 pub mod packet;
+mod signed;
 mod tunnel;
 
 pub use adv::{
-    Advertisement, Envelope, LinkAdv, LinkFlags, Neighbor, RouteAdv, RoutePrefix, SignedAdv, Stamp,
+    Advertisement, LinkAdv, LinkFlags, Neighbor, RouteAdv, RoutePrefix, Stamp, load_class,
+    rtt_class,
 };
+pub use bounds::AdvError;
 pub use control::{
-    BucketSummary, ControlMessage, Digest, Flood, Goodbye, Hello, ObjectKey, ObjectKind, PathError,
-    Request, Token,
+    BucketSummary, ControlMessage, Digest, Flood, Goodbye, Hello, OBJECT_KEY_BYTES, ObjectKey,
+    ObjectKind, PathError, Request, Token, Version,
 };
 pub use frame::{FrameError, decode_frame, encode_frame};
+pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
-    ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest,
-    Target,
+    ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest,
+    STREAM_MESSAGE_LIMIT, StreamRequest, Target,
 };

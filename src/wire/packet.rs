@@ -132,7 +132,7 @@ impl<'a> Header<'a> {
         self.hop(self.count() - 1)
     }
 
-    /// The hops of the way back, the source last.
+    /// The hops of the whole way back from the last hop, the source last.
     pub fn reverse(&self) -> Vec<ShortId> {
         (0..self.count() - 1)
             .rev()
@@ -141,8 +141,17 @@ impl<'a> Header<'a> {
             .collect()
     }
 
+    /// The hops that the packet has made, backwards: the previous hop first, the source last.
+    pub fn back(&self) -> Vec<ShortId> {
+        (0..self.index())
+            .rev()
+            .map(|index| self.hop(index))
+            .chain([self.source()])
+            .collect()
+    }
+
     /// Bytes of the header.
-    pub fn len(&self) -> usize {
+    pub fn header_len(&self) -> usize {
         self.bytes.len()
     }
 
@@ -191,4 +200,87 @@ fn read_u64(bytes: &[u8], at: usize) -> u64 {
     let mut number = [0; 8];
     number.copy_from_slice(&bytes[at..at + 8]);
     u64::from_be_bytes(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header(hops: &[u64]) -> Vec<u8> {
+        let hops: Vec<ShortId> = hops.iter().map(|hop| ShortId(*hop)).collect();
+        let mut out = Vec::new();
+        write_header(&mut out, PacketType::ToExit, 0xfeed, ShortId(9), &hops);
+        out
+    }
+
+    #[test]
+    fn a_packet_is_no_quic_packet() {
+        for kind in [
+            PacketType::ToExit,
+            PacketType::ToIngress,
+            PacketType::Probe,
+            PacketType::ProbeReply,
+        ] {
+            assert_eq!(kind as u8 & QUIC_FIXED_BIT, 0);
+        }
+    }
+
+    #[test]
+    fn each_hop_finds_itself_and_its_neighbours() {
+        let mut packet = header(&[1, 2, 3]);
+        let first = Header::parse(&packet).unwrap();
+        assert_eq!((first.previous(), first.here()), (ShortId(9), ShortId(1)));
+        assert_eq!(first.next(), Some(ShortId(2)));
+        advance(&mut packet, 7);
+        advance(&mut packet, 8);
+        let last = Header::parse(&packet).unwrap();
+        assert_eq!((last.previous(), last.here()), (ShortId(2), ShortId(3)));
+        assert_eq!((last.next(), last.token()), (None, 8));
+        assert_eq!(last.reverse(), [ShortId(2), ShortId(1), ShortId(9)]);
+        assert_eq!(last.back(), [ShortId(2), ShortId(1), ShortId(9)]);
+        assert_eq!(last.header_len(), header_len(3));
+    }
+
+    #[test]
+    fn wrong_headers_are_named() {
+        let good = header(&[1, 2]);
+        let with = |at: usize, byte: u8| {
+            let mut bad = good.clone();
+            bad[at] = byte;
+            Header::parse(&bad).unwrap_err()
+        };
+        assert_eq!(with(0, 0x05), HeaderError::UnknownType(5));
+        assert_eq!(with(2, 0), HeaderError::HopCount(0));
+        assert_eq!(with(2, 16), HeaderError::HopCount(16));
+        assert_eq!(with(1, 2), HeaderError::Index { index: 2, count: 2 });
+        for len in 0..good.len() {
+            assert_eq!(
+                Header::parse(&good[..len]).unwrap_err(),
+                HeaderError::Truncated
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            if let Ok(header) = Header::parse(&bytes) {
+                prop_assert!(header.header_len() <= bytes.len());
+                prop_assert_eq!(header.reverse().len(), header.count());
+            }
+        }
+
+        #[test]
+        fn written_headers_parse(source: u64, token: u64, hops in proptest::collection::vec(any::<u64>(), 1..=15)) {
+            let hops: Vec<ShortId> = hops.into_iter().map(ShortId).collect();
+            let mut out = Vec::new();
+            write_header(&mut out, PacketType::Probe, token, ShortId(source), &hops);
+            let header = Header::parse(&out).unwrap();
+            prop_assert_eq!(header.packet_type(), PacketType::Probe);
+            prop_assert_eq!(header.source(), ShortId(source));
+            prop_assert_eq!(header.token(), token);
+            prop_assert_eq!(header.destination(), *hops.last().unwrap());
+        }
+    }
 }

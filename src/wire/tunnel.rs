@@ -3,12 +3,19 @@
 //! Each stream opens with one framed [`StreamRequest`] from the ingress. A connect is answered by
 //! one framed [`ConnectReply`], after which an accepted stream carries the connection's raw bytes;
 //! a resolve is answered by one framed [`ResolveReply`] and the stream ends.
+//!
+//! A dial that takes longer is announced by a [`ConnectStatus::Pending`] reply first, so that an
+//! ingress can tell a slow target from a dead exit and try another one.
 
 use std::net::{IpAddr, SocketAddr};
 
 use minicbor::{Decode, Encode};
 
 use super::net::{addresses, optional_socket_addr, socket_addr};
+
+/// Most bytes of the body of a message here: a name (253), 32 addresses (18 each) and a sentence
+/// fit. An exit buffers no more than this for a stream that it did not accept yet.
+pub const STREAM_MESSAGE_LIMIT: usize = 1_024;
 
 /// The first message on a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -64,6 +71,9 @@ pub enum ConnectStatus {
     /// The exit is leaving: ask another.
     #[n(8)]
     Draining,
+    /// Not the answer yet: the request arrived and the exit is still dialling.
+    #[n(9)]
+    Pending,
 }
 
 /// The exit's answer to a connect.
@@ -95,3 +105,6 @@ pub struct ResolveReply {
     #[n(1)]
     pub error: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

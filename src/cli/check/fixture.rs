@@ -8,7 +8,7 @@ use crate::config::{
 };
 use crate::identity::AgentId;
 
-pub(super) fn ingress() -> Config {
+pub(crate) fn ingress() -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
     Config {
         peers: vec![Peer {
@@ -30,7 +30,7 @@ pub(super) fn ingress() -> Config {
     }
 }
 
-pub(super) fn exit() -> Config {
+pub(crate) fn exit() -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
     Config {
         agent: Agent {

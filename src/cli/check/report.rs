@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::super::table::clean;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -51,7 +53,8 @@ impl fmt::Display for CheckLine {
             Level::Warn => "warn",
             Level::Fail => "fail",
         };
-        write!(f, "{level:<5} {}: {}", self.subject, self.text)
+        // Peers' names are among what is told.
+        write!(f, "{level:<5} {}: {}", self.subject, clean(&self.text))
     }
 }
 

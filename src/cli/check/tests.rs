@@ -23,7 +23,7 @@ fn checked(config: &Config, connect: Option<Connect>) -> (Result<(), Failure>, V
         out: Box::new(out.clone()),
         err: Box::new(io::sink()),
     };
-    let result = run(config, connect, &mut console);
+    let result = check(config, connect, &mut console);
     let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
     (result, text.lines().map(ToOwned::to_owned).collect())
 }

@@ -1,0 +1,268 @@
+//! The control task: feeds the routing core, does what it says, publishes the mesh as it changes.
+//!
+//! ```text
+//! link events ─┐             ┌─► control messages to neighbours
+//! path errors ─┼─► Core ─────┼─► links to end
+//! timer ───────┘             └─► Mesh (watch) ─► sessions, ingress, API
+//! ```
+//!
+//! There is one such task per agent and it owns the core. It ends with the agent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+use tracing::{debug, error, warn};
+
+use super::authority::MeshAuthority;
+use super::mesh::{Mesh, SessionLimits};
+use super::parts::unix_ms;
+use crate::forward::{Fib, PathErrorReport};
+use crate::identity::AgentId;
+use crate::link::{DownReason, LinkEvent, Links};
+use crate::routing::{
+    Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, PathTable, PrefixTable,
+    RouteTable,
+};
+use crate::wire::{ControlMessage, Goodbye, PathError};
+
+/// Events taken before the mesh is published anew, so that a burst costs one computation.
+const BURST: usize = 256;
+
+/// Wakes the core even if it has nothing due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A request to the control task.
+pub(super) enum Command {
+    /// Withdraw everything, say goodbye to all neighbours, and answer.
+    Leave {
+        reason: String,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What the control task owns.
+pub(super) struct Control {
+    pub(super) own: AgentId,
+    pub(super) core: Core<MeshAuthority>,
+    pub(super) links: Arc<Links>,
+    pub(super) fib: Arc<Fib>,
+    pub(super) limits: SessionLimits,
+    pub(super) events: mpsc::Receiver<LinkEvent>,
+    pub(super) reports: mpsc::Receiver<PathErrorReport>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Path errors about our own packets, to the sessions.
+    pub(super) path_errors: broadcast::Sender<PathError>,
+    pub(super) mesh: watch::Sender<Arc<Mesh>>,
+    /// What became of the advertisements seen so far, for the metrics.
+    pub(super) counters: Arc<Mutex<Counters>>,
+    pub(super) suspects: BTreeSet<AgentId>,
+    pub(super) changed: Changed,
+}
+
+/// Which halves of the route table are out of date.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Changed {
+    topology: bool,
+    routes: bool,
+}
+
+impl Control {
+    /// Runs until the agent drops its ends of the channels.
+    pub(super) async fn run(mut self) {
+        loop {
+            let due = self.core.poll_timeout();
+            let wake = due.unwrap_or_else(|| Instant::now() + IDLE);
+            tokio::select! {
+                event = self.events.recv() => match event {
+                    Some(event) => self.handle_events(event),
+                    None => return,
+                },
+                Some(report) = self.reports.recv() => self.handle_report(report),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.handle_command(command),
+                    None => return,
+                },
+                () = sleep_until(wake.into()) => self.core.handle_timeout(now()),
+            }
+            self.flush();
+            self.publish();
+            *self.counters.lock().expect("no panic while locked") = self.core.counters().clone();
+        }
+    }
+
+    fn handle_events(&mut self, first: LinkEvent) {
+        self.handle_event(first);
+        for _ in 1..BURST {
+            match self.events.try_recv() {
+                Ok(event) => self.handle_event(event),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: LinkEvent) {
+        let now = now();
+        match event {
+            LinkEvent::Up {
+                neighbor,
+                cost,
+                rtt,
+                mtu,
+                epoch,
+            } => {
+                self.suspect(neighbor, false);
+                let metrics = LinkMetrics {
+                    cost,
+                    rtt_us: micros(rtt),
+                    mtu,
+                };
+                self.core.handle_link_up(
+                    now,
+                    LinkUp {
+                        neighbor,
+                        metrics,
+                        peer_epoch: epoch,
+                    },
+                );
+            }
+            LinkEvent::Measured { neighbor, rtt, mtu } => {
+                self.core
+                    .handle_link_metrics(now, neighbor, micros(rtt), mtu);
+            }
+            LinkEvent::Suspect { neighbor, on } => self.suspect(neighbor, on),
+            LinkEvent::Down { neighbor, .. } => {
+                self.suspect(neighbor, false);
+                self.core.handle_link_down(now, neighbor);
+            }
+            LinkEvent::Message { from, message } => self.core.handle_message(now, from, message),
+            LinkEvent::PathError(error) => {
+                // No session is there to listen: the error is about one that has ended.
+                let _ = self.path_errors.send(error);
+            }
+        }
+    }
+
+    /// New paths keep away from a link that has fallen silent.
+    fn suspect(&mut self, neighbor: AgentId, on: bool) {
+        let changed = match on {
+            true => self.suspects.insert(neighbor),
+            false => self.suspects.remove(&neighbor),
+        };
+        self.changed.topology |= changed;
+    }
+
+    fn handle_report(&mut self, report: PathErrorReport) {
+        let mut back = report.back.into_iter();
+        let Some(previous) = back.next().and_then(|hop| self.fib.by_neighbor(hop)) else {
+            return;
+        };
+        let error = PathError {
+            reporter: self.own,
+            next_hop: report.next_hop,
+            destination: report.destination,
+            back: back.collect(),
+        };
+        self.links
+            .send(previous.neighbor, ControlMessage::PathError(error));
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Leave { reason, done } => {
+                self.core.handle_shutdown(now());
+                self.flush();
+                for neighbor in self.links.live() {
+                    let goodbye = Goodbye {
+                        reason: reason.clone(),
+                    };
+                    self.links.send(neighbor, ControlMessage::Goodbye(goodbye));
+                    self.links.disconnect(neighbor, DownReason::Stopping);
+                }
+                // Nobody waits any more: the agent was dropped.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Send { to, message } => self.links.send(to, message),
+                Output::Disconnect { neighbor, reason } => {
+                    warn!(%neighbor, %reason, "neighbour convicted");
+                    let reason = DownReason::Violation(reason.to_string());
+                    self.links.disconnect(neighbor, reason);
+                }
+                Output::TopologyChanged => self.changed.topology = true,
+                Output::RoutesChanged => self.changed.routes = true,
+                Output::EpochAdvanced(epoch) => debug!(epoch, "own epoch advanced"),
+                Output::Alarm(alarm) => raise(&alarm),
+            }
+        }
+    }
+
+    /// Builds what changed aside and swaps it in.
+    fn publish(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        if !changed.topology && !changed.routes {
+            return;
+        }
+        let current = self.mesh.borrow().clone();
+        let paths = match changed.topology {
+            true => Arc::new(self.path_table()),
+            false => current.table.path_table().clone(),
+        };
+        let prefixes = match changed.routes {
+            true => Arc::new(PrefixTable::build(
+                self.core.route_advs().map(|(_, adv)| adv),
+            )),
+            false => current.table.prefix_table().clone(),
+        };
+        let incarnations: BTreeMap<AgentId, u64> = self
+            .core
+            .link_advs()
+            .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
+            .collect();
+        self.mesh.send_replace(Arc::new(Mesh {
+            table: RouteTable::new(prefixes, paths),
+            incarnations,
+            duplicate_identity: self.core.duplicate_identity(),
+            limits: self.limits,
+        }));
+    }
+
+    fn path_table(&self) -> PathTable {
+        let graph = Arc::new(Graph::build(self.own, self.core.link_advs()));
+        let mut avoid = Avoid::default();
+        for suspect in &self.suspects {
+            avoid.insert_link(self.own, *suspect);
+        }
+        PathTable::build(graph, self.limits.max_hops, avoid)
+    }
+}
+
+fn raise(alarm: &Alarm) {
+    match alarm {
+        Alarm::DuplicateIdentity { .. } => error!("{alarm}"),
+        Alarm::ClockSkew { .. }
+        | Alarm::RouteNotGranted { .. }
+        | Alarm::TooManyRoutes { .. }
+        | Alarm::TooManyNeighbors { .. }
+        | Alarm::OwnCertificate(_)
+        | Alarm::NotGranted { .. } => warn!("{alarm}"),
+    }
+}
+
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        unix_ms: unix_ms(),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
+}

@@ -1,0 +1,46 @@
+//! Why an agent does not start.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::identity::{AgentId, IdentityError, TlsError, TrustLoadError};
+
+/// Each names the key of the configuration that it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Trust(#[from] TrustLoadError),
+    #[error(
+        "agent.id is {expected}, but the key's id is {id}: use the key that belongs to it, or `auto`"
+    )]
+    WrongId { expected: AgentId, id: AgentId },
+    #[error(
+        "peers: the peer at {address} has this agent's own id {id}: every agent needs its own key"
+    )]
+    OwnPeer { address: String, id: AgentId },
+    #[error("{key}: cannot bind {address}: {source}{}", hint(source))]
+    Bind {
+        key: String,
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("cannot set up the {what}: {reason}")]
+    Setup { what: &'static str, reason: String },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process has it: stop that one or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need privileges: choose a higher one"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this host has that address",
+        _ => "",
+    }
+}

@@ -1,0 +1,58 @@
+//! The mesh as of one moment: what the control task publishes and everybody else reads.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::identity::AgentId;
+use crate::routing::{Path, PathTable, RouteTable};
+use crate::tunnel::{MeshView, SessionSettings, inner_packet};
+
+/// Packets for sessions of which nothing is known yet.
+const UNKNOWN_MTU: u16 = 0;
+
+/// An immutable view of the mesh.
+#[derive(Debug)]
+pub(super) struct Mesh {
+    pub(super) table: RouteTable,
+    /// Which process of each origin advertises.
+    pub(super) incarnations: BTreeMap<AgentId, u64>,
+    /// Another process has this agent's key.
+    pub(super) duplicate_identity: bool,
+    pub(super) limits: SessionLimits,
+}
+
+/// The part of the configuration that sizes sessions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SessionLimits {
+    pub(super) max_hops: u8,
+    pub(super) streams: u32,
+    pub(super) window: u32,
+}
+
+impl Mesh {
+    /// What a session of that round trip may use now.
+    pub(super) fn session(&self, rtt: Duration) -> SessionSettings {
+        let links = self.table.path_table().graph().links();
+        let narrowest = links.map(|link| link.mtu).filter(|mtu| *mtu > 0).min();
+        SessionSettings {
+            packet: inner_packet(narrowest.unwrap_or(UNKNOWN_MTU), self.limits.max_hops),
+            rtt,
+            streams: self.limits.streams,
+            window: self.limits.window,
+        }
+    }
+}
+
+impl MeshView for Mesh {
+    fn path_table(&self) -> &PathTable {
+        self.table.path_table()
+    }
+
+    fn incarnation(&self, exit: AgentId) -> Option<u64> {
+        self.incarnations.get(&exit).copied()
+    }
+
+    fn session_settings(&self, path: &Path) -> SessionSettings {
+        self.session(Duration::from_micros(path.rtt_us))
+    }
+}

@@ -1,0 +1,110 @@
+//! What an agent is made of: its configuration, identity, trust and epoch.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::warn;
+
+use super::error::StartError;
+use crate::config::{Config, Peer};
+use crate::identity::{AgentId, Identity, Trust, next_epoch};
+
+/// Everything that an agent starts with.
+pub struct Parts {
+    pub(super) config: Config,
+    pub(super) identity: Arc<Identity>,
+    /// Whom we accept as neighbour, origin and end of a session.
+    pub(super) trust: Arc<Trust>,
+    /// Names this process among all that ever had this key.
+    pub(super) epoch: u64,
+}
+
+impl Parts {
+    /// Reads keys and certificates as the configuration names them; makes an identity in
+    /// `agent.data_dir` if it names none.
+    pub fn load(config: Config) -> Result<Self, StartError> {
+        let identity = load_identity(&config)?;
+        let data_dir = &config.agent.data_dir;
+        let unix_ms = unix_ms();
+        let epoch = match next_epoch(data_dir, unix_ms) {
+            Ok(epoch) => {
+                epoch.warning.iter().for_each(|text| warn!("{text}"));
+                epoch.value
+            }
+            Err(error) => {
+                // Only a clock set back would make this epoch older than an earlier one.
+                warn!(%error, "the epoch is not kept in agent.data_dir: using the clock alone");
+                unix_ms
+            }
+        };
+        Self::assemble(config, identity, epoch)
+    }
+
+    /// With an identity that exists only in memory: nothing is read or written but CA files.
+    pub fn in_memory(config: Config, identity: Identity) -> Result<Self, StartError> {
+        Self::assemble(config, identity, unix_ms())
+    }
+
+    fn assemble(config: Config, identity: Identity, epoch: u64) -> Result<Self, StartError> {
+        let id = identity.id();
+        if let Some(expected) = config.agent.id
+            && expected != id
+        {
+            return Err(StartError::WrongId { expected, id });
+        }
+        if let Some(peer) = config.peers.iter().find(|peer| peer.id == id) {
+            return Err(StartError::OwnPeer {
+                address: peer.address.to_string(),
+                id,
+            });
+        }
+        let mut pinned: BTreeSet<AgentId> = config.allow.clone();
+        pinned.extend(config.peers.iter().map(|peer| peer.id));
+        let own_ca = config.tls.ca.as_deref();
+        let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
+        let trust = Trust::mesh(own_ca, peer_cas, pinned)?;
+        Ok(Self {
+            config,
+            identity: Arc::new(identity),
+            trust: Arc::new(trust),
+            epoch,
+        })
+    }
+
+    /// The agent's id.
+    pub fn id(&self) -> AgentId {
+        self.identity.id()
+    }
+
+    /// Whom a dialled peer's certificate may come from.
+    pub(super) fn trust_for(&self, peer: &Peer) -> Result<Arc<Trust>, StartError> {
+        match peer.ca.as_deref() {
+            Some(ca) => Ok(Arc::new(self.trust.with_ca(ca)?)),
+            None => Ok(self.trust.clone()),
+        }
+    }
+
+    /// The name for people.
+    pub(super) fn display_name(&self) -> String {
+        let own = self.config.agent.display_name.clone();
+        own.unwrap_or_else(|| self.id().to_string()[..8].to_owned())
+    }
+}
+
+fn load_identity(config: &Config) -> Result<Identity, StartError> {
+    let loaded = match &config.tls.cert_and_key {
+        Some((certificate, key)) => Identity::from_files(certificate, key)?,
+        None => Identity::load_or_create(Path::new(&config.agent.data_dir))?,
+    };
+    loaded.warning.iter().for_each(|text| warn!("{text}"));
+    Ok(loaded.value)
+}
+
+/// Milliseconds since the Unix epoch by this host's clock.
+pub(super) fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,52 @@
+//! The ingress's questions to the mesh.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::mesh::Mesh;
+use crate::identity::AgentId;
+use crate::ingress::Routes;
+use crate::routing::{Balancer, Candidate};
+use crate::tunnel::StreamTable;
+
+/// Looks routes up in the current mesh.
+pub(super) struct MeshRoutes {
+    pub(super) mesh: watch::Receiver<Arc<Mesh>>,
+    pub(super) balancer: Mutex<Balancer>,
+    pub(super) streams: Arc<StreamTable>,
+}
+
+impl MeshRoutes {
+    fn balanced(&self, mut candidates: Vec<Candidate>) -> Vec<AgentId> {
+        self.balancer
+            .lock()
+            .expect("no panic while locked")
+            .reorder(&mut candidates, |exit| self.streams.open_through(exit));
+        exits(candidates)
+    }
+}
+
+impl Routes for MeshRoutes {
+    fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId> {
+        let candidates = self.mesh.borrow().table.candidates_for_ip(ip);
+        self.balanced(candidates)
+    }
+
+    fn exits_for_domain(&self, name: &str) -> Vec<AgentId> {
+        let candidates = self.mesh.borrow().table.candidates_for_domain(name);
+        self.balanced(candidates)
+    }
+
+    fn resolvers(&self) -> Vec<AgentId> {
+        exits(self.mesh.borrow().table.resolvers())
+    }
+}
+
+fn exits(candidates: Vec<Candidate>) -> Vec<AgentId> {
+    candidates
+        .into_iter()
+        .map(|candidate| candidate.exit)
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! `warren run`: an agent in the foreground until a signal ends it.
+
+use std::io;
+use std::path::Path;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::error::StartError;
+use super::logging;
+use super::parts::Parts;
+use super::start::Agent;
+use crate::config::{Config, ConfigErrors};
+
+/// Why `warren run` failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The file is wrong: exit code 2.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot set up the process: {0}")]
+    Process(#[from] io::Error),
+}
+
+/// The runtime of one agent: one thread, see the module above.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs the agent that `file` describes until SIGTERM or SIGINT; a second signal ends at once.
+pub fn run(file: &Path) -> Result<(), RunError> {
+    let config = Config::load(file)?;
+    logging::init(&config.agent.log_level, config.agent.log_format);
+    let parts = Parts::load(config)?;
+    runtime()?.block_on(async {
+        let mut signals = Signals::listen()?;
+        let agent = Agent::start(parts).await?;
+        info!(signal = signals.next().await, "stopping");
+        tokio::select! {
+            () = agent.shutdown() => {}
+            name = signals.next() => info!(signal = name, "stopping at once"),
+        }
+        Ok(())
+    })
+}
+
+/// Blocks until SIGTERM or SIGINT.
+pub fn wait_for_stop_signal() -> io::Result<()> {
+    runtime()?.block_on(async {
+        Signals::listen()?.next().await;
+        Ok(())
+    })
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

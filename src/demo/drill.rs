@@ -1,0 +1,199 @@
+//! The drill: a checked download, and a transit that dies under it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::mesh::DemoMesh;
+use super::target::fill;
+
+/// What is downloaded: enough that the kill comes in the middle on any machine.
+const TOTAL: u64 = 512 * 1024 * 1024;
+
+/// When the transit dies.
+const KILL_AT: u64 = TOTAL / 4;
+
+/// A read that takes longer means that the connection hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes checked at a time; a multiple of 8.
+const BLOCK: usize = 64 * 1024;
+
+/// Runs the drill and tells what happened; `true` if every byte arrived and was right.
+pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) -> Result<bool> {
+    let path = chosen_path(mesh, target)?;
+    let names: Vec<&str> = path.iter().map(|id| mesh.name_of(id)).collect();
+    writeln!(out, "path:        ingress → {}", names.join(" → "))?;
+    writeln!(
+        out,
+        "download:    {} MiB through SOCKS5 {}",
+        TOTAL >> 20,
+        mesh.socks()
+    )?;
+
+    let transit = path.first().context("the path has no hop")?.clone();
+    let mut stream = connect(mesh.socks(), target)?;
+    writeln!(stream, "{TOTAL}")?;
+    let mut checker = Checker::default();
+    checker.read_until(&mut stream, KILL_AT)?;
+    let before = checker.report();
+    ensure!(mesh.kill_transit(&transit), "{transit} is not a transit");
+    let killed = Instant::now();
+    writeln!(
+        out,
+        "killed:      {} at {} MiB, without a word (as by SIGKILL)",
+        mesh.name_of(&transit),
+        before.bytes >> 20
+    )?;
+    let fresh = new_connection(mesh, target);
+    let fresh_after = killed.elapsed();
+    checker.longest_gap = Duration::ZERO;
+    checker.read_until(&mut stream, TOTAL)?;
+    let end = checker.report();
+
+    let after = chosen_path(mesh, target)?;
+    let names: Vec<&str> = after.iter().map(|id| mesh.name_of(id)).collect();
+    writeln!(out, "new path:    ingress → {}", names.join(" → "))?;
+    writeln!(
+        out,
+        "stall:       {} ms at the longest",
+        end.gap.as_millis()
+    )?;
+    match &fresh {
+        Ok(()) => writeln!(
+            out,
+            "new one:     a connection opened after the kill worked within {} ms",
+            fresh_after.as_millis()
+        )?,
+        Err(error) => writeln!(out, "new one:     FAILED: {error:#}")?,
+    }
+    let exact = end.bytes == TOTAL && end.wrong.is_none();
+    match end.wrong {
+        None if exact => writeln!(
+            out,
+            "result:      {} of {TOTAL} bytes, all right",
+            end.bytes
+        )?,
+        None => writeln!(out, "result:      LOST: {} of {TOTAL} bytes", end.bytes)?,
+        Some(at) => writeln!(out, "result:      WRONG byte at offset {at}")?,
+    }
+    Ok(exact && fresh.is_ok())
+}
+
+/// A connection opened just after the kill fetches a little.
+fn new_connection(mesh: &DemoMesh, target: SocketAddr) -> Result<()> {
+    let mut stream = connect(mesh.socks(), target)?;
+    writeln!(stream, "4096")?;
+    let mut checker = Checker::default();
+    checker.read_until(&mut stream, 4096)?;
+    let report = checker.report();
+    ensure!(
+        report.bytes == 4096 && report.wrong.is_none(),
+        "wrong bytes"
+    );
+    Ok(())
+}
+
+#[derive(Default)]
+struct Checker {
+    bytes: u64,
+    wrong: Option<u64>,
+    longest_gap: Duration,
+}
+
+struct Report {
+    bytes: u64,
+    wrong: Option<u64>,
+    gap: Duration,
+}
+
+impl Checker {
+    /// Reads and checks until `end` bytes were seen or the stream ended.
+    fn read_until(&mut self, stream: &mut TcpStream, end: u64) -> Result<()> {
+        let (mut seen, mut expected) = (vec![0; BLOCK], vec![0; BLOCK + 8]);
+        while self.bytes < end {
+            let started = Instant::now();
+            let want = (end - self.bytes).min(BLOCK as u64) as usize;
+            let count = stream
+                .read(&mut seen[..want])
+                .with_context(|| format!("the download broke at byte {}", self.bytes))?;
+            self.longest_gap = self.longest_gap.max(started.elapsed());
+            if count == 0 {
+                return Ok(());
+            }
+            let skip = (self.bytes % 8) as usize;
+            fill(&mut expected[..skip + count], self.bytes - skip as u64);
+            if self.wrong.is_none() && seen[..count] != expected[skip..skip + count] {
+                let first = seen.iter().zip(&expected[skip..]).position(|(a, b)| a != b);
+                self.wrong = first.map(|at| self.bytes + at as u64);
+            }
+            self.bytes += count as u64;
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            bytes: self.bytes,
+            wrong: self.wrong,
+            gap: self.longest_gap,
+        }
+    }
+}
+
+/// Opens a connection to `target` through the SOCKS5 server at `socks` (RFC 1928).
+fn connect(socks: SocketAddr, target: SocketAddr) -> Result<TcpStream> {
+    let SocketAddr::V4(v4) = target else {
+        bail!("the demo's target has an IPv4 address");
+    };
+    let mut stream = TcpStream::connect(socks)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1];
+    request.extend_from_slice(&v4.ip().octets());
+    request.extend_from_slice(&v4.port().to_be_bytes());
+    stream.write_all(&request)?;
+    let mut reply = [0; 2 + 4];
+    stream.read_exact(&mut reply).context("no SOCKS reply")?;
+    ensure!(
+        reply[..2] == [5, 0],
+        "the SOCKS server wants authentication"
+    );
+    ensure!(reply[3] == 0, "SOCKS reply {:#04x}", reply[3]);
+    let address = if reply[5] == 4 { 16 } else { 4 };
+    stream.read_exact(&mut vec![0; address + 2])?;
+    Ok(stream)
+}
+
+/// The path that the ingress uses to `target`: agent ids, the exit last.
+fn chosen_path(mesh: &DemoMesh, target: SocketAddr) -> Result<Vec<String>> {
+    let explained = api(mesh.http(), &format!("/api/explain?dest={}", target.ip()))?;
+    let path: Vec<String> = explained["chosen"]["path"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|id| id.as_str().map(str::to_owned))
+        .collect();
+    ensure!(!path.is_empty(), "the ingress has no path to {target}");
+    Ok(path)
+}
+
+/// Asks an agent's API.
+pub(super) fn api(http: SocketAddr, path: &str) -> Result<Value> {
+    let mut stream = TcpStream::connect(http)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nhost: {http}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("the API's answer is cut short")?;
+    ensure!(head.contains(" 200 "), "the API answered {head}");
+    Ok(serde_json::from_str(body)?)
+}

@@ -1,0 +1,73 @@
+//! The exit's counters.
+
+use std::net::IpAddr;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use super::ResolveError;
+use crate::wire::ConnectStatus;
+
+type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// Counters of one exit.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    connects: ByResult,
+    resolves: ByResult,
+    pub(super) bad_requests: Counter,
+}
+
+impl Metrics {
+    /// Adds `exit_connects{result}`, `exit_resolves{result}` and `exit_bad_requests`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "exit_connects",
+            "Targets dialled for ingresses",
+            self.connects.clone(),
+        );
+        registry.register(
+            "exit_resolves",
+            "Names resolved, for ingresses and for own domain routes",
+            self.resolves.clone(),
+        );
+        registry.register(
+            "exit_bad_requests",
+            "Streams whose request did not come or did not decode",
+            self.bad_requests.clone(),
+        );
+    }
+
+    pub(super) fn connects(&self, status: ConnectStatus) -> Counter {
+        self.connects
+            .get_or_create_owned(&[("result", label(status))])
+    }
+
+    pub(super) fn resolves(&self, result: &Result<Vec<IpAddr>, ResolveError>) -> Counter {
+        let result = match result {
+            Ok(found) if found.is_empty() => "not_found",
+            Ok(_) => "found",
+            Err(ResolveError::TimedOut { .. }) => "timed_out",
+            Err(ResolveError::Failed { .. }) => "failed",
+            Err(ResolveError::Busy { .. }) => "busy",
+            Err(ResolveError::Draining { .. }) => "draining",
+        };
+        self.resolves.get_or_create_owned(&[("result", result)])
+    }
+}
+
+fn label(status: ConnectStatus) -> &'static str {
+    match status {
+        ConnectStatus::Connected => "connected",
+        ConnectStatus::Internal => "internal",
+        ConnectStatus::NotAllowed => "not_allowed",
+        ConnectStatus::NetworkUnreachable => "network_unreachable",
+        ConnectStatus::HostUnreachable => "host_unreachable",
+        ConnectStatus::Refused => "refused",
+        ConnectStatus::TimedOut => "timed_out",
+        ConnectStatus::NameNotFound => "name_not_found",
+        ConnectStatus::Draining => "draining",
+        ConnectStatus::Pending => "pending",
+    }
+}

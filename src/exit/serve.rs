@@ -1,0 +1,159 @@
+//! Serves the streams of one session: a request, its answer, then the relay.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::VarInt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Exit;
+use super::connect::{ConnectError, Dialled, describe};
+use crate::identity::AgentId;
+use crate::tunnel::{
+    ExitStream, Role, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
+};
+use crate::wire::{ConnectReply, ConnectStatus, ResolveReply, StreamRequest, Target};
+
+/// A dial that takes longer is announced as pending. Far below the second after which an ingress
+/// tries another exit, far above what most dials take.
+const PENDING_AFTER: Duration = Duration::from_millis(200);
+
+/// Most addresses of one name that an ingress is told; they fit a stream message.
+const MAX_ADDRESSES: usize = 32;
+
+/// Most bytes of a reason that an ingress is told; likewise.
+const MAX_DETAIL: usize = 256;
+
+/// Application error code of a stream whose request was not understood.
+const BAD_REQUEST: VarInt = VarInt::from_u32(2);
+
+impl Exit {
+    /// Serves every stream that `peer` opens on `connection`, until the session ends.
+    pub async fn serve_connection(self: Arc<Self>, connection: quinn::Connection, peer: AgentId) {
+        while let Ok((send, recv)) = connection.accept_bi().await {
+            let exit = self.clone();
+            tokio::spawn(async move {
+                // What happens before the relay is large and short-lived: it gets a box of its own.
+                let opening = Box::pin(exit.answer(ExitStream { send, recv }, peer));
+                if let Some((tcp, stream, guard)) = opening.await {
+                    let end = relay(tcp, stream, &guard).await;
+                    debug!(stream = ?guard.snapshot(), ?end, "stream ended");
+                }
+            });
+        }
+    }
+
+    /// Answers a stream's request; what is left to relay if it was a connect that succeeded.
+    async fn answer(
+        &self,
+        mut stream: ExitStream,
+        peer: AgentId,
+    ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
+        let request = receive_message(&mut stream.recv);
+        let target = match timeout(self.request_timeout, request).await {
+            Ok(Ok(StreamRequest::Connect(request))) => request.target,
+            Ok(Ok(StreamRequest::Resolve(request))) => {
+                self.answer_resolve(stream, &request.name).await;
+                return None;
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.metrics.bad_requests.inc();
+                // Both fail only if the stream is gone already.
+                let _ = stream.send.reset(BAD_REQUEST);
+                let _ = stream.recv.stop(BAD_REQUEST);
+                return None;
+            }
+        };
+        match self.connect_for(&mut stream, &target).await? {
+            Ok(dialled) => self.accept(stream, peer, &target, dialled).await,
+            Err(error) => {
+                refuse(stream, &error).await;
+                None
+            }
+        }
+    }
+
+    /// Connects, and says so if it takes long; `None` if the ingress gave up meanwhile.
+    async fn connect_for(
+        &self,
+        stream: &mut ExitStream,
+        target: &Target,
+    ) -> Option<Result<Dialled, ConnectError>> {
+        let mut connecting = pin!(self.connect(target));
+        if let Ok(result) = timeout(PENDING_AFTER, &mut connecting).await {
+            return Some(result);
+        }
+        let pending = reply(ConnectStatus::Pending, None, String::new());
+        send_message(&mut stream.send, &pending).await.ok()?;
+        tokio::select! {
+            result = connecting => Some(result),
+            _ = stream.send.stopped() => None,
+        }
+    }
+
+    async fn accept(
+        &self,
+        mut stream: ExitStream,
+        peer: AgentId,
+        target: &Target,
+        Dialled { tcp, bound }: Dialled,
+    ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
+        let guard = self.streams.open(Role::Exit, peer, describe(target));
+        let connected = reply(ConnectStatus::Connected, Some(bound), String::new());
+        if send_message(&mut stream.send, &connected).await.is_err() {
+            reset_on_drop(&tcp);
+            return None;
+        }
+        Some((tcp, stream, guard))
+    }
+
+    async fn answer_resolve(&self, mut stream: ExitStream, name: &str) {
+        let answer = match self.resolve(name).await {
+            Ok(mut addresses) => {
+                addresses.truncate(MAX_ADDRESSES);
+                ResolveReply {
+                    addresses,
+                    error: None,
+                }
+            }
+            Err(error) => ResolveReply {
+                addresses: Vec::new(),
+                error: Some(shorten(error.to_string())),
+            },
+        };
+        // An ingress that left needs no answer.
+        if send_message(&mut stream.send, &answer).await.is_ok() {
+            let _ = stream.send.finish();
+        }
+    }
+}
+
+async fn refuse(mut stream: ExitStream, error: &ConnectError) {
+    let refusal = reply(error.status(), None, shorten(error.to_string()));
+    // An ingress that left needs no answer.
+    if send_message(&mut stream.send, &refusal).await.is_ok() {
+        let _ = stream.send.finish();
+    }
+    let _ = stream.recv.stop(TCP_RESET);
+}
+
+fn reply(status: ConnectStatus, bound: Option<SocketAddr>, detail: String) -> ConnectReply {
+    ConnectReply {
+        status,
+        bound,
+        detail,
+    }
+}
+
+fn shorten(mut text: String) -> String {
+    let mut end = text.len().min(MAX_DETAIL);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}

@@ -1,0 +1,210 @@
+//! The forwarding information base: which adjacency a token names, and where a next hop is.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::metrics::Metrics;
+use super::port::Port;
+use crate::identity::{AgentId, ShortId};
+
+/// At most one path error per adjacency in this time, so that a broken path does not cost more
+/// than it did while it worked (design section 5).
+const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Path errors waiting for the control streams; further ones are dropped.
+const PATH_ERROR_QUEUE: usize = 256;
+
+/// A live link as the data plane sees it.
+#[derive(Debug)]
+pub struct Adjacency {
+    pub neighbor: AgentId,
+    pub port: Arc<Port>,
+    /// What to put on packets sent to this neighbour.
+    token_out: AtomicU64,
+    remote: Mutex<Remote>,
+    /// Microseconds after the table's start when the neighbour was last heard.
+    heard_us: AtomicU64,
+    path_error_us: AtomicU64,
+}
+
+/// Where a neighbour is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub address: SocketAddr,
+    /// Our own address on that way.
+    pub source: Option<IpAddr>,
+}
+
+/// A packet could not go on; the neighbour that sent it is to be told.
+#[derive(Clone, Debug)]
+pub struct PathErrorReport {
+    pub next_hop: ShortId,
+    pub destination: ShortId,
+    /// The way back to the packet's source, which is last; the first is who sent us the packet.
+    pub back: Vec<ShortId>,
+}
+
+/// Every live adjacency, by token and by neighbour. Shared by all ports.
+pub struct Fib {
+    pub own: ShortId,
+    pub metrics: Metrics,
+    transit: AtomicBool,
+    tables: RwLock<Tables>,
+    start: Instant,
+    path_errors: mpsc::Sender<PathErrorReport>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_token: HashMap<u64, Arc<Adjacency>>,
+    by_neighbor: HashMap<ShortId, Arc<Adjacency>>,
+}
+
+impl Fib {
+    /// An empty table for `own`, and the stream of path errors it will report.
+    pub fn new(own: ShortId, transit: bool) -> (Arc<Self>, mpsc::Receiver<PathErrorReport>) {
+        let (path_errors, reports) = mpsc::channel(PATH_ERROR_QUEUE);
+        let fib = Self {
+            own,
+            metrics: Metrics::default(),
+            transit: AtomicBool::new(transit),
+            tables: RwLock::default(),
+            start: Instant::now(),
+            path_errors,
+        };
+        (Arc::new(fib), reports)
+    }
+
+    /// Whether packets for others are forwarded.
+    pub fn transit(&self) -> bool {
+        self.transit.load(Ordering::Relaxed)
+    }
+
+    /// Makes `adjacency` the way to its neighbour.
+    pub fn insert(&self, adjacency: Arc<Adjacency>) {
+        let short = adjacency.neighbor.short();
+        self.write().by_neighbor.insert(short, adjacency);
+    }
+
+    /// Lets packets with `token` in, as coming over `adjacency`.
+    pub fn admit(&self, token: u64, adjacency: Arc<Adjacency>) {
+        self.write().by_token.insert(token, adjacency);
+    }
+
+    /// Refuses packets with `token` from now on.
+    pub fn revoke(&self, token: u64) {
+        self.write().by_token.remove(&token);
+    }
+
+    /// Takes `adjacency` and its tokens out; a newer adjacency with that neighbour stays.
+    pub fn remove(&self, adjacency: &Arc<Adjacency>) {
+        let mut tables = self.write();
+        let short = adjacency.neighbor.short();
+        if tables
+            .by_neighbor
+            .get(&short)
+            .is_some_and(|current| Arc::ptr_eq(current, adjacency))
+        {
+            tables.by_neighbor.remove(&short);
+        }
+        tables
+            .by_token
+            .retain(|_, current| !Arc::ptr_eq(current, adjacency));
+    }
+
+    /// The adjacency whose packets carry `token`.
+    pub fn by_token(&self, token: u64) -> Option<Arc<Adjacency>> {
+        self.read().by_token.get(&token).cloned()
+    }
+
+    /// The adjacency with `neighbor`, if it is live.
+    pub fn by_neighbor(&self, neighbor: ShortId) -> Option<Arc<Adjacency>> {
+        self.read().by_neighbor.get(&neighbor).cloned()
+    }
+
+    /// Notes that `adjacency` was heard at `now`.
+    pub fn heard(&self, adjacency: &Adjacency, now: Instant) {
+        adjacency
+            .heard_us
+            .store(self.micros(now), Ordering::Relaxed);
+    }
+
+    /// When `adjacency` was last heard; `None` before the first time.
+    pub fn last_heard(&self, adjacency: &Adjacency) -> Option<Instant> {
+        match adjacency.heard_us.load(Ordering::Relaxed) {
+            0 => None,
+            us => Some(self.start + Duration::from_micros(us)),
+        }
+    }
+
+    /// Reports a path error, at most one per adjacency and interval.
+    pub(super) fn report_path_error(
+        &self,
+        previous: &Adjacency,
+        now: Instant,
+        report: impl FnOnce() -> PathErrorReport,
+    ) {
+        let now = self.micros(now);
+        let last = previous.path_error_us.load(Ordering::Relaxed);
+        let interval = PATH_ERROR_INTERVAL.as_micros() as u64;
+        if last != 0 && now.saturating_sub(last) < interval {
+            return;
+        }
+        previous.path_error_us.store(now, Ordering::Relaxed);
+        // A full queue means that many errors are on their way already.
+        let _ = self.path_errors.try_send(report());
+    }
+
+    /// Microseconds after the start, never 0.
+    fn micros(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.start);
+        (elapsed.as_micros() as u64).max(1)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Tables> {
+        self.tables.read().expect("no panic while locked")
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Tables> {
+        self.tables.write().expect("no panic while locked")
+    }
+}
+
+impl Adjacency {
+    /// A link with `neighbor` over `port`. `token_out` is the token that the neighbour announced.
+    pub fn new(neighbor: AgentId, port: Arc<Port>, remote: Remote, token_out: u64) -> Arc<Self> {
+        Arc::new(Self {
+            neighbor,
+            port,
+            token_out: AtomicU64::new(token_out),
+            remote: Mutex::new(remote),
+            heard_us: AtomicU64::new(0),
+            path_error_us: AtomicU64::new(0),
+        })
+    }
+
+    /// The token for packets to this neighbour.
+    pub fn token_out(&self) -> u64 {
+        self.token_out.load(Ordering::Relaxed)
+    }
+
+    /// Takes a new token that the neighbour announced.
+    pub fn set_token_out(&self, token: u64) {
+        self.token_out.store(token, Ordering::Relaxed);
+    }
+
+    /// Where to send.
+    pub fn remote(&self) -> Remote {
+        *self.remote.lock().expect("no panic while locked")
+    }
+
+    /// Follows the link connection to another address (NAT rebinding).
+    pub fn set_remote(&self, remote: Remote) {
+        *self.remote.lock().expect("no panic while locked") = remote;
+    }
+}

@@ -1,0 +1,162 @@
+//! The link endpoint's share of a [`Port`]: what it sends goes straight out, what it receives the
+//! receive loop puts here.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use quinn::{AsyncUdpSocket, UdpPoller};
+use quinn_udp::{RecvMeta, Transmit};
+
+use super::port::Port;
+
+/// Link packets waiting for the link endpoint. Links carry control messages only, so a longer
+/// queue means a flood, and QUIC repairs the loss.
+const QUEUED: usize = 4_096;
+
+/// The socket of a link endpoint.
+pub struct QuicSocket {
+    port: Arc<Port>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(RecvMeta, Box<[u8]>)>,
+    reader: Option<Waker>,
+}
+
+impl QuicSocket {
+    /// The link endpoint's view of `port`.
+    pub fn new(port: Arc<Port>) -> Arc<Self> {
+        Arc::new(Self {
+            port,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each.
+    pub(super) fn push(&self, meta: &RecvMeta, bytes: &[u8]) -> bool {
+        let mut state = self.lock();
+        for packet in bytes.chunks(meta.stride) {
+            if state.queue.len() >= QUEUED {
+                return false;
+            }
+            let meta = RecvMeta {
+                len: packet.len(),
+                stride: packet.len(),
+                ..*meta
+            };
+            state.queue.push_back((meta, packet.into()));
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+}
+
+impl AsyncUdpSocket for QuicSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(Writable {
+            port: self.port.clone(),
+            wait: None,
+        })
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        match self.port.transmit(transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(error) => {
+                // Any other error would end the connection; to QUIC it is a lost packet (an
+                // oversized probe, an unreachable network that may come back).
+                tracing::trace!(%error, destination = %transmit.destination, "link packet not sent");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.lock();
+        let mut filled = 0;
+        while filled < bufs.len() {
+            let Some((packet_meta, packet)) = state.queue.pop_front() else {
+                break;
+            };
+            // Longer than the endpoint takes: not a packet of ours.
+            let Some(target) = bufs[filled].get_mut(..packet.len()) else {
+                continue;
+            };
+            target.copy_from_slice(&packet);
+            meta[filled] = packet_meta;
+            filled += 1;
+        }
+        if filled == 0 {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(filled))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.port.local_addr())
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.port.max_gso_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for QuicSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("QuicSocket").field(&self.port).finish()
+    }
+}
+
+type Wait = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
+
+/// Waits for the port for one quinn task.
+struct Writable {
+    port: Arc<Port>,
+    wait: Option<Wait>,
+}
+
+impl UdpPoller for Writable {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let wait = this.wait.get_or_insert_with(|| {
+            let port = this.port.clone();
+            Box::pin(async move { port.writable().await })
+        });
+        let result = std::task::ready!(wait.as_mut().poll(cx));
+        this.wait = None;
+        Poll::Ready(result)
+    }
+}
+
+impl fmt::Debug for Writable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Writable").field(&self.port).finish()
+    }
+}

@@ -1,0 +1,60 @@
+//! The ingress's counters.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// Counters of one ingress.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    connects: Labelled,
+    pub(super) retries: Counter,
+    handshake_failures: Labelled,
+}
+
+impl Metrics {
+    /// Adds `connects{result}`, `connect_retries` and `socks_handshake_failures{reason}`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "connects",
+            "SOCKS5 requests by what the client was told",
+            self.connects.clone(),
+        );
+        registry.register(
+            "connect_retries",
+            "Attempts on a further exit or address inside one SOCKS5 request",
+            self.retries.clone(),
+        );
+        registry.register(
+            "socks_handshake_failures",
+            "Clients that did not get as far as a request",
+            self.handshake_failures.clone(),
+        );
+    }
+
+    pub(super) fn connected(&self, result: &'static str) {
+        self.connects.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub(super) fn handshake_failed(&self, reason: &'static str) {
+        self.handshake_failures
+            .get_or_create(&[("reason", reason)])
+            .inc();
+    }
+
+    /// Requests that ended with `result`.
+    #[cfg(test)]
+    pub(super) fn connects(&self, result: &'static str) -> u64 {
+        self.connects.get_or_create(&[("result", result)]).get()
+    }
+
+    /// Handshakes that failed for `reason`.
+    #[cfg(test)]
+    pub(super) fn handshake_failures(&self, reason: &'static str) -> u64 {
+        self.handshake_failures
+            .get_or_create(&[("reason", reason)])
+            .get()
+    }
+}

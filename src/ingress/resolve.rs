@@ -1,0 +1,110 @@
+//! Names through the mesh: the exits that resolve for others are asked in order.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::connect::{ConnectError, Patience};
+use super::{OwnExit, Routes};
+use crate::identity::AgentId;
+use crate::tunnel::{OpenStream, receive_message, send_message};
+use crate::wire::{ResolveReply, ResolveRequest, StreamRequest};
+
+/// Resolvers asked for one name before the client is told that there is none.
+const MAX_RESOLVERS: usize = 4;
+
+/// Addresses of one name that are matched against routes.
+const MAX_ADDRESSES: usize = 16;
+
+/// What one resolver had to say when it had no address.
+enum Silence {
+    /// The name does not exist or has no address.
+    NotFound,
+    /// The resolver, or its servers, failed.
+    Failed,
+    /// No answer within the time.
+    TimedOut,
+    /// The resolver was not reached.
+    Mesh,
+}
+
+/// The addresses of `name`, at least one, in the order of the first resolver that knows any.
+pub(super) async fn resolve<T: OpenStream, R: Routes>(
+    name: &str,
+    opener: &T,
+    routes: &R,
+    own: Option<&OwnExit>,
+    patience: &Patience,
+) -> Result<Vec<IpAddr>, ConnectError> {
+    let mut resolvers = routes.resolvers();
+    resolvers.truncate(MAX_RESOLVERS);
+    let mut verdict = ConnectError::NoRoute(name.to_owned());
+    let count = resolvers.len();
+    for (index, resolver) in resolvers.into_iter().enumerate() {
+        let time = patience.resolve(index + 1 < count);
+        let answer = match own {
+            Some(own) if own.id == resolver => ask_own(own, name, time).await,
+            _ => ask(opener, resolver, name, time).await,
+        };
+        verdict = match answer {
+            Ok(mut addresses) => {
+                addresses.truncate(MAX_ADDRESSES);
+                return Ok(addresses);
+            }
+            Err(silence) => verdict.or(silence.verdict(name)),
+        };
+    }
+    Err(verdict)
+}
+
+impl Silence {
+    fn verdict(self, name: &str) -> ConnectError {
+        let name = name.to_owned();
+        match self {
+            Self::NotFound => ConnectError::NotFound(name),
+            Self::Failed => ConnectError::NotResolved(name),
+            Self::TimedOut => ConnectError::TimedOut(name),
+            Self::Mesh => ConnectError::NoRoute(name),
+        }
+    }
+}
+
+async fn ask_own(own: &OwnExit, name: &str, time: Duration) -> Result<Vec<IpAddr>, Silence> {
+    match timeout(time, own.exit.resolve(name)).await {
+        Ok(Ok(found)) if found.is_empty() => Err(Silence::NotFound),
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) => Err(Silence::Failed),
+        Err(_) => Err(Silence::TimedOut),
+    }
+}
+
+async fn ask<T: OpenStream>(
+    opener: &T,
+    resolver: AgentId,
+    name: &str,
+    time: Duration,
+) -> Result<Vec<IpAddr>, Silence> {
+    let exchange = async {
+        let mut stream = opener.open(resolver).await.map_err(|_| Silence::Mesh)?;
+        let name = name.to_owned();
+        let request = StreamRequest::Resolve(ResolveRequest { name });
+        let sent = send_message(&mut stream.send, &request).await;
+        sent.map_err(|_| Silence::Mesh)?;
+        let reply = receive_message::<ResolveReply>(&mut stream.recv).await;
+        reply.map_err(|_| Silence::Mesh)
+    };
+    let reply = match timeout(time, exchange).await {
+        Ok(reply) => reply?,
+        Err(_) => return Err(Silence::TimedOut),
+    };
+    if let Some(reason) = reply.error {
+        debug!(%resolver, reason, "resolver failed");
+        return Err(Silence::Failed);
+    }
+    if reply.addresses.is_empty() {
+        return Err(Silence::NotFound);
+    }
+    Ok(reply.addresses)
+}

@@ -1,0 +1,171 @@
+//! One client from its first byte to its last.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use fast_socks5::ReplyError;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::connect::{Connected, Link, describe};
+use super::socks::{Destination, handshake, reply_connected, reply_error};
+use super::{Ingress, Routes};
+use crate::tunnel::{OpenStream, Role, StreamGuard, relay, reset_on_drop, tune};
+
+/// How long a refused client may take to close its side. Closing first with bytes of it unread
+/// would turn our last reply into a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Most bytes read from a refused client meanwhile.
+const LINGER_BYTES: u64 = 64 * 1024;
+
+impl<T: OpenStream, R: Routes> Ingress<T, R> {
+    /// Serves one client until its connection ends.
+    pub(super) async fn serve(&self, tcp: TcpStream) {
+        // What happens before the relay is large and short-lived: it gets a box of its own.
+        let Some((tcp, link, guard)) = Box::pin(self.establish(tcp)).await else {
+            return;
+        };
+        match link {
+            Link::Stream(stream) => {
+                let end = relay(tcp, stream, &guard).await;
+                debug!(stream = ?guard.snapshot(), ?end, "stream ended");
+            }
+            Link::Own(target) => {
+                let end = Box::pin(relay_own(tcp, target, &guard)).await;
+                debug!(stream = ?guard.snapshot(), ?end, "own stream ended");
+            }
+        }
+    }
+
+    /// Handshake, connect and reply; `None` if the client is done with.
+    async fn establish(&self, mut tcp: TcpStream) -> Option<(TcpStream, Link, StreamGuard)> {
+        // Fails only on a socket that is gone already, which the first read reports.
+        let _ = tune(&tcp);
+        let destination = self.admit_request(&mut tcp).await?;
+        let connected = tokio::select! {
+            biased;
+            outcome = self.connect(&destination) => outcome,
+            // The client reset its connection: nobody waits for the outcome.
+            _ = tcp.ready(Interest::ERROR) => {
+                self.metrics.connected("client_gone");
+                return None;
+            }
+        };
+        match connected {
+            Ok(Connected { link, exit, bound }) => {
+                self.metrics.connected("connected");
+                let target = describe(&destination);
+                let guard = self.streams.open(Role::Ingress, exit, target);
+                reply_connected(&mut tcp, bound).await.ok()?;
+                Some((tcp, link, guard))
+            }
+            Err(error) => {
+                debug!(%error, "request refused");
+                self.metrics.connected(error.result());
+                self.refuse(tcp, error.reply()).await;
+                None
+            }
+        }
+    }
+
+    /// The client's request; `None` if it made none in time.
+    async fn admit_request(&self, tcp: &mut TcpStream) -> Option<Destination> {
+        let settings = self.settings.load_full();
+        let shake = handshake(tcp, settings.users.as_ref(), &self.password_checks);
+        match timeout(self.handshake_timeout, shake).await {
+            Ok(Ok(destination)) => Some(destination),
+            Ok(Err(error)) => {
+                debug!(%error, "handshake failed");
+                self.metrics.handshake_failed(error.reason());
+                close(tcp).await;
+                None
+            }
+            Err(_) => {
+                self.metrics.handshake_failed("timed_out");
+                None
+            }
+        }
+    }
+
+    async fn refuse(&self, mut tcp: TcpStream, error: ReplyError) {
+        if reply_error(&mut tcp, error).await.is_ok() {
+            close(&mut tcp).await;
+        }
+    }
+}
+
+/// Ends a refused client's connection so that it gets our last bytes.
+async fn close(tcp: &mut TcpStream) {
+    if tcp.shutdown().await.is_err() {
+        return;
+    }
+    let mut sink = tokio::io::sink();
+    let mut rest = tcp.take(LINGER_BYTES);
+    let drain = tokio::io::copy(&mut rest, &mut sink);
+    // Whether it closed in time or not, we are done.
+    let _ = timeout(LINGER, drain).await;
+}
+
+/// Relays between a client and a target that this agent dialled itself. A reset on one side
+/// becomes a reset on the other.
+async fn relay_own(
+    mut client: TcpStream,
+    mut target: TcpStream,
+    guard: &StreamGuard,
+) -> io::Result<()> {
+    let mut counted = Counted {
+        tcp: &mut client,
+        guard,
+    };
+    let copied = tokio::io::copy_bidirectional(&mut counted, &mut target).await;
+    if copied.is_err() {
+        reset_on_drop(&client);
+        reset_on_drop(&target);
+    }
+    copied.map(|_| ())
+}
+
+/// The client's connection, counting.
+struct Counted<'a> {
+    tcp: &'a mut TcpStream,
+    guard: &'a StreamGuard,
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *self.tcp).poll_read(cx, buf))?;
+        let read = buf.filled().len() - before;
+        self.guard.count_from_tcp(read as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Counted<'_> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.tcp).poll_write(cx, buf))?;
+        self.guard.count_to_tcp(written as u64);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,185 @@
+//! The ingress against real exits over real QUIC sessions, with SOCKS5 spoken by hand.
+
+mod clients;
+mod outcomes;
+mod protocol;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::config::{Limits, Socks5, User};
+use crate::exit::testing;
+use crate::identity::DomainPattern;
+use crate::tunnel::testing::{Session, Sessions, session};
+use clients::Client;
+
+const FIRST: AgentId = AgentId([1; 16]);
+const SECOND: AgentId = AgentId([2; 16]);
+const OWN: AgentId = AgentId([3; 16]);
+
+/// Routes as a list, best first.
+#[derive(Default)]
+struct Table {
+    prefixes: Vec<(IpNet, Vec<AgentId>)>,
+    domains: Vec<(DomainPattern, Vec<AgentId>)>,
+    resolvers: Vec<AgentId>,
+}
+
+impl Routes for Table {
+    fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId> {
+        let found = self.prefixes.iter().find(|(net, _)| net.contains(&ip));
+        found.map(|(_, exits)| exits.clone()).unwrap_or_default()
+    }
+
+    fn exits_for_domain(&self, name: &str) -> Vec<AgentId> {
+        let found = self
+            .domains
+            .iter()
+            .find(|(pattern, _)| pattern.matches(name));
+        found.map(|(_, exits)| exits.clone()).unwrap_or_default()
+    }
+
+    fn resolvers(&self) -> Vec<AgentId> {
+        self.resolvers.clone()
+    }
+}
+
+/// A mesh in pieces: set it up, then `start` it.
+struct Bed {
+    table: Table,
+    sessions: Sessions,
+    keep: Vec<Session>,
+    own: Option<OwnExit>,
+    config: Socks5,
+    limits: Limits,
+    patience: Patience,
+}
+
+/// A running ingress.
+struct Running {
+    ingress: Arc<Ingress<Arc<Sessions>, Table>>,
+    sessions: Arc<Sessions>,
+    address: SocketAddr,
+    _keep: Vec<Session>,
+}
+
+impl Bed {
+    fn new() -> Self {
+        Self {
+            table: Table::default(),
+            sessions: Sessions::default(),
+            keep: Vec::new(),
+            own: None,
+            config: Socks5 {
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                users: None,
+                max_connections: 100,
+            },
+            limits: Limits::default(),
+            patience: Patience {
+                one_of_many: Duration::from_millis(400),
+                resolver: Duration::from_millis(400),
+                ..Patience::default()
+            },
+        }
+    }
+
+    /// One exit that owns the loopback network.
+    async fn with_loopback_exit() -> Self {
+        let mut bed = Self::new();
+        let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
+        bed.exit(FIRST, &config).await;
+        bed.route("127.0.0.0/8", &[FIRST]);
+        bed
+    }
+
+    /// A live exit.
+    async fn exit(&mut self, id: AgentId, config: &config::Exit) -> Arc<Exit> {
+        let exit = testing::exit(config);
+        let session = session().await;
+        let serving = exit.clone().serve_connection(session.exit.clone(), OWN);
+        tokio::spawn(serving);
+        self.sessions.live.insert(id, session.ingress.clone());
+        self.keep.push(session);
+        exit
+    }
+
+    fn route(&mut self, prefix: &str, exits: &[AgentId]) {
+        let prefix = prefix.parse().unwrap();
+        self.table.prefixes.push((prefix, exits.to_vec()));
+    }
+
+    fn domain(&mut self, pattern: &str, exits: &[AgentId]) {
+        let pattern = pattern.parse().unwrap();
+        self.table.domains.push((pattern, exits.to_vec()));
+    }
+
+    fn users(&mut self, users: Vec<User>) {
+        self.config.users = Some(users);
+    }
+
+    async fn start(self) -> Running {
+        let sessions = Arc::new(self.sessions);
+        let ingress = Ingress::new(
+            &self.config,
+            &self.limits,
+            sessions.clone(),
+            self.table,
+            self.own,
+            StreamTable::new(),
+        );
+        let ingress = Arc::new(ingress.with_patience(self.patience));
+        let listener = TcpListener::bind(self.config.address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(ingress.clone().run(listener));
+        Running {
+            ingress,
+            sessions,
+            address,
+            _keep: self.keep,
+        }
+    }
+}
+
+impl Running {
+    async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// A client past the greeting without authentication.
+    async fn greeted(&self) -> Client {
+        let mut client = self.client().await;
+        client.send(&[5, 1, 0]).await;
+        assert_eq!(client.receive(2).await, [5, 0]);
+        client
+    }
+
+    /// Asks for an address; the reply code and the client.
+    async fn ask(&self, address: SocketAddr) -> (u8, Client) {
+        let mut client = self.greeted().await;
+        client.send(&clients::request_address(1, address)).await;
+        (client.reply().await.0, client)
+    }
+
+    /// Asks for a name.
+    async fn ask_name(&self, name: &str, port: u16) -> (u8, Client) {
+        let mut client = self.greeted().await;
+        client.send(&clients::request_name(name, port)).await;
+        (client.reply().await.0, client)
+    }
+}
+
+/// What the metrics page would count.
+fn asked(running: &Running) -> HashMap<AgentId, usize> {
+    let mut counts = HashMap::new();
+    for exit in running.sessions.asked.lock().unwrap().iter() {
+        *counts.entry(*exit).or_default() += 1;
+    }
+    counts
+}

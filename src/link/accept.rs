@@ -1,0 +1,76 @@
+//! Links that neighbours dial.
+
+use std::sync::Arc;
+
+use quinn::Incoming;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::driver::{self, LinkContext, Opened};
+use super::endpoint::LinkEndpoint;
+use super::hello::{self, Introduction, describe};
+use super::mtu;
+use crate::identity::peer_certificate;
+
+/// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
+pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: usize) {
+    let slots = Arc::new(Semaphore::new(pending));
+    while let Some(incoming) = endpoint.endpoint.accept().await {
+        let remote = incoming.remote_address();
+        let Ok(slot) = slots.clone().try_acquire_owned() else {
+            debug!(%remote, "link refused: too many handshakes");
+            incoming.refuse();
+            continue;
+        };
+        let (context, endpoint) = (context.clone(), endpoint.clone());
+        tokio::spawn(async move {
+            let opened = shake_hands(&context, &endpoint, incoming).await;
+            drop(slot);
+            match opened {
+                Ok(opened) => drop(driver::run(context, opened).await),
+                Err(reason) => warn!(%remote, %reason, "link refused"),
+            }
+        });
+    }
+}
+
+async fn shake_hands(
+    context: &LinkContext,
+    endpoint: &LinkEndpoint,
+    incoming: Incoming,
+) -> Result<Opened, String> {
+    let connecting = incoming.accept().map_err(|error| describe(&error))?;
+    let within = context.handshake_timeout;
+    let connection = timeout(within, connecting)
+        .await
+        .map_err(|_| format!("no handshake within {within:?}"))?
+        .map_err(|error| describe(&error))?;
+    let neighbor = peer_certificate(&connection)
+        .map_err(|error| error.to_string())?
+        .id;
+    if neighbor == context.own {
+        return Err("it has this agent's own key".to_owned());
+    }
+    let mtu = mtu::settled(&connection).await;
+    let token_in = rand::random();
+    let own = Introduction {
+        hello: &context.hello,
+        token_in,
+        message_limit: context.control_message,
+        within,
+    };
+    let greeting = hello::answer(&connection, own)
+        .await
+        .map_err(|error| error.describe())?;
+    Ok(Opened {
+        connection,
+        neighbor,
+        dialled: false,
+        greeting,
+        port: endpoint.port.clone(),
+        token_in,
+        cost: context.hello.cost,
+        mtu,
+    })
+}

@@ -1,0 +1,199 @@
+//! Links that we dial: one task per configured peer, for as long as the file says.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, warn};
+
+use super::backoff::Backoff;
+use super::driver::{self, Ended, LinkContext, Opened};
+use super::endpoint::{LinkEndpoint, client_config};
+use super::hello::{self, Introduction, describe};
+use super::mtu;
+use crate::config::{HostPort, Reconnect};
+use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
+
+/// A link that lived this long counts as reached: the next attempt starts at the first delay. A
+/// shorter one keeps the back-off, or a peer that drops us at once would be dialled in a circle.
+const LIVED: Duration = Duration::from_secs(5);
+
+/// A configured peer.
+pub struct DialTarget {
+    pub id: AgentId,
+    pub address: HostPort,
+    pub cost: u32,
+    /// Requires the peer to be `id`.
+    pub crypto: Arc<QuicClientConfig>,
+    pub reconnect: Reconnect,
+}
+
+/// Turns a peer's host name into addresses.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of `host`, best first; the error is for people.
+    fn resolve(
+        &self,
+        host: &str,
+    ) -> impl Future<Output = Result<Vec<std::net::IpAddr>, String>> + Send;
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("cannot resolve {host}: {reason}")]
+    Resolve { host: String, reason: String },
+    #[error("no local port can reach {0}")]
+    NoPort(SocketAddr),
+    #[error("cannot dial {address}: {source}")]
+    Connect {
+        address: SocketAddr,
+        source: quinn::ConnectError,
+    },
+    #[error("{address} did not answer within {within:?}")]
+    TimedOut {
+        address: SocketAddr,
+        within: Duration,
+    },
+    #[error("handshake with {address} failed: {reason}")]
+    Handshake { address: SocketAddr, reason: String },
+    #[error("hello with {address} failed: {reason}")]
+    Hello { address: SocketAddr, reason: String },
+}
+
+/// Keeps a link with `target`: dials whenever there is none, with back-off between attempts.
+/// Returns when `reconnect.max_retries` attempts in a row failed.
+pub async fn dial_forever<R: Resolve>(
+    context: Arc<LinkContext>,
+    endpoints: Arc<[LinkEndpoint]>,
+    resolver: Arc<R>,
+    target: DialTarget,
+) {
+    let mut backoff = Backoff::new(target.reconnect.clone());
+    let mut changed = context.links.subscribe();
+    loop {
+        while context.links.is_live(target.id) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+        let started = std::time::Instant::now();
+        match dial(&context, &endpoints, &*resolver, &target).await {
+            Ok(opened) => match driver::run(context.clone(), opened).await {
+                // The other link is there; the loop waits until it is gone.
+                Ended::Duplicate => continue,
+                Ended::Down(_) if started.elapsed() >= LIVED => backoff.reset(),
+                Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
+                Ended::Down(_) => {}
+            },
+            Err(error) => {
+                let why = error.to_string();
+                warn!(peer = %target.id, address = %target.address, error = %why, "peer not reached");
+                context
+                    .links
+                    .note_failure(target.id, backoff.attempts() + 1, why);
+            }
+        }
+        let Some(delay) = backoff.next_delay(rand::random()) else {
+            error!(
+                peer = %target.id,
+                "peer given up: connections.reconnect.max_retries attempts failed"
+            );
+            return;
+        };
+        debug!(peer = %target.id, ?delay, "next attempt");
+        wait_or_link(&context, target.id, delay).await;
+    }
+}
+
+/// Sleeps for `delay`, or until the peer has dialled us.
+async fn wait_or_link(context: &LinkContext, peer: AgentId, delay: Duration) {
+    let mut changed = context.links.subscribe();
+    let linked = async {
+        while !context.links.is_live(peer) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = sleep(delay) => {}
+        () = linked => {}
+    }
+}
+
+/// One attempt: each address of the peer in turn.
+async fn dial<R: Resolve>(
+    context: &LinkContext,
+    endpoints: &[LinkEndpoint],
+    resolver: &R,
+    target: &DialTarget,
+) -> Result<Opened, DialError> {
+    let host = &target.address.host;
+    let resolve_error = |reason| DialError::Resolve {
+        host: host.clone(),
+        reason,
+    };
+    let ips = resolver.resolve(host).await.map_err(resolve_error)?;
+    let mut last = resolve_error("it has no address".to_owned());
+    for ip in ips {
+        let address = SocketAddr::new(ip, target.address.port);
+        match dial_address(context, endpoints, target, address).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn dial_address(
+    context: &LinkContext,
+    endpoints: &[LinkEndpoint],
+    target: &DialTarget,
+    address: SocketAddr,
+) -> Result<Opened, DialError> {
+    let within = context.handshake_timeout;
+    let endpoint = endpoints
+        .iter()
+        .find(|endpoint| endpoint.port.reaches(address))
+        .ok_or(DialError::NoPort(address))?;
+    let connecting = endpoint
+        .endpoint
+        .connect_with(client_config(target.crypto.clone()), address, SERVER_NAME)
+        .map_err(|source| DialError::Connect { address, source })?;
+    let handshake = |reason: String| DialError::Handshake { address, reason };
+    let connection = timeout(within, connecting)
+        .await
+        .map_err(|_| DialError::TimedOut { address, within })?
+        .map_err(|error| handshake(describe(&error)))?;
+    let neighbor = peer_certificate(&connection)
+        .map_err(|error| handshake(error.to_string()))?
+        .id;
+    let mtu = mtu::settled(&connection).await;
+    let token_in = rand::random();
+    let mut hello = context.hello.clone();
+    hello.cost = target.cost;
+    let own = Introduction {
+        hello: &hello,
+        token_in,
+        message_limit: context.control_message,
+        within,
+    };
+    let greeting = hello::open(&connection, own)
+        .await
+        .map_err(|error| DialError::Hello {
+            address,
+            reason: error.describe(),
+        })?;
+    Ok(Opened {
+        connection,
+        neighbor,
+        dialled: true,
+        greeting,
+        port: endpoint.port.clone(),
+        token_in,
+        cost: target.cost,
+        mtu,
+    })
+}

@@ -1,0 +1,86 @@
+//! The QUIC endpoint of a port: what a link connection may cost.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
+
+use crate::config::Limits;
+use crate::forward::{Port, QuicSocket};
+
+/// The connection's own idle limit. Heartbeats decide long before; this is the backstop for a
+/// driver that is gone.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// Largest UDP payload worth probing for: Ethernet's 1,500 bytes less IPv4 and UDP headers.
+const LARGEST_PAYLOAD: u16 = 1_472;
+
+/// Connection-level credit for control data from one neighbour.
+const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Bytes held of handshakes that nobody has looked at yet, all together.
+const INCOMING_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes held of one such handshake.
+const INCOMING_BYTES_EACH: u64 = 64 * 1024;
+
+/// A port and the link endpoint on it.
+#[derive(Clone)]
+pub struct LinkEndpoint {
+    pub endpoint: Endpoint,
+    pub port: Arc<Port>,
+}
+
+impl LinkEndpoint {
+    /// An endpoint on `port`; it accepts links if there is a `server` configuration.
+    pub fn new(
+        port: Arc<Port>,
+        socket: Arc<QuicSocket>,
+        server: Option<Arc<QuicServerConfig>>,
+        limits: &Limits,
+    ) -> io::Result<Self> {
+        let mut config = EndpointConfig::default();
+        // The fixed bit tells link QUIC from packets.
+        config.grease_quic_bit(false);
+        let server = server.map(|crypto| {
+            let mut server = ServerConfig::with_crypto(crypto);
+            server
+                .transport_config(transport())
+                .max_incoming(limits.pending_handshakes)
+                .incoming_buffer_size(INCOMING_BYTES_EACH)
+                .incoming_buffer_size_total(INCOMING_BYTES);
+            server
+        });
+        let endpoint =
+            Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))?;
+        Ok(Self { endpoint, port })
+    }
+}
+
+/// The client side of a link connection.
+pub(super) fn client_config(crypto: Arc<QuicClientConfig>) -> ClientConfig {
+    let mut config = ClientConfig::new(crypto);
+    config.transport_config(transport());
+    config
+}
+
+/// What a link connection may use: one control stream and heartbeats.
+fn transport() -> Arc<TransportConfig> {
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(LARGEST_PAYLOAD);
+    let idle = IdleTimeout::try_from(IDLE).expect("15 s is a valid idle time-out");
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .max_idle_timeout(Some(idle))
+        .mtu_discovery_config(Some(mtu));
+    Arc::new(transport)
+}

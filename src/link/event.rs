@@ -1,0 +1,75 @@
+//! What links tell the control task.
+
+use std::time::Duration;
+
+use crate::identity::AgentId;
+use crate::wire::{ControlMessage, PathError};
+
+/// Something that happened on a link. Events of one neighbour arrive in order.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A link is up; if there was one with this neighbour, this one replaces it.
+    Up {
+        neighbor: AgentId,
+        /// The larger of both sides' configured costs.
+        cost: u32,
+        rtt: Duration,
+        /// Largest UDP payload known to pass, bytes; 0 while unknown.
+        mtu: u16,
+        /// The neighbour's epoch.
+        epoch: u64,
+    },
+    /// Measurements of a live link changed.
+    Measured {
+        neighbor: AgentId,
+        rtt: Duration,
+        mtu: u16,
+    },
+    /// The neighbour was silent for 1.5 heartbeats (`on`), or was heard again.
+    Suspect { neighbor: AgentId, on: bool },
+    /// The link is gone.
+    Down {
+        neighbor: AgentId,
+        reason: DownReason,
+    },
+    /// A control message for the routing core.
+    Message {
+        from: AgentId,
+        message: ControlMessage,
+    },
+    /// A path of ours is broken somewhere else.
+    PathError(PathError),
+}
+
+/// Why a link went down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DownReason {
+    /// Nothing heard for `connections.dead_after` heartbeats.
+    Silent,
+    /// The neighbour said goodbye.
+    Goodbye(String),
+    /// The connection ended; the text says why.
+    Closed(String),
+    /// The neighbour broke the protocol.
+    Violation(String),
+    /// The neighbour takes our control messages too slowly.
+    Behind,
+    /// Another link with the same neighbour was kept.
+    Replaced,
+    /// We are stopping.
+    Stopping,
+}
+
+impl std::fmt::Display for DownReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent => f.write_str("no heartbeat"),
+            Self::Goodbye(reason) => write!(f, "neighbour said goodbye: {reason}"),
+            Self::Closed(reason) => write!(f, "connection closed: {reason}"),
+            Self::Violation(what) => write!(f, "protocol violation: {what}"),
+            Self::Behind => f.write_str("neighbour does not take control messages"),
+            Self::Replaced => f.write_str("replaced by another link"),
+            Self::Stopping => f.write_str("stopping"),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The opening of a link: version, features, epoch and the first tokens.
+
+use std::time::Duration;
+
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::time::timeout;
+
+use super::control::{ControlError, ControlReader, write};
+use crate::identity::Refusal;
+use crate::wire::{ControlMessage, Hello, Token};
+
+/// The protocol that this build speaks.
+pub const VERSION: u16 = 1;
+
+/// Feature bits that this build offers. None is defined yet; unknown ones are ignored.
+pub const FEATURES: u64 = 0;
+
+/// Why a link's opening failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HelloError {
+    #[error("{0}")]
+    Connection(#[from] quinn::ConnectionError),
+    #[error("cannot write: {0}")]
+    Write(#[from] quinn::WriteError),
+    #[error("{0}")]
+    Control(String),
+    #[error("expected {expected}, got another message")]
+    Unexpected { expected: &'static str },
+    #[error(
+        "the neighbour speaks protocol version {0}, this agent {VERSION}: run the same release"
+    )]
+    Version(u16),
+    #[error("no hello within {0:?}")]
+    TimedOut(Duration),
+}
+
+impl HelloError {
+    /// What to tell people: who refused whom and why, where that is what happened.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Connection(error) => describe(error),
+            Self::Write(quinn::WriteError::ConnectionLost(error)) => describe(error),
+            Self::Write(_)
+            | Self::Control(_)
+            | Self::Unexpected { .. }
+            | Self::Version(_)
+            | Self::TimedOut(_) => self.to_string(),
+        }
+    }
+}
+
+/// Why a connection ended, in words: a refused certificate is named as such.
+pub(super) fn describe(error: &quinn::ConnectionError) -> String {
+    Refusal::of(error).map_or_else(|| error.to_string(), |refusal| refusal.to_string())
+}
+
+impl From<ControlError> for HelloError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Read(quinn::ReadError::ConnectionLost(lost)) => Self::Connection(lost),
+            ControlError::Read(_) | ControlError::Frame(_) | ControlError::Ended => {
+                Self::Control(error.to_string())
+            }
+        }
+    }
+}
+
+/// An opened link.
+pub(super) struct Greeting {
+    pub(super) hello: Hello,
+    /// What the neighbour wants on our packets.
+    pub(super) token_out: u64,
+    pub(super) send: SendStream,
+    pub(super) recv: ControlReader,
+}
+
+/// What we say first.
+pub(super) struct Introduction<'a> {
+    pub(super) hello: &'a Hello,
+    /// What we want on the neighbour's packets.
+    pub(super) token_in: u64,
+    pub(super) message_limit: usize,
+    pub(super) within: Duration,
+}
+
+/// Exchanges hello and tokens as the side that dialled.
+pub(super) async fn open(
+    connection: &Connection,
+    own: Introduction<'_>,
+) -> Result<Greeting, HelloError> {
+    bounded(own.within, async {
+        let (send, recv) = connection.open_bi().await?;
+        exchange(send, recv, &own).await
+    })
+    .await
+}
+
+/// Exchanges hello and tokens as the side that was dialled.
+pub(super) async fn answer(
+    connection: &Connection,
+    own: Introduction<'_>,
+) -> Result<Greeting, HelloError> {
+    bounded(own.within, async {
+        let (send, recv) = connection.accept_bi().await?;
+        exchange(send, recv, &own).await
+    })
+    .await
+}
+
+/// Hears the neighbour's hello without saying one, as the side that dialled.
+pub(super) async fn overhear(
+    connection: &Connection,
+    message_limit: usize,
+    within: Duration,
+) -> Result<Hello, HelloError> {
+    bounded(within, async {
+        let (mut send, recv) = connection.open_bi().await?;
+        // The neighbour learns of the stream by its first byte: of a frame that never ends.
+        send.write_all(&[0]).await?;
+        hello(&mut ControlReader::new(recv, message_limit)).await
+    })
+    .await
+}
+
+async fn bounded<T>(
+    within: Duration,
+    opening: impl Future<Output = Result<T, HelloError>>,
+) -> Result<T, HelloError> {
+    timeout(within, opening)
+        .await
+        .map_err(|_| HelloError::TimedOut(within))?
+}
+
+async fn exchange(
+    mut send: SendStream,
+    recv: RecvStream,
+    own: &Introduction<'_>,
+) -> Result<Greeting, HelloError> {
+    write(&mut send, &ControlMessage::Hello(own.hello.clone())).await?;
+    let token = Token {
+        token: own.token_in,
+    };
+    write(&mut send, &ControlMessage::Token(token)).await?;
+    let mut recv = ControlReader::new(recv, own.message_limit);
+    let hello = hello(&mut recv).await?;
+    let ControlMessage::Token(token) = recv.next().await? else {
+        return Err(HelloError::Unexpected { expected: "token" });
+    };
+    Ok(Greeting {
+        hello,
+        token_out: token.token,
+        send,
+        recv,
+    })
+}
+
+async fn hello(recv: &mut ControlReader) -> Result<Hello, HelloError> {
+    let ControlMessage::Hello(hello) = recv.next().await? else {
+        return Err(HelloError::Unexpected { expected: "hello" });
+    };
+    if hello.version != VERSION {
+        return Err(HelloError::Version(hello.version));
+    }
+    Ok(hello)
+}

@@ -1,0 +1,198 @@
+//! One adjacency of ours: when it is told to the mesh, and when its changes are.
+//!
+//! ```text
+//!              up, no flaps                  down: told at once, one more flap
+//!        ┌──────────────────────► Told ──────────────────────┐
+//!        │                         ▲                         ▼
+//!      Down ◄──────────────────────┼───────────────────── Down
+//!        │                         │ held long enough        ▲
+//!        └──────────────────────► Held ──────────────────────┘
+//!              up, some flaps                down: one more flap
+//! ```
+//!
+//! The hold is 1 s for one flap and doubles with each to 60 s. A flap is forgiven for every 60 s
+//! since the last down, so that a link that behaves for a while is believed at once again.
+
+use std::time::{Duration, Instant};
+
+use crate::wire::rtt_class;
+
+/// Hold after the first flap: longer than one reconnect of a link that comes back by itself.
+const FIRST_HOLD: Duration = Duration::from_secs(1);
+
+/// Longest hold, and the time for which one flap is remembered.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// Flaps remembered at most: two more than reach the longest hold.
+const MOST_FLAPS: u32 = 8;
+
+/// What the link measures and is configured to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkMetrics {
+    /// At least 1.
+    pub cost: u32,
+    /// Round trip, microseconds; 0 while unknown.
+    pub rtt_us: u64,
+    /// Largest UDP payload known to pass, bytes; 0 while unknown.
+    pub mtu: u16,
+}
+
+/// What happens to an adjacency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Up(LinkMetrics),
+    Metrics { rtt_us: u64, mtu: u16 },
+    Down,
+    Tick,
+}
+
+/// When the mesh is to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    Nothing,
+    AtOnce,
+    /// With others, at most once per second.
+    Batched,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Down,
+    Held { until: Instant, is: LinkMetrics },
+    Told { is: LinkMetrics, told: LinkMetrics },
+}
+
+/// One adjacency and its flap history.
+#[derive(Clone, Debug)]
+pub(super) struct Adjacency {
+    state: State,
+    flaps: u32,
+    last_down: Option<Instant>,
+}
+
+impl Adjacency {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Down,
+            flaps: 0,
+            last_down: None,
+        }
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input) -> Tell {
+        let (state, tell) = match (self.state, input) {
+            (State::Down, Input::Up(is)) => match self.hold(now) {
+                None => (State::Told { is, told: is }, Tell::AtOnce),
+                Some(hold) => (
+                    State::Held {
+                        until: now + hold,
+                        is,
+                    },
+                    Tell::Nothing,
+                ),
+            },
+            (State::Down, Input::Metrics { .. } | Input::Down | Input::Tick) => {
+                (State::Down, Tell::Nothing)
+            }
+            (State::Held { until, .. }, Input::Up(is)) => {
+                (State::Held { until, is }, Tell::Nothing)
+            }
+            (State::Held { until, is }, Input::Metrics { rtt_us, mtu }) => {
+                let is = LinkMetrics { rtt_us, mtu, ..is };
+                (State::Held { until, is }, Tell::Nothing)
+            }
+            (State::Held { .. }, Input::Down) => {
+                self.flap(now);
+                (State::Down, Tell::Nothing)
+            }
+            (State::Held { until, is }, Input::Tick) => {
+                if until <= now {
+                    (State::Told { is, told: is }, Tell::AtOnce)
+                } else {
+                    (State::Held { until, is }, Tell::Nothing)
+                }
+            }
+            (State::Told { told, .. }, Input::Up(is)) => {
+                (State::Told { is, told }, worth_telling(told, is))
+            }
+            (State::Told { is, told }, Input::Metrics { rtt_us, mtu }) => {
+                let is = LinkMetrics { rtt_us, mtu, ..is };
+                (State::Told { is, told }, worth_telling(told, is))
+            }
+            (State::Told { .. }, Input::Down) => {
+                self.flap(now);
+                (State::Down, Tell::AtOnce)
+            }
+            (State::Told { is, told }, Input::Tick) => (State::Told { is, told }, Tell::Nothing),
+        };
+        self.state = state;
+        tell
+    }
+
+    /// What an advertisement issued now says of it; from then on that counts as told.
+    pub(super) fn tell(&mut self) -> Option<LinkMetrics> {
+        match &mut self.state {
+            State::Down | State::Held { .. } => None,
+            State::Told { is, told } => {
+                *told = *is;
+                Some(*is)
+            }
+        }
+    }
+
+    /// Until when an adjacency that is up stays untold.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Held { until, .. } => Some(until),
+            State::Down | State::Told { .. } => None,
+        }
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        match self.state {
+            State::Told { .. } => true,
+            State::Down | State::Held { .. } => false,
+        }
+    }
+
+    /// Whether nothing about it is worth remembering.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        self.state == State::Down && self.remembered_flaps(now) == 0
+    }
+
+    fn flap(&mut self, now: Instant) {
+        self.flaps = (self.remembered_flaps(now) + 1).min(MOST_FLAPS);
+        self.last_down = Some(now);
+    }
+
+    fn remembered_flaps(&self, now: Instant) -> u32 {
+        let Some(last_down) = self.last_down else {
+            return 0;
+        };
+        let forgiven = now.saturating_duration_since(last_down).as_secs() / LONGEST_HOLD.as_secs();
+        self.flaps
+            .saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX))
+    }
+
+    fn hold(&self, now: Instant) -> Option<Duration> {
+        let doublings = self.remembered_flaps(now).checked_sub(1)?;
+        Some((FIRST_HOLD * 2_u32.pow(doublings)).min(LONGEST_HOLD))
+    }
+}
+
+/// Changes below 20 % are noise. A packet size that no longer passes is told however small the
+/// step: packets of the old size would be lost.
+fn worth_telling(told: LinkMetrics, is: LinkMetrics) -> Tell {
+    let rtt = rtt_class(told.rtt_us) != rtt_class(is.rtt_us) && differs(told.rtt_us, is.rtt_us);
+    let mtu = is.mtu < told.mtu || differs(told.mtu.into(), is.mtu.into());
+    if rtt || mtu || differs(told.cost.into(), is.cost.into()) {
+        Tell::Batched
+    } else {
+        Tell::Nothing
+    }
+}
+
+/// Whether the values are at least 20 % of the old one apart.
+fn differs(old: u64, new: u64) -> bool {
+    old != new && u128::from(old.abs_diff(new)) * 5 >= u128::from(old)
+}

@@ -1,0 +1,65 @@
+//! A token bucket that is handed the time.
+
+use std::time::Instant;
+
+/// Allows `rate` units per second on average and one second's worth at once.
+#[derive(Clone, Debug)]
+pub(super) struct TokenBucket {
+    rate: u64,
+    /// Units left, in thousandths, so that slow rates refill between close calls.
+    level_milli: u64,
+    filled: Instant,
+}
+
+impl TokenBucket {
+    pub(super) fn new(now: Instant, rate: u64) -> Self {
+        Self {
+            rate,
+            level_milli: rate.saturating_mul(1_000),
+            filled: now,
+        }
+    }
+
+    /// Takes `units` if they are there; takes nothing if not.
+    pub(super) fn take(&mut self, now: Instant, units: u64) -> bool {
+        let elapsed = now.saturating_duration_since(self.filled).as_millis();
+        if elapsed > 0 {
+            let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
+            self.level_milli = self
+                .level_milli
+                .saturating_add(self.rate.saturating_mul(elapsed))
+                .min(self.rate.saturating_mul(1_000));
+            self.filled = now;
+        }
+        let wanted = units.saturating_mul(1_000);
+        let allowed = wanted <= self.level_milli;
+        if allowed {
+            self.level_milli -= wanted;
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_burst_of_one_second_then_the_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(start, 10);
+        assert!(bucket.take(start, 10));
+        assert!(!bucket.take(start, 1));
+        let later = start + Duration::from_millis(100);
+        assert!(bucket.take(later, 1));
+        assert!(!bucket.take(later, 1));
+        let much_later = start + Duration::from_secs(3_600);
+        assert!(
+            !bucket.take(much_later, 11),
+            "never more than a second's worth"
+        );
+        assert!(bucket.take(much_later, 10), "a refusal takes nothing");
+    }
+}

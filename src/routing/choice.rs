@@ -1,0 +1,386 @@
+//! Which of the paths to its exit an end-to-end session uses.
+//!
+//! ```text
+//!              path found                 better by 20 %
+//!   ┌──────┐ ─────────────► ┌─────────┐ ────────────────► ┌─────────┐
+//!   │ Lost │                │ Settled │ ◄──────────────── │ Tempted │
+//!   └──────┘ ◄───────────── └─────────┘  no longer, or    └─────────┘
+//!       ▲     active dies,     │   ▲     taken after 10 s     │
+//!       │     no way left      │   │                          │
+//!       │              suspect │   │ cleared,                 │ suspect
+//!       │                      ▼   │ or moved to the backup   │
+//!       │                   ┌─────────┐                       │
+//!       └────────────────── │ Doubted │ ◄─────────────────────┘
+//!             as above      └─────────┘
+//! ```
+//!
+//! In every state but Lost an active path that dies is left at once: for the backup if its link or
+//! the path itself failed, for the best path if the graph no longer has it.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use crate::identity::AgentId;
+
+use super::path::{Path, Standing};
+use super::path_table::PathTable;
+
+/// How long a better path must have been better before an existing session moves to it. Longer than
+/// a flapping link takes to be damped, short against the life of a session.
+pub const TAKEOVER_AFTER: Duration = Duration::from_secs(10);
+
+/// A path is better by a fifth if its cost is at most 4/5 of the active one's.
+const BETTER: (u64, u64) = (4, 5);
+
+/// How long a path that failed end to end is not preferred, though its links look alive.
+pub const SHUN_FAILED: Duration = Duration::from_secs(30);
+
+/// A session's paths. Feed it each new [`PathTable`]; also at least once a minute, so that a path
+/// that failed is tried again.
+#[derive(Debug)]
+pub struct PathChoice {
+    exit: AgentId,
+    state: State,
+    /// The way that shares least with the active one, as of the last table.
+    backup: Option<Path>,
+    /// The hops of a path that failed, and until when it is not preferred.
+    shunned: Option<(Vec<AgentId>, Instant)>,
+    events: VecDeque<Switched>,
+}
+
+/// The session moved. Its mirroring ended with the move: report suspicion of the new path's link
+/// again if there is any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switched {
+    /// `None`: it had no path.
+    pub from: Option<Path>,
+    /// `None`: it has no path now.
+    pub to: Option<Path>,
+    pub cause: SwitchCause,
+}
+
+/// Why a session moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SwitchCause {
+    /// It had no path.
+    Found,
+    /// The link to the first hop went down.
+    LinkDown,
+    /// A transit refused the path, or probes went unanswered.
+    PathError,
+    /// The graph no longer has the path.
+    PathGone,
+    /// The path leads over an agent that is leaving, and there is another.
+    Draining,
+    /// Another path was better by a fifth for long enough.
+    Better,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// No path.
+    Lost,
+    On {
+        active: Path,
+        mood: Mood,
+    },
+}
+
+/// How a session stands to its active path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Mood {
+    Settled,
+    /// A better path proves itself.
+    Tempted {
+        better: Path,
+        since: Instant,
+    },
+    /// The active path's link is silent; packets are mirrored on the backup.
+    Doubted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Input {
+    /// A new table: there was no active path or it is gone; this one is to be preferred now.
+    Gone(Option<Path>),
+    /// A new table: the active path leads over an agent that is leaving, this one does not.
+    Draining(Path),
+    /// A new table: the active path with today's figures, and one that is better by a fifth.
+    Alive { active: Path, better: Option<Path> },
+    /// The link to this neighbour is down.
+    LinkDown(AgentId),
+    /// The active path failed beyond the first link.
+    PathFailed,
+    /// The active path's link fell silent, or was heard again.
+    Suspect(bool),
+    /// Time passed.
+    Tick,
+}
+
+impl PathChoice {
+    pub fn new(exit: AgentId) -> Self {
+        Self {
+            exit,
+            state: State::Lost,
+            backup: None,
+            shunned: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    pub fn exit(&self) -> AgentId {
+        self.exit
+    }
+
+    /// The path in use.
+    pub fn active(&self) -> Option<&Path> {
+        match &self.state {
+            State::Lost => None,
+            State::On { active, .. } => Some(active),
+        }
+    }
+
+    /// The way to flee to.
+    pub fn backup(&self) -> Option<&Path> {
+        self.backup.as_ref()
+    }
+
+    /// Where packets go a second time while the active path is under suspicion.
+    pub fn mirror(&self) -> Option<&Path> {
+        match &self.state {
+            State::On {
+                mood: Mood::Doubted,
+                ..
+            } => self.backup(),
+            State::Lost
+            | State::On {
+                mood: Mood::Settled | Mood::Tempted { .. },
+                ..
+            } => None,
+        }
+    }
+
+    /// A new table of paths.
+    pub fn handle_paths(&mut self, now: Instant, table: &PathTable) {
+        let input = self.judge(now, table);
+        self.step(now, input);
+        let best = table.best(self.exit);
+        self.backup = self.active().and_then(|active| match best {
+            Some(best) if best.hops == active.hops => table.alternate(self.exit),
+            Some(_) | None => table.disjoint_from(active),
+        });
+    }
+
+    /// The link to `neighbor` is down.
+    pub fn handle_link_down(&mut self, now: Instant, neighbor: AgentId) {
+        self.backup.take_if(|path| path.first_hop() == neighbor);
+        self.step(now, Input::LinkDown(neighbor));
+    }
+
+    /// The link to the active path's first hop fell silent (`true`) or was heard again.
+    pub fn handle_suspect(&mut self, now: Instant, suspect: bool) {
+        self.step(now, Input::Suspect(suspect));
+    }
+
+    /// A transit refused the active path, or its probes went unanswered. Without another path the
+    /// session stays where it is.
+    pub fn handle_path_error(&mut self, now: Instant) {
+        self.step(now, Input::PathFailed);
+    }
+
+    /// Time passed; due at [`poll_timeout`](Self::poll_timeout).
+    pub fn handle_tick(&mut self, now: Instant) {
+        self.step(now, Input::Tick);
+    }
+
+    /// When to tick.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::On {
+                mood: Mood::Tempted { since, .. },
+                ..
+            } => Some(*since + TAKEOVER_AFTER),
+            State::Lost
+            | State::On {
+                mood: Mood::Settled | Mood::Doubted,
+                ..
+            } => None,
+        }
+    }
+
+    /// The next move to report.
+    pub fn poll_event(&mut self) -> Option<Switched> {
+        self.events.pop_front()
+    }
+
+    fn step(&mut self, now: Instant, input: Input) {
+        let state = mem::replace(&mut self.state, State::Lost);
+        self.state = match (state, input) {
+            (State::Lost, Input::Gone(best)) => self.go(None, best, SwitchCause::Found),
+            (
+                State::Lost,
+                Input::Draining(_)
+                | Input::Alive { .. }
+                | Input::LinkDown(_)
+                | Input::PathFailed
+                | Input::Suspect(_)
+                | Input::Tick,
+            ) => State::Lost,
+
+            (State::On { active, .. }, Input::Gone(best)) => {
+                self.go(Some(active), best, SwitchCause::PathGone)
+            }
+            (State::On { active, .. }, Input::Draining(to)) => {
+                self.go(Some(active), Some(to), SwitchCause::Draining)
+            }
+            (State::On { mood, .. }, Input::Alive { active, better }) => {
+                self.consider(now, active, mood.offered(now, better))
+            }
+            (State::On { active, .. }, Input::LinkDown(neighbor))
+                if active.first_hop() == neighbor =>
+            {
+                let backup = self.backup.take();
+                self.go(Some(active), backup, SwitchCause::LinkDown)
+            }
+            (State::On { active, mood }, Input::LinkDown(neighbor)) => State::On {
+                active,
+                mood: mood.without(neighbor),
+            },
+            (State::On { active, mood }, Input::PathFailed) => match self.backup.take() {
+                Some(backup) => {
+                    self.shunned = Some((active.hops.clone(), now + SHUN_FAILED));
+                    self.go(Some(active), Some(backup), SwitchCause::PathError)
+                }
+                None => State::On { active, mood },
+            },
+            (State::On { active, .. }, Input::Suspect(true)) => State::On {
+                active,
+                mood: Mood::Doubted,
+            },
+            (State::On { active, mood }, Input::Suspect(false)) => State::On {
+                active,
+                mood: mood.cleared(),
+            },
+            (State::On { active, mood }, Input::Tick) => self.consider(now, active, mood),
+        };
+    }
+
+    /// Moves, if the temptation has lasted.
+    fn consider(&mut self, now: Instant, active: Path, mood: Mood) -> State {
+        match mood {
+            Mood::Tempted { better, since } if now >= since + TAKEOVER_AFTER => {
+                self.go(Some(active), Some(better), SwitchCause::Better)
+            }
+            mood @ (Mood::Settled | Mood::Tempted { .. } | Mood::Doubted) => {
+                State::On { active, mood }
+            }
+        }
+    }
+
+    fn go(&mut self, from: Option<Path>, to: Option<Path>, cause: SwitchCause) -> State {
+        if from.is_some() || to.is_some() {
+            let to = to.clone();
+            self.events.push_back(Switched { from, to, cause });
+        }
+        match to {
+            Some(active) => State::On {
+                active,
+                mood: Mood::Settled,
+            },
+            None => State::Lost,
+        }
+    }
+
+    /// What a table means for the active path.
+    fn judge(&self, now: Instant, table: &PathTable) -> Input {
+        let best = self.preferred(now, table);
+        let Some((active, standing)) = self.active().and_then(|active| table.assess(active)) else {
+            return Input::Gone(best.map(|(best, _)| best));
+        };
+        match best {
+            Some((best, sound)) if standing == Standing::Draining && sound < standing => {
+                Input::Draining(best)
+            }
+            Some((best, best_standing)) if best_standing <= standing => {
+                let (better, of) = BETTER;
+                let tempting = u64::from(best.cost) * of <= u64::from(active.cost) * better;
+                Input::Alive {
+                    active,
+                    better: tempting.then_some(best),
+                }
+            }
+            Some(_) | None => Input::Alive {
+                active,
+                better: None,
+            },
+        }
+    }
+
+    /// The best path, or the alternate while the best is shunned.
+    fn preferred(&self, now: Instant, table: &PathTable) -> Option<(Path, Standing)> {
+        let best = table.best(self.exit)?;
+        let is_shunned =
+            |(hops, until): &(Vec<AgentId>, Instant)| *hops == best.hops && now < *until;
+        let alternate = match &self.shunned {
+            Some(shunned) if is_shunned(shunned) => table.alternate(self.exit),
+            Some(_) | None => None,
+        };
+        table.assess(&alternate.unwrap_or(best))
+    }
+}
+
+impl Mood {
+    /// The mood after a table named `better`.
+    fn offered(self, now: Instant, better: Option<Path>) -> Self {
+        match (self, better) {
+            (Self::Doubted, Some(_) | None) => Self::Doubted,
+            (Self::Settled | Self::Tempted { .. }, None) => Self::Settled,
+            (
+                Self::Tempted {
+                    better: known,
+                    since,
+                },
+                Some(better),
+            ) if known.hops == better.hops => Self::Tempted { better, since },
+            (Self::Settled | Self::Tempted { .. }, Some(better)) => {
+                Self::Tempted { better, since: now }
+            }
+        }
+    }
+
+    /// The mood after the link to `neighbor`, which is not the active one, went down.
+    fn without(self, neighbor: AgentId) -> Self {
+        match self {
+            Self::Tempted { better, .. } if better.first_hop() == neighbor => Self::Settled,
+            mood @ (Self::Settled | Self::Tempted { .. } | Self::Doubted) => mood,
+        }
+    }
+
+    /// The mood after the active link was heard again.
+    fn cleared(self) -> Self {
+        match self {
+            Self::Doubted => Self::Settled,
+            mood @ (Self::Settled | Self::Tempted { .. }) => mood,
+        }
+    }
+}
+
+impl SwitchCause {
+    /// The cause as metrics and logs name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::LinkDown => "link_down",
+            Self::PathError => "path_error",
+            Self::PathGone => "path_gone",
+            Self::Draining => "draining",
+            Self::Better => "better",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

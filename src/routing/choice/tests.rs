@@ -1,0 +1,420 @@
+use proptest::prelude::*;
+
+use super::super::fixture::{Mesh, agent, numbers};
+use super::*;
+
+fn path(hops: &[u32], cost: u32) -> Path {
+    Path {
+        hops: hops.iter().map(|&hop| agent(hop)).collect(),
+        cost,
+        rtt_us: 0,
+        mtu: 0,
+    }
+}
+
+fn active() -> Path {
+    path(&[1, 9], 10)
+}
+
+fn better() -> Path {
+    path(&[2, 9], 5)
+}
+
+fn backup() -> Path {
+    path(&[3, 9], 12)
+}
+
+fn on(active: Path, mood: Mood) -> State {
+    State::On { active, mood }
+}
+
+fn tempted(since: Instant) -> Mood {
+    let better = better();
+    Mood::Tempted { better, since }
+}
+
+/// Runs one input at `start + after` from `state`, with a backup: the state after, and where and
+/// why the session moved.
+fn transition(
+    start: Instant,
+    state: State,
+    after: Duration,
+    input: Input,
+) -> (State, Option<(Option<Path>, SwitchCause)>) {
+    let mut choice = PathChoice::new(agent(9));
+    choice.state = state;
+    choice.backup = Some(backup());
+    choice.step(start + after, input);
+    let moved = choice.poll_event().map(|event| (event.to, event.cause));
+    assert_eq!(choice.poll_event(), None, "at most one move a step");
+    (choice.state, moved)
+}
+
+/// One row per input: what Lost, Settled, Tempted (since the start) and Doubted become, and the
+/// move they make. `None`: the session stays in its state.
+#[test]
+fn the_whole_transition_table() {
+    use SwitchCause::*;
+
+    let start = Instant::now();
+    let (early, late) = (Duration::from_secs(9), TAKEOVER_AFTER);
+    let alive = |better: Option<Path>| Input::Alive {
+        active: active(),
+        better,
+    };
+    let to = |path: Path, cause| Some((on(path.clone(), Mood::Settled), Some((Some(path), cause))));
+    let lost = |cause| Some((State::Lost, Some((None, cause))));
+    let into = |mood: Mood| Some((on(active(), mood), None));
+    let stay = || None;
+    let other = path(&[4, 9], 5);
+    let tempted_now = |better: &Path, after| {
+        into(Mood::Tempted {
+            better: better.clone(),
+            since: start + after,
+        })
+    };
+
+    let table = [
+        (
+            early,
+            Input::Gone(None),
+            [stay(), lost(PathGone), lost(PathGone), lost(PathGone)],
+        ),
+        (
+            early,
+            Input::Gone(Some(better())),
+            [
+                to(better(), Found),
+                to(better(), PathGone),
+                to(better(), PathGone),
+                to(better(), PathGone),
+            ],
+        ),
+        (
+            early,
+            Input::Draining(better()),
+            [
+                stay(),
+                to(better(), Draining),
+                to(better(), Draining),
+                to(better(), Draining),
+            ],
+        ),
+        (
+            early,
+            alive(None),
+            [stay(), stay(), into(Mood::Settled), stay()],
+        ),
+        (
+            early,
+            alive(Some(better())),
+            [stay(), tempted_now(&better(), early), stay(), stay()],
+        ),
+        (
+            late,
+            alive(Some(better())),
+            [
+                stay(),
+                tempted_now(&better(), late),
+                to(better(), Better),
+                stay(),
+            ],
+        ),
+        (
+            late,
+            alive(Some(other.clone())),
+            [
+                stay(),
+                tempted_now(&other, late),
+                tempted_now(&other, late),
+                stay(),
+            ],
+        ),
+        (
+            early,
+            Input::LinkDown(agent(1)),
+            [
+                stay(),
+                to(backup(), LinkDown),
+                to(backup(), LinkDown),
+                to(backup(), LinkDown),
+            ],
+        ),
+        (
+            early,
+            Input::LinkDown(agent(2)),
+            [stay(), stay(), into(Mood::Settled), stay()],
+        ),
+        (
+            early,
+            Input::LinkDown(agent(7)),
+            [stay(), stay(), stay(), stay()],
+        ),
+        (
+            early,
+            Input::PathFailed,
+            [
+                stay(),
+                to(backup(), PathError),
+                to(backup(), PathError),
+                to(backup(), PathError),
+            ],
+        ),
+        (
+            early,
+            Input::Suspect(true),
+            [stay(), into(Mood::Doubted), into(Mood::Doubted), stay()],
+        ),
+        (
+            early,
+            Input::Suspect(false),
+            [stay(), stay(), stay(), into(Mood::Settled)],
+        ),
+        (early, Input::Tick, [stay(), stay(), stay(), stay()]),
+        (
+            late,
+            Input::Tick,
+            [stay(), stay(), to(better(), Better), stay()],
+        ),
+    ];
+    for (after, input, row) in table {
+        let states = [
+            State::Lost,
+            on(active(), Mood::Settled),
+            on(active(), tempted(start)),
+            on(active(), Mood::Doubted),
+        ];
+        for (state, expected) in states.into_iter().zip(row) {
+            let name = format!("{state:?} on {input:?} after {after:?}");
+            let expected = expected.unwrap_or_else(|| (state.clone(), None));
+            assert_eq!(
+                transition(start, state, after, input.clone()),
+                expected,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn without_a_backup_a_dead_link_loses_the_path_and_a_failed_path_is_kept() {
+    let now = Instant::now();
+    for (input, after) in [
+        (Input::LinkDown(agent(1)), State::Lost),
+        (Input::PathFailed, on(active(), Mood::Settled)),
+    ] {
+        let mut choice = PathChoice::new(agent(9));
+        choice.state = on(active(), Mood::Settled);
+        choice.step(now, input);
+        assert_eq!(choice.state, after);
+    }
+}
+
+/// Two transits (1, 2) to exit 3.
+fn diamond() -> Mesh {
+    Mesh::with_links(4, &[(0, 1), (1, 3), (0, 2), (2, 3)])
+}
+
+fn settled(mesh: &Mesh, now: Instant) -> PathChoice {
+    let mut choice = PathChoice::new(agent(3));
+    choice.handle_paths(now, &mesh.table(8));
+    let found = choice.poll_event().unwrap();
+    assert_eq!((found.from, found.cause), (None, SwitchCause::Found));
+    choice
+}
+
+fn causes(choice: &mut PathChoice) -> Vec<SwitchCause> {
+    std::iter::from_fn(|| choice.poll_event())
+        .map(|event| event.cause)
+        .collect()
+}
+
+fn shown(path: Option<&Path>) -> Option<Vec<u32>> {
+    path.map(numbers)
+}
+
+#[test]
+fn a_dead_link_moves_the_session_to_its_mirrored_backup() {
+    let now = Instant::now();
+    let mut mesh = diamond();
+    let mut choice = settled(&mesh, now);
+    assert_eq!(choice.mirror(), None);
+    choice.handle_suspect(now, true);
+    assert_eq!(shown(choice.mirror()), Some(vec![2, 3]));
+    choice.handle_link_down(now, agent(1));
+    assert_eq!(shown(choice.active()), Some(vec![2, 3]));
+    assert_eq!(choice.mirror(), None);
+    mesh.cut(0, 1);
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(causes(&mut choice), [SwitchCause::LinkDown]);
+    assert_eq!(choice.backup(), None);
+}
+
+#[test]
+fn a_backup_behind_a_dead_link_is_not_fled_to() {
+    let now = Instant::now();
+    let mut choice = settled(&diamond(), now);
+    choice.handle_link_down(now, agent(2));
+    assert_eq!(choice.backup(), None);
+    choice.handle_link_down(now, agent(1));
+    assert_eq!(choice.active(), None);
+    assert_eq!(causes(&mut choice), [SwitchCause::LinkDown]);
+}
+
+#[test]
+fn a_path_that_the_graph_lost_is_left_at_once() {
+    let now = Instant::now();
+    let mut mesh = diamond();
+    let mut choice = settled(&mesh, now);
+    mesh.cut(1, 3);
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(shown(choice.active()), Some(vec![2, 3]));
+    mesh.cut(2, 3);
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(choice.active(), None);
+    assert_eq!(
+        causes(&mut choice),
+        [SwitchCause::PathGone, SwitchCause::PathGone]
+    );
+}
+
+#[test]
+fn a_slightly_better_path_is_never_taken_and_a_fifth_better_one_after_ten_seconds() {
+    let start = Instant::now();
+    let mut mesh = Mesh::of(4);
+    mesh.link(0, 1, 5, 0);
+    mesh.link(1, 3, 5, 0);
+    let mut choice = settled(&mesh, start);
+    mesh.link(0, 2, 5, 0);
+    mesh.link(2, 3, 4, 0);
+    choice.handle_paths(start, &mesh.table(8));
+    assert_eq!(choice.poll_timeout(), None, "9 against 10");
+    mesh.cut(2, 3);
+    mesh.link(2, 3, 3, 0);
+    choice.handle_paths(start, &mesh.table(8));
+    let due = choice.poll_timeout().unwrap();
+    assert_eq!(due, start + TAKEOVER_AFTER);
+    choice.handle_tick(due - Duration::from_millis(1));
+    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
+    choice.handle_tick(due);
+    assert_eq!(shown(choice.active()), Some(vec![2, 3]));
+    assert_eq!(causes(&mut choice), [SwitchCause::Better]);
+    choice.handle_paths(due, &mesh.table(8));
+    assert_eq!(shown(choice.backup()), Some(vec![1, 3]));
+}
+
+#[test]
+fn a_draining_transit_is_left_at_once_if_there_is_another() {
+    let now = Instant::now();
+    let mut mesh = diamond();
+    let mut choice = settled(&mesh, now);
+    mesh.flags(1).draining = true;
+    mesh.flags(3).draining = true;
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(causes(&mut choice), [], "the exit drains on every path");
+    mesh.flags(3).draining = false;
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(causes(&mut choice), [SwitchCause::Draining]);
+    mesh.flags(2).draining = true;
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(causes(&mut choice), [], "both drain");
+}
+
+#[test]
+fn a_failed_path_is_not_preferred_until_it_was_shunned_long_enough() {
+    let start = Instant::now();
+    let mut mesh = diamond();
+    mesh.cut(2, 3);
+    mesh.link(2, 3, 5, 0);
+    let table = mesh.table(8);
+    let mut choice = settled(&mesh, start);
+    choice.handle_path_error(start);
+    assert_eq!(causes(&mut choice), [SwitchCause::PathError]);
+    choice.handle_paths(start, &table);
+    assert_eq!(choice.poll_timeout(), None);
+    assert_eq!(shown(choice.backup()), Some(vec![1, 3]));
+    let over = start + SHUN_FAILED;
+    choice.handle_paths(over, &table);
+    choice.handle_tick(over + TAKEOVER_AFTER);
+    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
+}
+
+#[test]
+fn a_failed_path_is_better_than_none() {
+    let now = Instant::now();
+    let mut mesh = diamond();
+    let mut choice = settled(&mesh, now);
+    choice.handle_path_error(now);
+    mesh.cut(2, 3);
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
+}
+
+#[test]
+fn figures_of_the_active_path_are_kept_current() {
+    let now = Instant::now();
+    let mut mesh = diamond();
+    let mut choice = settled(&mesh, now);
+    mesh.cut(0, 1);
+    mesh.link(0, 1, 1, 6);
+    choice.handle_paths(now, &mesh.table(8));
+    assert_eq!(choice.active().map(|path| path.rtt_us), Some(33));
+    assert_eq!(causes(&mut choice), []);
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Toggle(usize),
+    LinkDown(u32),
+    Suspect(bool),
+    PathError,
+    Tick,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (0_usize..7).prop_map(Happening::Toggle),
+        2 => (1_u32..4).prop_map(Happening::LinkDown),
+        1 => any::<bool>().prop_map(Happening::Suspect),
+        1 => Just(Happening::PathError),
+        2 => Just(Happening::Tick),
+    ]
+}
+
+proptest! {
+    /// Whatever happens: after each table the session is on a live path if there is one, its
+    /// backup is another live path, and the moves reported link up.
+    #[test]
+    fn a_session_is_on_a_live_path_whenever_one_exists(
+        happenings in prop::collection::vec((happening(), 0_u64..12_000), 1..40),
+    ) {
+        const LINKS: [(u32, u32); 7] = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4), (1, 2)];
+        let mut up = [true; LINKS.len()];
+        let mut now = Instant::now();
+        let mut choice = PathChoice::new(agent(4));
+        let mut known: Option<Vec<u32>> = None;
+        for (happening, millis) in happenings {
+            now += Duration::from_millis(millis);
+            match happening {
+                Happening::Toggle(link) => up[link] = !up[link],
+                Happening::LinkDown(neighbor) => choice.handle_link_down(now, agent(neighbor)),
+                Happening::Suspect(on) => choice.handle_suspect(now, on),
+                Happening::PathError => choice.handle_path_error(now),
+                Happening::Tick => choice.handle_tick(now),
+            }
+            let links: Vec<(u32, u32)> = LINKS.into_iter().zip(up).filter(|(_, up)| *up).map(|(link, _)| link).collect();
+            let table = Mesh::with_links(5, &links).table(8);
+            choice.handle_paths(now, &table);
+            prop_assert_eq!(choice.active().is_some(), table.is_reachable(agent(4)));
+            prop_assert!(choice.active().is_none_or(|path| table.is_live(path)));
+            prop_assert!(choice.backup().is_none_or(|path| table.is_live(path)));
+            prop_assert_eq!(choice.active().and(table.alternate(agent(4))).is_some(), choice.backup().is_some());
+            while let Some(event) = choice.poll_event() {
+                prop_assert_eq!(shown(event.from.as_ref()), known);
+                known = shown(event.to.as_ref());
+            }
+            prop_assert_eq!(shown(choice.active()), known.clone());
+            prop_assert!(choice.backup().is_none() || shown(choice.backup()) != known);
+        }
+    }
+}

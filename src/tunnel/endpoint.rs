@@ -1,0 +1,126 @@
+//! The QUIC settings of end-to-end sessions. Each was measured (design section 5).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
+
+use super::virtual_socket::VirtualSocket;
+use crate::wire::packet::header_len;
+
+/// QUIC's smallest packet (RFC 9000 section 14): a path must carry this and the packet header.
+const SMALLEST: u16 = 1_200;
+
+/// Credit of one stream on a short path. Larger ones make streams unfair to each other: with
+/// 8 MiB the worst gap of one of 8 was 2.1 s, with this 45 ms.
+const STREAM_WINDOW: u64 = 1024 * 1024;
+
+/// Largest credit of one stream, on long paths.
+const STREAM_WINDOW_MAX: u64 = 16 * 1024 * 1024;
+
+/// The rate one stream shall reach on a long path, bytes per second: 1 Gbit/s.
+const STREAM_RATE: f64 = 125e6;
+
+/// A session of which nothing was heard for this long has ended.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Keeps an idle session alive, and its return path known.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// What depends on the mesh and the file.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSettings {
+    /// Size of the packets of a session, bytes: one value for the whole mesh, below every link's
+    /// MTU less the longest header, so that no path is too narrow after a switch.
+    pub packet: u16,
+    /// Round trip of the path, for stream windows.
+    pub rtt: Duration,
+    /// Streams that the peer may have open.
+    pub streams: u32,
+    /// Bytes in flight or unread in one session, all streams together.
+    pub window: u32,
+}
+
+/// The inner packet size for a mesh whose narrowest link takes UDP payloads of `link_mtu` bytes
+/// (0: unknown) and whose paths have at most `max_hops` hops.
+pub fn inner_packet(link_mtu: u16, max_hops: u8) -> u16 {
+    let header = header_len(usize::from(max_hops)) as u16;
+    link_mtu.saturating_sub(header).max(SMALLEST)
+}
+
+/// An end-to-end endpoint on a virtual socket.
+pub(super) fn endpoint(
+    socket: Arc<VirtualSocket>,
+    server: Option<ServerConfig>,
+) -> io::Result<Endpoint> {
+    Endpoint::new_with_abstract_socket(
+        EndpointConfig::default(),
+        server,
+        socket,
+        Arc::new(TokioRuntime),
+    )
+}
+
+/// For opening a session.
+pub(super) fn client_config(
+    crypto: Arc<QuicClientConfig>,
+    settings: SessionSettings,
+) -> ClientConfig {
+    let mut config = ClientConfig::new(crypto);
+    config.transport_config(transport(settings));
+    config
+}
+
+/// For accepting sessions.
+pub(super) fn server_config(
+    crypto: Arc<QuicServerConfig>,
+    settings: SessionSettings,
+    pending: usize,
+) -> ServerConfig {
+    let mut config = ServerConfig::with_crypto(crypto);
+    config
+        .transport_config(transport(settings))
+        // Addresses are virtual and never change.
+        .migration(false)
+        .max_incoming(pending);
+    config
+}
+
+fn transport(settings: SessionSettings) -> Arc<TransportConfig> {
+    let long = (settings.rtt.as_secs_f64() * STREAM_RATE) as u64;
+    let stream = long.clamp(STREAM_WINDOW, STREAM_WINDOW_MAX) as u32;
+    let idle = IdleTimeout::try_from(IDLE).expect("30 s is a valid idle time-out");
+    let mut transport = TransportConfig::default();
+    transport
+        .initial_mtu(settings.packet)
+        .min_mtu(SMALLEST)
+        // The size is known, and probing would end at another path's limit.
+        .mtu_discovery_config(None)
+        .max_concurrent_bidi_streams(VarInt::from_u32(settings.streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(stream))
+        .receive_window(VarInt::from_u32(settings.window))
+        .send_window(u64::from(settings.window))
+        .send_fairness(false)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    Arc::new(transport)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_packets_leave_room_for_the_longest_header() {
+        assert_eq!(inner_packet(1472, 8), 1472 - 83);
+        assert_eq!(inner_packet(0, 8), 1200);
+        assert_eq!(inner_packet(1200, 15), 1200);
+    }
+}

@@ -1,0 +1,179 @@
+//! Where the packets for each destination go: its explicit path, ready to be written.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::identity::ShortId;
+use crate::wire::packet::{PacketType, header_len, write_header};
+
+/// How long an unproven path is used. A handshake that takes longer is given up by both ends.
+const PROVISIONAL_LIFETIME: Duration = Duration::from_secs(10);
+
+/// One path in the form that packets carry.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outlet {
+    kind: PacketType,
+    own: ShortId,
+    hops: Box<[ShortId]>,
+}
+
+/// The paths of one virtual socket, by destination.
+///
+/// *Verified* paths were chosen here, or announced by an authenticated probe. *Provisional* paths
+/// come from the headers of packets that nothing authenticates; they carry handshakes until the
+/// first probe. While a destination shakes hands anew (it restarted and its old path may be dead)
+/// both are used.
+#[derive(Debug)]
+pub struct Outlets {
+    provisional_limit: usize,
+    tables: RwLock<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    verified: HashMap<ShortId, Verified>,
+    provisional: HashMap<ShortId, Provisional>,
+    /// Provisional destinations, oldest first.
+    order: VecDeque<ShortId>,
+}
+
+#[derive(Debug)]
+struct Verified {
+    active: Arc<Outlet>,
+    mirror: Option<Arc<Outlet>>,
+}
+
+#[derive(Debug)]
+struct Provisional {
+    outlet: Arc<Outlet>,
+    learned: Instant,
+}
+
+/// The way, or the two ways, that a packet takes.
+pub(super) struct Ways {
+    pub(super) active: Arc<Outlet>,
+    pub(super) mirror: Option<Arc<Outlet>>,
+}
+
+impl Outlet {
+    /// `hops` has 1 to 15 entries, the destination last.
+    pub fn new(kind: PacketType, own: ShortId, hops: &[ShortId]) -> Arc<Self> {
+        Arc::new(Self {
+            kind,
+            own,
+            hops: hops.into(),
+        })
+    }
+
+    /// The neighbour that takes the packets.
+    pub fn first_hop(&self) -> ShortId {
+        self.hops[0]
+    }
+
+    /// Each hop in order, the destination last.
+    pub fn hops(&self) -> &[ShortId] {
+        &self.hops
+    }
+
+    /// Bytes of the header.
+    pub fn header_len(&self) -> usize {
+        header_len(self.hops.len())
+    }
+
+    /// Appends the header to `out`.
+    pub fn write_header(&self, token: u64, out: &mut Vec<u8>) {
+        write_header(out, self.kind, token, self.own, &self.hops);
+    }
+}
+
+impl Outlets {
+    /// No paths; at most `provisional_limit` unproven ones later.
+    pub fn new(provisional_limit: usize) -> Self {
+        Self {
+            provisional_limit,
+            tables: RwLock::default(),
+        }
+    }
+
+    /// Sends what goes to `destination` along `active`, and a copy along `mirror`.
+    pub fn set(&self, destination: ShortId, active: Arc<Outlet>, mirror: Option<Arc<Outlet>>) {
+        let mut tables = self.write();
+        tables.forget_provisional(destination);
+        tables
+            .verified
+            .insert(destination, Verified { active, mirror });
+    }
+
+    /// Forgets `destination`.
+    pub fn remove(&self, destination: ShortId) {
+        let mut tables = self.write();
+        tables.verified.remove(&destination);
+        tables.forget_provisional(destination);
+    }
+
+    /// Notes the way back to a source that nothing authenticates yet.
+    pub(super) fn learn(&self, source: ShortId, outlet: Arc<Outlet>, now: Instant) {
+        let learned = Provisional {
+            outlet,
+            learned: now,
+        };
+        let mut tables = self.write();
+        if tables.provisional.insert(source, learned).is_none() {
+            tables.order.push_back(source);
+            if tables.order.len() > self.provisional_limit
+                && let Some(oldest) = tables.order.pop_front()
+            {
+                tables.provisional.remove(&oldest);
+            }
+        }
+    }
+
+    /// The verified path to `destination`.
+    pub fn active(&self, destination: ShortId) -> Option<Arc<Outlet>> {
+        let tables = self.read();
+        let verified = tables.verified.get(&destination)?;
+        Some(verified.active.clone())
+    }
+
+    /// How to reach `destination` now.
+    pub(super) fn ways(&self, destination: ShortId) -> Option<Ways> {
+        let tables = self.read();
+        let provisional = tables
+            .provisional
+            .get(&destination)
+            .filter(|path| path.learned.elapsed() < PROVISIONAL_LIFETIME)
+            .map(|path| &path.outlet);
+        match (tables.verified.get(&destination), provisional) {
+            (Some(verified), None) => Some(Ways {
+                active: verified.active.clone(),
+                mirror: verified.mirror.clone(),
+            }),
+            (Some(verified), Some(provisional)) => Some(Ways {
+                active: verified.active.clone(),
+                mirror: (verified.active != *provisional).then(|| provisional.clone()),
+            }),
+            (None, Some(provisional)) => Some(Ways {
+                active: provisional.clone(),
+                mirror: None,
+            }),
+            (None, None) => None,
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Tables> {
+        self.tables.read().expect("no panic while locked")
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Tables> {
+        self.tables.write().expect("no panic while locked")
+    }
+}
+
+impl Tables {
+    fn forget_provisional(&mut self, destination: ShortId) {
+        if self.provisional.remove(&destination).is_some() {
+            self.order.retain(|id| *id != destination);
+        }
+    }
+}

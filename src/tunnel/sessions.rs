@@ -1,0 +1,267 @@
+//! The opening side of sessions: an ingress's. One live session per exit, opened when first asked
+//! for, shared by all its streams.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Connection, Endpoint};
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::address::virtual_addr;
+use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::metrics::Metrics;
+use super::open::{ExitStream, OpenError, OpenStream};
+use super::outlet::{Outlet, Outlets};
+use super::probe::ProbeKey;
+use super::prober::Prober;
+use super::steer::{Steering, steer};
+use super::virtual_socket::VirtualSocket;
+use crate::forward::Fib;
+use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
+use crate::routing::{Path, PathTable};
+use crate::wire::PathError;
+use crate::wire::packet::PacketType;
+
+/// What sessions follow: the routing core's view of the mesh, as snapshots.
+pub trait MeshView: Send + Sync + 'static {
+    /// Every path there is.
+    fn path_table(&self) -> &PathTable;
+
+    /// Names the process that advertises as `exit`: another one means that it restarted.
+    fn incarnation(&self, exit: AgentId) -> Option<u64>;
+
+    /// What a session over `path` may use.
+    fn session_settings(&self, path: &Path) -> SessionSettings;
+}
+
+/// Makes the TLS configuration for a session with an exit, which must have that id.
+pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
+
+/// A session's state as people see it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub exit: AgentId,
+    pub path: Path,
+    pub alternate: Option<Path>,
+    /// Round trip by the last answered probe of the active path.
+    pub rtt: Option<Duration>,
+}
+
+/// Every session that this agent opened.
+pub struct Sessions<V> {
+    pub(super) fib: Arc<Fib>,
+    endpoint: Endpoint,
+    pub(super) socket: Arc<VirtualSocket>,
+    pub(super) outlets: Arc<Outlets>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) view: watch::Receiver<Arc<V>>,
+    pub(super) path_errors: broadcast::Sender<PathError>,
+    pub(super) metrics: Metrics,
+    crypto: Box<SessionCrypto>,
+    handshake_timeout: Duration,
+    slots: Mutex<HashMap<AgentId, Slot>>,
+}
+
+/// A session, or one on its way that several callers wait for.
+#[derive(Clone)]
+enum Slot {
+    Opening(watch::Receiver<Option<Outcome>>),
+    Live(Live),
+}
+
+type Outcome = Result<Live, OpenError>;
+
+#[derive(Clone)]
+struct Live {
+    connection: Connection,
+    info: watch::Receiver<SessionInfo>,
+}
+
+/// What [`Sessions`] is made of.
+pub(super) struct Parts<V> {
+    pub(super) fib: Arc<Fib>,
+    pub(super) socket: Arc<VirtualSocket>,
+    pub(super) outlets: Arc<Outlets>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) view: watch::Receiver<Arc<V>>,
+    pub(super) path_errors: broadcast::Sender<PathError>,
+    pub(super) crypto: Box<SessionCrypto>,
+    pub(super) handshake_timeout: Duration,
+    pub(super) metrics: Metrics,
+}
+
+impl<V: MeshView> Sessions<V> {
+    pub(super) fn new(parts: Parts<V>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            endpoint: endpoint(parts.socket.clone(), None)?,
+            fib: parts.fib,
+            socket: parts.socket,
+            outlets: parts.outlets,
+            prober: parts.prober,
+            view: parts.view,
+            path_errors: parts.path_errors,
+            metrics: parts.metrics,
+            crypto: parts.crypto,
+            handshake_timeout: parts.handshake_timeout,
+            slots: Mutex::default(),
+        }))
+    }
+
+    /// Every live session.
+    pub fn snapshot(&self) -> Vec<SessionInfo> {
+        let slots = self.lock();
+        let mut sessions: Vec<SessionInfo> = slots
+            .values()
+            .filter_map(|slot| match slot {
+                Slot::Live(live) => Some(live.info.borrow().clone()),
+                Slot::Opening(_) => None,
+            })
+            .collect();
+        sessions.sort_by_key(|session| session.exit);
+        sessions
+    }
+
+    /// Ends every session.
+    pub fn close(&self, why: &str) {
+        self.endpoint.close(0u32.into(), why.as_bytes());
+    }
+
+    async fn session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
+        let mut waiting = match self.slot(exit) {
+            Slot::Live(live) => return Ok(live),
+            Slot::Opening(waiting) => waiting,
+        };
+        // The opening task always says how it ended, unless the runtime is going down.
+        match waiting.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().expect("waited for Some"),
+            Err(_) => Err(OpenError::NoPath(exit)),
+        }
+    }
+
+    /// The live session with `exit`, or the one on its way; starts one if there is neither.
+    fn slot(self: &Arc<Self>, exit: AgentId) -> Slot {
+        let mut slots = self.lock();
+        match slots.get(&exit) {
+            Some(Slot::Live(live)) if live.connection.close_reason().is_some() => {}
+            Some(slot) => return slot.clone(),
+            None => {}
+        }
+        let (done, waiting) = watch::channel(None);
+        let slot = Slot::Opening(waiting);
+        slots.insert(exit, slot.clone());
+        let sessions = self.clone();
+        tokio::spawn(async move {
+            let outcome = sessions.open_session(exit).await;
+            match &outcome {
+                Ok(live) => drop(sessions.lock().insert(exit, Slot::Live(live.clone()))),
+                Err(error) => {
+                    debug!(%exit, %error, "session not opened");
+                    sessions.lock().remove(&exit);
+                }
+            }
+            done.send_replace(Some(outcome));
+        });
+        slot
+    }
+
+    async fn open_session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
+        let view = self.view.borrow().clone();
+        let path = view
+            .path_table()
+            .best(exit)
+            .ok_or(OpenError::NoPath(exit))?;
+        let incarnation = view.incarnation(exit);
+        let settings = view.session_settings(&path);
+        self.route(exit, &path);
+        let connection = self.connect(exit, settings).await.inspect_err(|_| {
+            self.outlets.remove(exit.short());
+        })?;
+        let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
+        info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
+        let (info, receiver) = watch::channel(SessionInfo {
+            exit,
+            path,
+            alternate: None,
+            rtt: None,
+        });
+        let steering = Steering {
+            exit,
+            incarnation,
+            connection: connection.clone(),
+            key: Arc::new(key),
+            info,
+        };
+        tokio::spawn(steer(self.clone(), steering));
+        Ok(Live {
+            connection,
+            info: receiver,
+        })
+    }
+
+    async fn connect(
+        &self,
+        exit: AgentId,
+        settings: SessionSettings,
+    ) -> Result<Connection, OpenError> {
+        let refused = |reason| OpenError::Refused { exit, reason };
+        let crypto = (self.crypto)(exit).map_err(refused)?;
+        let connecting = self
+            .endpoint
+            .connect_with(
+                client_config(crypto, settings),
+                virtual_addr(exit.short()),
+                SERVER_NAME,
+            )
+            .map_err(|error| refused(error.to_string()))?;
+        timeout(self.handshake_timeout, connecting)
+            .await
+            .map_err(|_| OpenError::TimedOut { exit })?
+            .map_err(|source| match Refusal::of(&source) {
+                Some(refusal) => {
+                    warn!(%exit, %refusal, "session refused");
+                    refused(refusal.to_string())
+                }
+                None => OpenError::Session { exit, source },
+            })
+    }
+
+    /// Sends what goes to `exit` along `path` from now on.
+    pub(super) fn route(&self, exit: AgentId, path: &Path) {
+        let outlet = Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path));
+        self.outlets.set(exit.short(), outlet, None);
+    }
+
+    /// Makes the sessions send at once.
+    pub(super) fn kick(&self) {
+        super::accept::kick(&self.endpoint, &self.socket);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Slot>> {
+        self.slots.lock().expect("no panic while locked")
+    }
+}
+
+/// A path as headers carry it.
+pub(super) fn short_hops(path: &Path) -> Vec<ShortId> {
+    path.hops.iter().map(|hop| hop.short()).collect()
+}
+
+/// A handle on [`Sessions`] for the ingress.
+pub struct SessionOpener<V>(pub Arc<Sessions<V>>);
+
+impl<V: MeshView> OpenStream for SessionOpener<V> {
+    async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
+        let live = self.0.session(exit).await?;
+        let (send, recv) = live
+            .connection
+            .open_bi()
+            .await
+            .map_err(|source| OpenError::Session { exit, source })?;
+        Ok(ExitStream { send, recv })
+    }
+}

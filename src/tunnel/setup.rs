@@ -1,0 +1,116 @@
+//! Puts the sides of the tunnel together and runs their tasks.
+
+use std::io;
+use std::sync::Arc;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+use super::accept::SessionListener;
+use super::endpoint::SessionSettings;
+use super::metrics::Metrics;
+use super::outlet::Outlets;
+use super::prober::Prober;
+use super::sessions::{MeshView, Parts, SessionCrypto, Sessions};
+use super::virtual_socket::VirtualSocket;
+use crate::config::Limits;
+use crate::forward::{Fib, Inbox, Local};
+use crate::wire::PathError;
+use crate::wire::packet::PacketType;
+
+/// Path errors that a session's task has not looked at yet.
+const PATH_ERRORS: usize = 64;
+
+/// What a tunnel needs.
+pub struct TunnelSetup<V> {
+    pub fib: Arc<Fib>,
+    pub limits: Limits,
+    pub view: watch::Receiver<Arc<V>>,
+    /// Present: this agent opens sessions.
+    pub ingress: Option<Box<SessionCrypto>>,
+    /// Present: this agent accepts sessions.
+    pub exit: Option<(Arc<QuicServerConfig>, SessionSettings)>,
+}
+
+/// The tunnel room of one agent.
+pub struct Tunnel<V> {
+    /// Where the receive loops put what is for us.
+    pub local: Local,
+    pub sessions: Option<Arc<Sessions<V>>>,
+    pub listener: Option<Arc<SessionListener>>,
+    /// Path errors about our own packets go in here.
+    pub path_errors: broadcast::Sender<PathError>,
+    pub metrics: Metrics,
+    /// Flushers and the prober; dropping ends them.
+    _tasks: JoinSet<()>,
+}
+
+impl<V: MeshView> Tunnel<V> {
+    /// Makes the sockets and endpoints and starts their tasks.
+    pub fn start(setup: TunnelSetup<V>) -> io::Result<Self> {
+        let mut tasks = JoinSet::new();
+        let metrics = Metrics::default();
+        let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
+        let (path_errors, _) = broadcast::channel(PATH_ERRORS);
+        let prober = Prober::new(setup.fib.clone());
+        let probes = inbox();
+        tasks.spawn(prober.clone().receive(probes.clone()));
+        let mut local = Local {
+            probes: Some(probes),
+            ..Local::default()
+        };
+
+        let mut side = |kind, inbox: &Arc<Inbox>, provisional| {
+            let outlets = Arc::new(Outlets::new(provisional));
+            let socket =
+                VirtualSocket::new(kind, setup.fib.clone(), inbox.clone(), outlets.clone());
+            tasks.spawn(socket.clone().flush_task());
+            (socket, outlets)
+        };
+        let mut sessions = None;
+        if let Some(crypto) = setup.ingress {
+            let inbox = inbox();
+            let (socket, outlets) = side(PacketType::ToExit, &inbox, 0);
+            local.ingress = Some(inbox);
+            sessions = Some(Sessions::new(Parts {
+                fib: setup.fib.clone(),
+                socket,
+                outlets,
+                prober: prober.clone(),
+                view: setup.view,
+                path_errors: path_errors.clone(),
+                crypto,
+                handshake_timeout: setup.limits.handshake_timeout,
+                metrics: metrics.clone(),
+            })?);
+        }
+        let mut listener = None;
+        if let Some((crypto, settings)) = setup.exit {
+            let inbox = inbox();
+            let (socket, outlets) = side(
+                PacketType::ToIngress,
+                &inbox,
+                setup.limits.provisional_paths,
+            );
+            local.exit = Some(inbox);
+            listener = Some(Arc::new(SessionListener::new(
+                socket,
+                outlets,
+                prober,
+                crypto,
+                settings,
+                setup.limits,
+                metrics.clone(),
+            )?));
+        }
+        Ok(Self {
+            local,
+            sessions,
+            listener,
+            path_errors,
+            metrics,
+            _tasks: tasks,
+        })
+    }
+}

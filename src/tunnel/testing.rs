@@ -1,0 +1,85 @@
+//! What tests of layers 5 and 6 share: a real QUIC session over loopback, and TCP pairs.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::{Connection, Endpoint};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{ExitStream, OpenError, OpenStream};
+use crate::identity::AgentId;
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A session between an ingress and an exit. Ends when dropped.
+pub(crate) struct Session {
+    pub(crate) ingress: Connection,
+    pub(crate) exit: Connection,
+    _endpoints: [Endpoint; 2],
+}
+
+/// Connects two endpoints on loopback.
+pub(crate) async fn session() -> Session {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let issued = rcgen::generate_simple_self_signed(vec!["exit.test".to_owned()]).unwrap();
+    let certificate = issued.cert.der().clone();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der());
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window((256_u32 * 1024).into());
+    transport.max_concurrent_bidi_streams(10_000_u32.into());
+    let transport = Arc::new(transport);
+    let mut server =
+        quinn::ServerConfig::with_single_cert(vec![certificate.clone()], key.into()).unwrap();
+    server.transport_config(transport.clone());
+    let accepting = Endpoint::server(server, loopback).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let mut client = quinn::ClientConfig::with_root_certificates(Arc::new(roots)).unwrap();
+    client.transport_config(transport);
+    let dialling = Endpoint::client(loopback).unwrap();
+    let address = accepting.local_addr().unwrap();
+    let connecting = dialling.connect_with(client, address, "exit.test").unwrap();
+    let accepted = async { accepting.accept().await.unwrap().await.unwrap() };
+    let (ingress, exit) = tokio::join!(connecting, accepted);
+    Session {
+        ingress: ingress.unwrap(),
+        exit,
+        _endpoints: [accepting, dialling],
+    }
+}
+
+/// A TCP connection's two ends.
+pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (near, far) = tokio::join!(
+        TcpStream::connect(listener.local_addr().unwrap()),
+        listener.accept()
+    );
+    (near.unwrap(), far.unwrap().0)
+}
+
+/// Opens streams over the sessions it was given; exits without one have no path.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    pub(crate) live: HashMap<AgentId, Connection>,
+    /// Exits whose sessions never come up.
+    pub(crate) silent: Vec<AgentId>,
+    /// Every exit asked for, in order.
+    pub(crate) asked: Mutex<Vec<AgentId>>,
+}
+
+impl OpenStream for Arc<Sessions> {
+    async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
+        self.asked.lock().unwrap().push(exit);
+        if self.silent.contains(&exit) {
+            std::future::pending::<()>().await;
+        }
+        let session = self.live.get(&exit).ok_or(OpenError::NoPath(exit))?;
+        let opened = session.open_bi().await;
+        let (send, recv) = opened.map_err(|source| OpenError::Session { exit, source })?;
+        Ok(ExitStream { send, recv })
+    }
+}

@@ -1,0 +1,277 @@
+//! The socket under the end-to-end endpoints: packets in and out by path instead of by address.
+//!
+//! One socket for the opening side (ingress) and one for the accepting side (exit), because an
+//! agent may be both to the same peer and each side has its own path.
+
+use std::fmt;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use quinn::{AsyncUdpSocket, UdpPoller};
+use quinn_udp::{RecvMeta, Transmit};
+use tokio::sync::Notify;
+
+use super::address::{short_id, virtual_addr};
+use super::outlet::{Outlet, Outlets};
+use super::ring::Ring;
+use crate::forward::{DropReason, Fib, Inbox, Port, Run};
+use crate::wire::packet::{Header, PacketType};
+
+/// Segments that quinn hands over per call at most (a private constant of quinn 0.11). A call with
+/// fewer says that it has no more for now.
+const QUINN_SEGMENTS: usize = 10;
+
+/// First bits of a QUIC long header packet that opens a connection (RFC 9000 section 17.2.2):
+/// form 1, fixed 1, type Initial.
+const INITIAL_MASK: u8 = 0xf0;
+const INITIAL: u8 = 0xc0;
+
+/// Datagrams that one received buffer may hold: GRO merges at most this many.
+const RECEIVE_SEGMENTS: usize = 64;
+
+/// The socket of one end-to-end endpoint.
+pub struct VirtualSocket {
+    kind: PacketType,
+    fib: Arc<Fib>,
+    inbox: Arc<Inbox>,
+    outlets: Arc<Outlets>,
+    transmit: Mutex<Transmitting>,
+    flush: Notify,
+}
+
+#[derive(Default)]
+struct Transmitting {
+    ring: Ring,
+    /// The port that took no more; nothing is accepted until it does.
+    blocked: Option<Arc<Port>>,
+    flush_wanted: bool,
+    waiting: Vec<Waker>,
+}
+
+impl VirtualSocket {
+    /// A socket that sends packets of `kind` along `outlets` and receives from `inbox`. Whoever
+    /// makes one runs [`flush_task`](Self::flush_task).
+    pub fn new(
+        kind: PacketType,
+        fib: Arc<Fib>,
+        inbox: Arc<Inbox>,
+        outlets: Arc<Outlets>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            kind,
+            fib,
+            inbox,
+            outlets,
+            transmit: Mutex::default(),
+            flush: Notify::new(),
+        })
+    }
+
+    /// Sends what the ring holds once quinn has stopped adding to it, and after a full port takes
+    /// more. Runs until aborted; aborting loses at most packets.
+    pub async fn flush_task(self: Arc<Self>) {
+        loop {
+            self.flush.notified().await;
+            loop {
+                let (blocked, seen) = {
+                    let state = self.lock();
+                    (state.blocked.clone(), state.ring.generation())
+                };
+                if let Some(port) = blocked {
+                    // An error here shows in the next send.
+                    let _ = port.writable().await;
+                    self.lock().blocked = None;
+                } else {
+                    tokio::task::yield_now().await;
+                    if self.lock().ring.generation() != seen {
+                        continue;
+                    }
+                }
+                let mut state = self.lock();
+                self.flush_ring(&mut state);
+                if state.blocked.is_some() {
+                    continue;
+                }
+                state.flush_wanted = false;
+                let waiting = std::mem::take(&mut state.waiting);
+                drop(state);
+                waiting.into_iter().for_each(Waker::wake);
+                break;
+            }
+        }
+    }
+
+    fn flush_ring(&self, state: &mut Transmitting) {
+        while let Some(run) = state.ring.front() {
+            let remote = run.adjacency.remote();
+            let sent = run.adjacency.port.send(&Run {
+                destination: remote.address,
+                source: remote.source,
+                ecn: run.ecn,
+                bytes: &run.bytes,
+                stride: run.stride,
+            });
+            match sent {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    state.blocked = Some(run.adjacency.port.clone());
+                    return;
+                }
+                // To QUIC a lost packet; any error returned would end the connection.
+                Err(_) => self.fib.metrics.dropped(DropReason::Send, run.packets()),
+            }
+            state.ring.pop_front();
+        }
+    }
+
+    fn append(&self, state: &mut Transmitting, outlet: &Arc<Outlet>, transmit: &Transmit<'_>) {
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
+        let packets = transmit.contents.chunks(stride.max(1));
+        let Some(adjacency) = self.fib.by_neighbor(outlet.first_hop()) else {
+            return self.fib.metrics.dropped(DropReason::NextHop, packets.len());
+        };
+        for packet in packets {
+            state.ring.append(outlet, &adjacency, transmit.ecn, packet);
+        }
+    }
+
+    /// The accepting side answers a handshake along the reverse of its header.
+    fn learn_return_path(&self, header: &Header<'_>, first_byte: u8) {
+        if self.kind == PacketType::ToIngress && first_byte & INITIAL_MASK == INITIAL {
+            let back = Outlet::new(self.kind, self.fib.own, &header.reverse());
+            self.outlets.learn(header.source(), back, Instant::now());
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Transmitting> {
+        self.transmit.lock().expect("no panic while locked")
+    }
+}
+
+impl AsyncUdpSocket for VirtualSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(RingPoller { socket: self })
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.blocked.is_some() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let ways = short_id(transmit.destination).and_then(|id| self.outlets.ways(id));
+        let Some(ways) = ways else {
+            self.fib.metrics.dropped(DropReason::NoPath, 1);
+            return Ok(());
+        };
+        self.append(&mut state, &ways.active, transmit);
+        if let Some(mirror) = &ways.mirror {
+            self.append(&mut state, mirror, transmit);
+        }
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
+        let segments = transmit.contents.len().div_ceil(stride.max(1));
+        if segments < QUINN_SEGMENTS || state.ring.has_full_run() {
+            self.flush_ring(&mut state);
+        }
+        let pending = state.blocked.is_some() || state.ring.front().is_some();
+        if pending && !state.flush_wanted {
+            state.flush_wanted = true;
+            self.flush.notify_one();
+        }
+        Ok(())
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut filled = 0;
+        while filled < bufs.len() {
+            let Poll::Ready(delivery) = self.inbox.poll_pop(cx) else {
+                break;
+            };
+            let header = delivery.header();
+            let mut length = 0;
+            for payload in delivery.payloads() {
+                let Some(&first) = payload.first() else {
+                    continue;
+                };
+                self.learn_return_path(&header, first);
+                bufs[filled][length..length + payload.len()].copy_from_slice(payload);
+                length += payload.len();
+            }
+            if length == 0 {
+                continue;
+            }
+            meta[filled] = RecvMeta {
+                addr: virtual_addr(header.source()),
+                len: length,
+                stride: delivery
+                    .stride
+                    .saturating_sub(header.header_len())
+                    .min(length),
+                ecn: delivery.ecn,
+                // Anything else looks like a migration to quinn.
+                dst_ip: None,
+            };
+            filled += 1;
+        }
+        match filled {
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(filled)),
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(virtual_addr(self.fib.own))
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        QUINN_SEGMENTS
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        RECEIVE_SEGMENTS
+    }
+
+    fn may_fragment(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for VirtualSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualSocket")
+            .field("own", &self.fib.own)
+            .field("kind", &self.kind)
+            .finish()
+    }
+}
+
+/// Waits for the ring for one quinn task.
+#[derive(Debug)]
+struct RingPoller {
+    socket: Arc<VirtualSocket>,
+}
+
+impl UdpPoller for RingPoller {
+    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.socket.lock();
+        if state.blocked.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,133 @@
+//! The order of the layers and the size of files, which the language does not hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rooms from the lowest layer up; rooms of one row may import each other.
+const LAYERS: &[&[&str]] = &[
+    &["identity"],
+    &["config"],
+    &["wire"],
+    &["routing"],
+    &["forward"],
+    &["link"],
+    &["tunnel"],
+    &["exit"],
+    &["ingress"],
+    &["api", "cli"],
+    &["agent"],
+    &["demo"],
+];
+
+/// No file is longer.
+const MOST_LINES: usize = 600;
+
+/// Crates that the pure core must not know.
+const IMPURE: &[&str] = &["tokio", "quinn", "rand", "SystemTime::now", "Instant::now"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn layer(room: &str) -> Option<usize> {
+    LAYERS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The room of a file below `src/`; `None` for the crate's own files.
+fn room(file: &Path) -> Option<String> {
+    let inside = file.strip_prefix(src()).unwrap();
+    let first = inside.components().next().unwrap();
+    let name = first.as_os_str().to_str().unwrap();
+    (!name.ends_with(".rs")).then(|| name.to_owned())
+}
+
+#[test]
+fn every_room_has_a_layer() {
+    for file in sources(&src()) {
+        if let Some(room) = room(&file) {
+            assert!(layer(&room).is_some(), "{room} has no layer");
+        }
+    }
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut wrong = Vec::new();
+    for file in sources(&src()) {
+        let Some(room) = room(&file) else { continue };
+        let own = layer(&room).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for used in line.split("crate::").skip(1) {
+                let name: String = used
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                if layer(&name).is_some_and(|other| other > own) {
+                    wrong.push(format!("{}:{}: {line}", file.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "imports of higher layers:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_routing_core_is_pure() {
+    let mut wrong = Vec::new();
+    for file in sources(&src().join("routing")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if ["tests.rs", "fixture.rs"].contains(&name)
+            || file.components().any(|part| part.as_os_str() == "tests")
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            let line = line.split("//").next().unwrap();
+            if IMPURE.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("{}:{}: {line}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_grows_without_bound() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["src", "tests", "internal-chaos"];
+    let long: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| sources(&root.join(folder)))
+        .map(|file| (fs::read_to_string(&file).unwrap().lines().count(), file))
+        .filter(|(lines, _)| *lines > MOST_LINES)
+        .map(|(lines, file)| format!("{}: {lines} lines", file.display()))
+        .collect();
+    assert!(
+        long.is_empty(),
+        "over {MOST_LINES} lines:\n{}",
+        long.join("\n")
+    );
+}
