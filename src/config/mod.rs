@@ -9,5 +9,3 @@ pub use model::{
     PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
 };
 
-mod stopgap;
-pub use stopgap::ConfigErrors;
