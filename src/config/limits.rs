@@ -40,7 +40,7 @@ pub struct Limits {
     /// Streams open at once in one session.
     pub streams_per_session: u32,
     /// Bytes in flight or unread in one session, all its streams together.
-    pub session_window: u32,
+    pub session_window: usize,
     /// Return paths remembered for sources that have not proved themselves.
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
@@ -128,6 +128,10 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         streams_per_session: s
             .number("streams_per_session", 1..=1_048_576)
             .unwrap_or(default.streams_per_session),
+        // QUIC's variable-length window is held in 32 bits here.
+        session_window: s
+            .size("session_window", MIB..=2 * GIB)
+            .unwrap_or(default.session_window),
         provisional_paths: s
             .number("provisional_paths", 1..=1_048_576)
             .unwrap_or(default.provisional_paths),
