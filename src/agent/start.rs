@@ -25,7 +25,8 @@ use crate::identity::{AgentId, tunnel_client, tunnel_server};
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkContext, LinkEndpoint, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
+    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable,
+    Settings,
 };
 use crate::tunnel::{SessionOpener, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
@@ -216,7 +217,10 @@ impl Agent {
             listener.close("agent stops");
         }
         // Drivers flush their last messages and close; an endpoint is idle when all have.
-        let closing = self.endpoints.iter().map(|endpoint| endpoint.endpoint.wait_idle());
+        let closing = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.endpoint.wait_idle());
         let _ = timeout(LEAVE, futures_util::future::join_all(closing)).await;
         info!(took = ?started.elapsed(), "agent stopped");
     }

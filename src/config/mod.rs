@@ -34,4 +34,3 @@ pub use model::{
     Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Listener, LogFormat,
     PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
 };
-
