@@ -63,6 +63,11 @@ impl RingRun {
             && Arc::ptr_eq(&self.adjacency, adjacency)
     }
 
+    /// Whether it can grow no more, so that waiting gains nothing.
+    pub(super) fn is_complete(&self) -> bool {
+        self.closed || self.is_full()
+    }
+
     fn is_full(&self) -> bool {
         self.packets >= RUN_PACKETS || self.bytes.len() + self.stride > RUN_BYTES
     }
@@ -115,11 +120,6 @@ impl Ring {
             closed: false,
         });
         self.runs.back_mut().expect("just pushed")
-    }
-
-    /// Whether a run can grow no more, so that waiting gains nothing.
-    pub(super) fn has_full_run(&self) -> bool {
-        self.runs.iter().any(RingRun::is_full)
     }
 
     /// Changes with every packet.

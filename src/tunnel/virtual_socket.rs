@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
 use super::outlet::{Outlet, Outlets};
-use super::ring::Ring;
+use super::ring::{Ring, RingRun};
 use crate::forward::{DropReason, Fib, Inbox, Port, Run};
 use crate::wire::packet::{Header, PacketType};
 
@@ -92,7 +92,7 @@ impl VirtualSocket {
                     }
                 }
                 let mut state = self.lock();
-                self.flush_ring(&mut state);
+                self.flush_ring(&mut state, |_| true);
                 if state.blocked.is_some() {
                     continue;
                 }
@@ -105,8 +105,9 @@ impl VirtualSocket {
         }
     }
 
-    fn flush_ring(&self, state: &mut Transmitting) {
-        while let Some(run) = state.ring.front() {
+    /// Sends the runs in front that `leaves` says may go.
+    fn flush_ring(&self, state: &mut Transmitting, leaves: impl Fn(&RingRun) -> bool) {
+        while let Some(run) = state.ring.front().filter(|run| leaves(run)) {
             let remote = run.adjacency.remote();
             let sent = run.adjacency.port.send(&Run {
                 destination: remote.address,
@@ -173,9 +174,8 @@ impl AsyncUdpSocket for VirtualSocket {
         }
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let segments = transmit.contents.len().div_ceil(stride.max(1));
-        if segments < QUINN_SEGMENTS || state.ring.has_full_run() {
-            self.flush_ring(&mut state);
-        }
+        let last_for_now = segments < QUINN_SEGMENTS;
+        self.flush_ring(&mut state, |run| last_for_now || run.is_complete());
         let pending = state.blocked.is_some() || state.ring.front().is_some();
         if pending && !state.flush_wanted {
             state.flush_wanted = true;
