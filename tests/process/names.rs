@@ -1,0 +1,100 @@
+//! Names are resolved where the exit is, and never lead outside its routes.
+
+use std::net::Ipv4Addr;
+
+use crate::support::dns::Dns;
+use crate::support::socks::{Address, refusal};
+use crate::support::wait::eventually;
+use crate::support::{Mesh, Spec, Target, socks, traffic};
+
+const NOT_ALLOWED: u8 = 0x02;
+const NO_ROUTE: u8 = 0x03;
+const NOT_FOUND: u8 = 0x04;
+
+fn dns() -> Dns {
+    Dns::start(&[
+        ("inside.corp.example", Ipv4Addr::LOCALHOST),
+        ("outside.corp.example", Ipv4Addr::new(10, 1, 2, 3)),
+        ("plain.other.example", Ipv4Addr::LOCALHOST),
+        ("far.other.example", Ipv4Addr::new(10, 1, 2, 3)),
+    ])
+}
+
+fn mesh(dns: &Dns) -> Mesh {
+    let exit = format!(
+        "routes: [127.0.0.0/8], domain_routes: ['*.corp.example'], \
+         dns: {{ servers: ['{}'], timeout: 2s }}",
+        dns.address()
+    );
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(&exit),
+        Spec::new("transit").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("transit"),
+    ]);
+    mesh.await_ready("ingress");
+    mesh.await_chosen("ingress", "inside.corp.example", &["transit", "exit"]);
+    mesh
+}
+
+fn fetch_by_name(mesh: &Mesh, name: &str, target: &Target) {
+    use std::io::{Read, Write};
+    let to = Address::from((name, target.address().port()));
+    let mut stream = socks::connect(mesh.socks("ingress"), to)
+        .unwrap_or_else(|refused| panic!("{name}: {refused:?}"));
+    writeln!(stream, "bulk 5000").expect("an open connection");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("a clean end");
+    assert_eq!(bytes.len(), 5000);
+}
+
+#[test]
+fn a_domain_route_names_the_exit_that_resolves() {
+    let (dns, target) = (dns(), Target::start());
+    let mesh = mesh(&dns);
+    let before = dns.queries();
+    fetch_by_name(&mesh, "inside.corp.example", &target);
+    fetch_by_name(&mesh, "INSIDE.Corp.Example", &target);
+    assert!(dns.queries() > before, "the exit asked its own server");
+}
+
+#[test]
+fn other_names_are_resolved_by_an_exit_with_servers_and_matched_against_prefixes() {
+    let (dns, target) = (dns(), Target::start());
+    let mesh = mesh(&dns);
+    fetch_by_name(&mesh, "plain.other.example", &target);
+    let port = target.address().port();
+    let socks = mesh.socks("ingress");
+    assert_eq!(refusal(socks, ("far.other.example", port)), NO_ROUTE);
+    assert_eq!(refusal(socks, ("unknown.other.example", port)), NOT_FOUND);
+}
+
+#[test]
+fn a_name_that_leads_outside_the_routes_is_refused_by_the_exit() {
+    let (dns, target) = (dns(), Target::start());
+    let mesh = mesh(&dns);
+    let port = target.address().port();
+    let socks = mesh.socks("ingress");
+    assert_eq!(refusal(socks, ("outside.corp.example", port)), NOT_ALLOWED);
+    assert_eq!(refusal(socks, ("missing.corp.example", port)), NOT_FOUND);
+}
+
+#[test]
+fn without_an_exit_that_resolves_a_name_has_no_route() {
+    let target = Target::start();
+    let mesh = Mesh::start_all([
+        // No domain route, and the system's resolver is not offered to others.
+        Spec::new("exit").listen().exit("routes: [127.0.0.0/8]"),
+        Spec::new("ingress").socks5().peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    let port = target.address().port();
+    let code = refusal(mesh.socks("ingress"), ("inside.corp.example", port));
+    assert_eq!(code, NO_ROUTE);
+    assert_eq!(target.accepted(), 0);
+    // An address written as a name is an address.
+    eventually("127.0.0.1 as a name", || {
+        let to = Address::from(("127.0.0.1", port));
+        socks::connect(mesh.socks("ingress"), to).ok()
+    });
+    traffic::fetch(mesh.socks("ingress"), target.address());
+}
