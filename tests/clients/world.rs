@@ -12,7 +12,8 @@ use crate::support::{Mesh, Spec, Target, WARREN, pattern};
 pub(crate) const NAME: &str = "inside.corp.example";
 
 pub(crate) const USER: &str = "alice";
-pub(crate) const PASSWORD: &str = "correct horse";
+/// Without a space, which proxychains' file cannot hold.
+pub(crate) const PASSWORD: &str = "correct-horse";
 
 /// Bytes of one download: many times what one packet or one buffer holds.
 pub(crate) const SIZE: usize = 3_000_017;
