@@ -68,7 +68,7 @@ fn an_explanation_says_why_the_others_were_not_chosen() {
     let mesh = Mesh::start_all([
         Spec::new("near").listen().exit(LOOPBACK),
         Spec::new("far").listen().exit(LOOPBACK),
-        Spec::new("wide").listen().exit("routes: [127.0.0.0/7]"),
+        Spec::new("wide").listen().exit("routes: [126.0.0.0/7]"),
         Spec::new("ingress")
             .socks5()
             .peer("near")

@@ -57,8 +57,11 @@ fn multiple_exits_with_one_prefix() {
 
     mesh.kill("west");
     download.finish();
+    // Or the ingress would still trust the link to the old process when the east dies.
+    mesh.await_peers("ingress", 1);
     mesh.start("west");
-    mesh.await_paths("ingress", DEST, &[&["west"]]);
+    mesh.await_peers("ingress", 2);
+    mesh.await_paths("ingress", DEST, &[&["east"], &["west"]]);
 
     // A connection is retried inside the SOCKS request, so not even the first one fails.
     mesh.kill("east");

@@ -208,20 +208,25 @@ impl Mesh {
         });
     }
 
-    /// Waits until `name` knows all these paths to `dest`, chosen or not.
+    /// Waits until `name` knows all these paths to `dest`: chosen, held ready, or rejected.
     pub(crate) fn await_paths(&self, name: &str, dest: &str, paths: &[&[&str]]) {
         eventually(&format!("{name} knows {paths:?} to {dest}"), || {
-            let explained = self.explain(name, dest)?;
-            let mut known: Vec<_> = self
-                .names(&explained["chosen"]["path"])
-                .into_iter()
-                .collect();
-            for candidate in explained["candidates"].as_array()? {
-                known.extend(self.names(&candidate["path"]));
-            }
+            let known = self.known_paths(name, dest)?;
             let has = |path: &&[&str]| known.iter().any(|known| known == path);
             paths.iter().all(has).then_some(())
         });
+    }
+
+    fn known_paths(&self, name: &str, dest: &str) -> Option<Vec<Vec<String>>> {
+        let explained = self.explain(name, dest)?;
+        let routes = http::get(self.http(name), "/api/routes").ok()?.json();
+        let candidates = explained["candidates"].as_array()?.iter();
+        let held = routes.as_array()?.iter();
+        let paths = candidates
+            .map(|candidate| &candidate["path"])
+            .chain(held.map(|route| &route["alternate"]))
+            .chain([&explained["chosen"]["path"]]);
+        Some(paths.filter_map(|path| self.names(path)).collect())
     }
 
     /// Waits until the agent's log has a line with all these words.
