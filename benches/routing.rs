@@ -129,6 +129,8 @@ fn stamp(number: u32) -> Stamp {
         issued_at_ms: 0,
         lifetime_ms: 300_000,
         max_hops: MAX_HOPS,
+        incarnation: 1,
+        answers: 0,
     }
 }
 

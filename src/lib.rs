@@ -34,6 +34,6 @@ pub mod ingress;
 pub mod api;
 pub mod cli;
 
-//AGENT pub mod agent;
+pub mod agent;
 
-//AGENT pub mod demo;
+pub mod demo;

@@ -1,1 +1,77 @@
-fn main() {}
+//! The command line: parse, run, exit code. SIGINT and SIGTERM drop whatever runs, and with it
+//! every process and namespace that it owns.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use internal_chaos::bench::{self, BenchArgs};
+use internal_chaos::workload::{self, Workload};
+
+/// Fault injection, workloads and benchmarks for a warren mesh.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure warren beside OpenSSH and kernel-forwarded TCP, in network namespaces.
+    Bench(BenchArgs),
+    /// Run one side of one load; every load is bounded in count and in time.
+    #[command(subcommand)]
+    Workload(Workload),
+}
+
+/// What a shell reports for a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One thread: the loads share a machine with what they measure, and children must be spawned
+    // from the main thread because they die with the thread that made them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli.command));
+            // A thread may be waiting for input that never ends.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("internal-chaos: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let work = async {
+        match command {
+            Command::Bench(args) => bench::run(&args).await,
+            Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        _ = terminate.recv() => Ok(ExitCode::from(INTERRUPTED)),
+        _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// Writes one line to stderr; a closed stderr is no reason to fail.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

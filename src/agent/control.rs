@@ -9,7 +9,7 @@
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -41,8 +41,6 @@ pub(super) enum Command {
         reason: String,
         done: oneshot::Sender<()>,
     },
-    /// What became of the advertisements seen so far.
-    Counters(oneshot::Sender<Counters>),
 }
 
 /// What the control task owns.
@@ -58,6 +56,8 @@ pub(super) struct Control {
     /// Path errors about our own packets, to the sessions.
     pub(super) path_errors: broadcast::Sender<PathError>,
     pub(super) mesh: watch::Sender<Arc<Mesh>>,
+    /// What became of the advertisements seen so far, for the metrics.
+    pub(super) counters: Arc<Mutex<Counters>>,
     pub(super) suspects: BTreeSet<AgentId>,
     pub(super) changed: Changed,
 }
@@ -89,6 +89,7 @@ impl Control {
             }
             self.flush();
             self.publish();
+            *self.counters.lock().expect("no panic while locked") = self.core.counters().clone();
         }
     }
 
@@ -183,7 +184,6 @@ impl Control {
                 // Nobody waits any more: the agent was dropped.
                 let _ = done.send(());
             }
-            Command::Counters(reply) => drop(reply.send(self.core.counters().clone())),
         }
     }
 
@@ -216,7 +216,7 @@ impl Control {
             false => current.table.path_table().clone(),
         };
         let prefixes = match changed.routes {
-            true => Arc::new(PrefixTable::build(self.core.route_advs())),
+            true => Arc::new(PrefixTable::build(self.core.route_advs().map(|(_, adv)| adv))),
             false => current.table.prefix_table().clone(),
         };
         let incarnations: BTreeMap<AgentId, u64> = self

@@ -11,6 +11,7 @@
 //! (design section 5). Dropping the runtime ends the agent as SIGKILL would.
 
 mod authority;
+mod collector;
 mod control;
 mod error;
 mod links;
@@ -25,5 +26,5 @@ mod status;
 
 pub use error::StartError;
 pub use parts::Parts;
-pub use run::{run, runtime, wait_for_stop_signal};
+pub use run::{RunError, run, runtime, wait_for_stop_signal};
 pub use start::Agent;

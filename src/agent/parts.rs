@@ -30,7 +30,7 @@ impl Parts {
         let unix_ms = unix_ms();
         let epoch = match next_epoch(data_dir, unix_ms) {
             Ok(epoch) => {
-                epoch.warnings.iter().for_each(|text| warn!("{text}"));
+                epoch.warning.iter().for_each(|text| warn!("{text}"));
                 epoch.value
             }
             Err(error) => {
@@ -98,7 +98,7 @@ fn load_identity(config: &Config) -> Result<Identity, StartError> {
         Some((certificate, key)) => Identity::from_files(certificate, key)?,
         None => Identity::load_or_create(Path::new(&config.agent.data_dir))?,
     };
-    loaded.warnings.iter().for_each(|text| warn!("{text}"));
+    loaded.warning.iter().for_each(|text| warn!("{text}"));
     Ok(loaded.value)
 }
 

@@ -1,7 +1,7 @@
 //! The ingress's questions to the mesh.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
@@ -14,13 +14,15 @@ use crate::tunnel::StreamTable;
 /// Looks routes up in the current mesh.
 pub(super) struct MeshRoutes {
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
-    pub(super) balancer: Balancer,
+    pub(super) balancer: Mutex<Balancer>,
     pub(super) streams: Arc<StreamTable>,
 }
 
 impl MeshRoutes {
     fn balanced(&self, mut candidates: Vec<Candidate>) -> Vec<AgentId> {
         self.balancer
+            .lock()
+            .expect("no panic while locked")
             .reorder(&mut candidates, |exit| self.streams.open_through(exit));
         exits(candidates)
     }

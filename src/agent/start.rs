@@ -1,7 +1,7 @@
 //! Starts an agent and ends it in order.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
@@ -18,13 +18,14 @@ use super::mesh::{Mesh, SessionLimits};
 use super::parts::{Parts, unix_ms};
 use super::routes::MeshRoutes;
 use super::status::Status;
+use crate::api::{self, Server};
 use crate::exit::Exit;
 use crate::forward::Fib;
 use crate::identity::{AgentId, tunnel_client, tunnel_server};
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkContext, LinkEndpoint, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Balancer, Core, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
+    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
 };
 use crate::tunnel::{SessionOpener, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
@@ -67,7 +68,7 @@ impl Agent {
             None => None,
         };
         let http = match &config.http {
-            Some(http) => Some(bind_tcp("http.address", http.address).await?),
+            Some(http) => Some(bind_http(http.address).await?),
             None => None,
         };
 
@@ -83,6 +84,7 @@ impl Agent {
 
         let (event_sender, events) = mpsc::channel(EVENTS);
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let counters = Arc::new(Mutex::new(Counters::default()));
         let control = Control {
             own: id,
             core: core(&parts),
@@ -94,6 +96,7 @@ impl Agent {
             commands: command_receiver,
             path_errors: tunnel.path_errors.clone(),
             mesh: mesh_sender,
+            counters: counters.clone(),
             suspects: Default::default(),
             changed: Changed::default(),
         };
@@ -111,51 +114,67 @@ impl Agent {
             let view = mesh.clone();
             let sessions = listener
                 .clone()
-                .accept(move |source| view.borrow().session_with(source));
+                .accept(move |_source| view.borrow().session(Duration::ZERO));
             tasks.spawn(serve_sessions(exit.clone(), sessions));
         }
-        let routes = Arc::new(MeshRoutes {
-            mesh: mesh.clone(),
-            balancer: Balancer::new(config.routing.balance),
-            streams: streams.clone(),
-        });
-        let status = Status::new(
-            &parts,
-            links,
-            mesh,
-            streams.clone(),
-            commands.clone(),
-            &fib,
-            &tunnel,
-            exit.clone(),
-        );
-        let mut addresses = (None, None);
-        if let (Some(listener), Some(config), Some(sessions)) =
-            (socks5, &config.socks5, &tunnel.sessions)
-        {
-            addresses.0 = listener.local_addr().ok();
-            let opener = SessionOpener(sessions.clone());
-            let ingress = Ingress::new(id, config, &parts.config.limits, routes, opener, exit, streams);
-            status.register_ingress(&ingress);
-            tasks.spawn(ingress.serve(listener));
-        }
-        if let (Some(listener), Some(http)) = (http, &config.http) {
-            addresses.1 = listener.local_addr().ok();
-            tasks.spawn(crate::api::serve(listener, http.clone(), config.limits.clone(), status));
+        let (own_socks5, ingress) = match (socks5, &config.socks5, &tunnel.sessions) {
+            (Some(listener), Some(socks5), Some(sessions)) => {
+                let address = listener.local_addr().ok();
+                let routes = MeshRoutes {
+                    mesh: mesh.clone(),
+                    balancer: Mutex::new(Balancer::new(config.routing.balance)),
+                    streams: streams.clone(),
+                };
+                let ingress = Arc::new(Ingress::new(
+                    socks5,
+                    &config.limits,
+                    SessionOpener(sessions.clone()),
+                    routes,
+                    exit.clone().map(|exit| OwnExit { id, exit }),
+                    streams.clone(),
+                ));
+                tasks.spawn(ingress.clone().run(listener));
+                (address, Some(ingress))
+            }
+            _ => (None, None),
+        };
+        let mut own_http = None;
+        if let Some(server) = http {
+            own_http = Some(server.local_addr());
+            let metrics = api::Metrics::default();
+            let settings = api::Settings::new(&config, metrics.clone());
+            let status = Status {
+                id,
+                display_name: parts.display_name(),
+                started: Instant::now(),
+                not_after: parts.identity.not_after(),
+                balance: config.routing.balance,
+                has_peers: !config.peers.is_empty(),
+                links,
+                mesh,
+                streams,
+                counters,
+                fib,
+                tunnel: tunnel.clone(),
+                ingress,
+                exit,
+            };
+            let status = Arc::new(status.with_registry(&metrics));
+            tasks.spawn(server.serve(status, settings, std::future::pending()));
         }
         info!(
             %id,
             name = %parts.display_name(),
             version = env!("CARGO_PKG_VERSION"),
             listeners = ?listeners,
-            socks5 = ?addresses.0,
-            http = ?addresses.1,
+            socks5 = ?own_socks5,
+            http = ?own_http,
             "agent started"
         );
         Ok(Self {
             listeners,
-            socks5: addresses.0,
-            http: addresses.1,
+            socks5: own_socks5,
+            http: own_http,
             commands,
             endpoints,
             tunnel,
@@ -210,6 +229,16 @@ async fn bind_tcp(key: &str, address: SocketAddr) -> Result<TcpListener, StartEr
             key: key.to_owned(),
             address,
             source,
+        })
+}
+
+async fn bind_http(address: SocketAddr) -> Result<Server, StartError> {
+    Server::bind(address)
+        .await
+        .map_err(|error| StartError::Bind {
+            key: "http.address".to_owned(),
+            address,
+            source: error.source,
         })
 }
 
@@ -282,7 +311,6 @@ fn core(parts: &Parts) -> Core<MeshAuthority> {
                 prefixes: exit.routes.iter().map(metric).collect(),
                 domains: exit.domain_routes.clone(),
                 resolves: !exit.dns.servers.is_empty(),
-                streams: 0,
                 pool: String::new(),
             },
         );

@@ -1,6 +1,104 @@
-//! The commands.
+//! The commands: one file each. Results go to the [`Console`]'s output, errors become one line on
+//! its error stream and an exit code.
 
 pub mod cert;
 mod cert_info;
+
+mod client;
+mod completions;
+mod console;
+mod explain;
+mod failure;
 pub mod hash;
 pub mod init;
+mod launch;
+mod names;
+mod peers;
+mod routes;
+mod status;
+mod streams;
+mod table;
+mod text;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+pub use console::Console;
+pub use failure::Failure;
+pub use launch::Launch;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "warren",
+    version,
+    about,
+    long_about = "A mesh of agents that carries SOCKS5 traffic over QUIC and survives the death of any transit.\n\n\
+        One binary is ingress, transit or exit by its YAML file.",
+    after_help = "Start here:\n  \
+        warren demo                        a whole mesh in this process, to try it\n  \
+        warren init                        create this agent's identity, print its id\n  \
+        warren cert ca -n my-mesh          create a mesh CA\n  \
+        warren status                      ask a running agent how it is\n  \
+        warren explain 10.0.0.1            why traffic goes where it goes\n\n\
+        Exit codes: 0 done, 1 the operation failed, 2 bad usage or bad configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(after_help = "Example:\n  warren run -c /etc/warren/agent.yaml")]
+    Run(launch::RunArgs),
+    #[command(after_help = "Examples:\n  warren demo\n  warren demo --drill")]
+    Demo(launch::DemoArgs),
+    Init(init::InitArgs),
+    Cert(cert::CertArgs),
+    Hash(hash::HashArgs),
+    Status(status::StatusArgs),
+    Peers(peers::PeersArgs),
+    Routes(routes::RoutesArgs),
+    Streams(streams::StreamsArgs),
+    Explain(explain::ExplainArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command that `args` name (the program's name first) and returns the exit code.
+pub fn main(
+    args: impl IntoIterator<Item = OsString>,
+    launch: &Launch,
+    console: &mut Console,
+) -> u8 {
+    let outcome = Cli::try_parse_from(args)
+        .map_err(Failure::from)
+        .and_then(|cli| run(cli.command, launch, console));
+    let outcome = outcome.and_then(|()| Ok(console.out.flush()?));
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => failure.report(console),
+    }
+}
+
+fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => (launch.run)(&args.config)?,
+        Command::Demo(args) => (launch.demo)(args.drill, console)?,
+        Command::Init(args) => init::run(args, &mut *console.out)?,
+        Command::Cert(args) => cert::run(args, &mut *console.out)?,
+        Command::Hash(args) => hash::run(args, &mut *console.input, &mut *console.out)?,
+        Command::Status(args) => status::run(&args, &mut *console.out)?,
+        Command::Peers(args) => peers::run(&args, &mut *console.out)?,
+        Command::Routes(args) => routes::run(&args, &mut *console.out)?,
+        Command::Streams(args) => streams::run(&args, &mut *console.out)?,
+        Command::Explain(args) => explain::run(&args, &mut *console.out)?,
+        Command::Completions(args) => completions::run(&args, &mut *console.out)?,
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

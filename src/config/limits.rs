@@ -33,6 +33,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Streams open at once in one session.
     pub streams_per_session: u32,
+    /// Bytes in flight or unread in one session, all its streams together.
+    pub session_window: u32,
     /// Return paths remembered for sources that have not proved themselves.
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
@@ -62,6 +64,7 @@ impl Default for Limits {
             receive_queue: 512,
             sessions: 4_096,
             streams_per_session: 65_536,
+            session_window: 256 * 1024 * 1024,
             provisional_paths: 4_096,
             socks_handshake_timeout: Duration::from_secs(10),
             password_checks: 4,

@@ -8,3 +8,6 @@ pub use model::{
     Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Listener, LogFormat,
     PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
 };
+
+mod stopgap;
+pub use stopgap::ConfigErrors;

@@ -8,6 +8,7 @@ use tracing::debug;
 use super::Exit;
 use super::dial::{self, DialError, dial};
 use super::dns::ResolveError;
+use crate::tunnel::tune;
 use crate::wire::{ConnectStatus, Target};
 
 /// A connection to a target.
@@ -80,8 +81,7 @@ impl Exit {
             source,
         };
         let tcp = dial(addresses, timeout).await.map_err(failed)?;
-        tcp.set_nodelay(true)
-            .map_err(|error| failed(error.into()))?;
+        tune(&tcp).map_err(|error| failed(error.into()))?;
         let bound = tcp.local_addr().map_err(|error| failed(error.into()))?;
         Ok(Dialled { tcp, bound })
     }

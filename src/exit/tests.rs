@@ -29,6 +29,8 @@ async fn an_address_is_dialled_only_inside_the_routes() {
     let dialled = inside.connect(&Target::Address(target)).await.unwrap();
     assert_eq!(dialled.bound, dialled.tcp.local_addr().unwrap());
     assert!(dialled.tcp.nodelay().unwrap());
+    let socket = socket2::SockRef::from(&dialled.tcp);
+    assert!(socket.keepalive().unwrap());
     let status = status_of(&outside, Target::Address(target)).await;
     assert_eq!(status, ConnectStatus::NotAllowed);
     let mapped = SocketAddr::new("::ffff:127.0.0.1".parse().unwrap(), target.port());

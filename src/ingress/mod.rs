@@ -125,6 +125,12 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// The addresses of `name`, as a client's request would resolve it: by exits, through the mesh.
+    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        let own = self.own.as_ref();
+        resolve::resolve(name, &self.opener, &self.routes, own, &self.patience).await
+    }
+
     /// Accepts clients for ever.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
         let mut failing = false;

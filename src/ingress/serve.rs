@@ -14,7 +14,7 @@ use tracing::debug;
 use super::connect::{Connected, Link, describe};
 use super::socks::{Destination, handshake, reply_connected, reply_error};
 use super::{Ingress, Routes};
-use crate::tunnel::{OpenStream, Role, StreamGuard, relay, reset_on_drop};
+use crate::tunnel::{OpenStream, Role, StreamGuard, relay, reset_on_drop, tune};
 
 /// How long a refused client may take to close its side. Closing first with bytes of it unread
 /// would turn our last reply into a reset.
@@ -45,7 +45,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// Handshake, connect and reply; `None` if the client is done with.
     async fn establish(&self, mut tcp: TcpStream) -> Option<(TcpStream, Link, StreamGuard)> {
         // Fails only on a socket that is gone already, which the first read reports.
-        let _ = tcp.set_nodelay(true);
+        let _ = tune(&tcp);
         let destination = self.admit_request(&mut tcp).await?;
         let connected = tokio::select! {
             biased;

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use super::driver::{self, LinkContext, Opened};
 use super::endpoint::LinkEndpoint;
 use super::hello::{self, Introduction, describe};
+use super::mtu;
 use crate::identity::peer_certificate;
 
 /// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
@@ -51,6 +52,7 @@ async fn shake_hands(
     if neighbor == context.own {
         return Err("it has this agent's own key".to_owned());
     }
+    let mtu = mtu::settled(&connection).await;
     let token_in = rand::random();
     let own = Introduction {
         hello: &context.hello,
@@ -69,5 +71,6 @@ async fn shake_hands(
         port: endpoint.port.clone(),
         token_in,
         cost: context.hello.cost,
+        mtu,
     })
 }

@@ -12,6 +12,7 @@ use super::backoff::Backoff;
 use super::driver::{self, Ended, LinkContext, Opened};
 use super::endpoint::{LinkEndpoint, client_config};
 use super::hello::{self, Introduction, describe};
+use super::mtu;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
 
@@ -169,6 +170,7 @@ async fn dial_address(
     let neighbor = peer_certificate(&connection)
         .map_err(|error| handshake(error.to_string()))?
         .id;
+    let mtu = mtu::settled(&connection).await;
     let token_in = rand::random();
     let mut hello = context.hello.clone();
     hello.cost = target.cost;
@@ -192,5 +194,6 @@ async fn dial_address(
         port: endpoint.port.clone(),
         token_in,
         cost: target.cost,
+        mtu,
     })
 }

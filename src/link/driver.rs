@@ -28,9 +28,6 @@ const TOKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
 
-/// Heartbeats in a row with the same path MTU after which it counts as known.
-const MTU_SETTLED: u32 = 3;
-
 /// QUIC application error codes with which links close.
 pub(super) mod code {
     /// The link ends in order.
@@ -70,6 +67,8 @@ pub(super) struct Opened {
     /// The token that we announced.
     pub(super) token_in: u64,
     pub(super) cost: u32,
+    /// Largest UDP payload known to pass, bytes.
+    pub(super) mtu: u16,
 }
 
 /// Why a link was not run, or how it ended.
@@ -118,7 +117,7 @@ fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
         state: LinkState::Up,
         cost,
         rtt: opened.connection.rtt(),
-        mtu: 0,
+        mtu: opened.mtu,
         since: Instant::now(),
         epoch: opened.greeting.hello.epoch,
     }
@@ -145,7 +144,7 @@ struct Driver {
     /// The token before `token_in`, and when it stops working.
     token_old: Option<(u64, Instant)>,
     token_since: Instant,
-    mtu: MtuWatch,
+    mtu: u16,
     rtt: Duration,
 }
 
@@ -184,7 +183,7 @@ impl Driver {
             token_in: opened.token_in,
             token_old: None,
             token_since: now,
-            mtu: MtuWatch::default(),
+            mtu: opened.mtu,
             context,
         }
     }
@@ -201,7 +200,7 @@ impl Driver {
             neighbor: self.neighbor,
             cost,
             rtt: self.rtt,
-            mtu: 0,
+            mtu: self.mtu,
             epoch: self.epoch,
         })
         .await;
@@ -295,17 +294,18 @@ impl Driver {
         let now = Instant::now();
         self.rotate_token(now);
         let rtt = self.connection.rtt();
-        let settled = self.mtu.observe(self.connection.stats().path.current_mtu);
-        if settled || changed_much(self.rtt, rtt) {
+        let mtu = self.connection.stats().path.current_mtu;
+        if mtu != self.mtu || changed_much(self.rtt, rtt) {
             self.rtt = rtt;
+            self.mtu = mtu;
             self.emit(LinkEvent::Measured {
                 neighbor: self.neighbor,
                 rtt,
-                mtu: self.mtu.known,
+                mtu,
             })
             .await;
         }
-        let (mtu, remote) = (self.mtu.known, self.connection.remote_address());
+        let remote = self.connection.remote_address();
         self.context
             .links
             .update(self.neighbor, self.number, |info| {
@@ -412,47 +412,9 @@ fn changed_much(old: Duration, new: Duration) -> bool {
     old.abs_diff(new) * 5 > old
 }
 
-/// Waits until path MTU discovery has come to rest.
-#[derive(Default)]
-struct MtuWatch {
-    seen: u16,
-    times: u32,
-    /// 0 until it has.
-    known: u16,
-}
-
-impl MtuWatch {
-    /// Takes a look at the current value; `true` if the known one changed.
-    fn observe(&mut self, current: u16) -> bool {
-        if current == self.seen {
-            self.times = self.times.saturating_add(1);
-        } else {
-            self.seen = current;
-            self.times = 1;
-        }
-        let settled = self.times >= MTU_SETTLED && self.known != current;
-        if settled {
-            self.known = current;
-        }
-        settled
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mtu_is_known_after_it_rests() {
-        let mut watch = MtuWatch::default();
-        let looks = [1200, 1336, 1336, 1336, 1336, 1200, 1200, 1200];
-        let changes: Vec<bool> = looks.into_iter().map(|mtu| watch.observe(mtu)).collect();
-        assert_eq!(
-            changes,
-            [false, false, false, true, false, false, false, true]
-        );
-        assert_eq!(watch.known, 1200);
-    }
 
     #[test]
     fn a_fifth_is_much() {

@@ -10,14 +10,14 @@ use crate::identity::Refusal;
 use crate::wire::{ControlMessage, Hello, Token};
 
 /// The protocol that this build speaks.
-pub(super) const VERSION: u16 = 1;
+pub const VERSION: u16 = 1;
 
 /// Feature bits that this build offers. None is defined yet; unknown ones are ignored.
-pub(super) const FEATURES: u64 = 0;
+pub const FEATURES: u64 = 0;
 
 /// Why a link's opening failed.
 #[derive(Debug, thiserror::Error)]
-pub enum HelloError {
+pub(super) enum HelloError {
     #[error("{0}")]
     Connection(#[from] quinn::ConnectionError),
     #[error("cannot write: {0}")]

@@ -17,6 +17,7 @@ mod driver;
 mod endpoint;
 mod event;
 mod hello;
+mod mtu;
 mod table;
 
 pub use accept::accept;
@@ -25,4 +26,5 @@ pub use dial::{DialError, DialTarget, Resolve, dial_forever};
 pub use driver::LinkContext;
 pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
+pub use hello::{FEATURES, VERSION};
 pub use table::{LinkInfo, Links, PeerStatus};

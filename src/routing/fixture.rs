@@ -50,11 +50,11 @@ impl Mesh {
         }
     }
 
-    /// Links of cost 1 and class 0.
+    /// Links of cost 1 and class 1, which is one microsecond.
     pub(super) fn with_links(count: u32, links: &[(u32, u32)]) -> Self {
         let mut mesh = Self::of(count);
         for &(a, b) in links {
-            mesh.link(a, b, 1, 0);
+            mesh.link(a, b, 1, 1);
         }
         mesh
     }
@@ -240,7 +240,7 @@ fn extend_ways(mesh: &Mesh, exit: u32, max_hops: usize, way: Way, found: &mut Ve
         longer.hops.push(next);
         longer.draining += usize::from(adv.flags.draining);
         longer.cost += ours.cost.max(theirs.cost).max(1);
-        longer.rtt_us += 1 << ours.rtt_class.max(theirs.rtt_class);
+        longer.rtt_us += ours.rtt_us().max(theirs.rtt_us());
         extend_ways(mesh, exit, max_hops, longer, found);
     }
 }

@@ -12,8 +12,6 @@ use std::ops::Range;
 use crate::identity::AgentId;
 use crate::wire::{LinkAdv, LinkFlags};
 
-use super::rtt::class_rtt_us;
-
 /// An agent's place in [`Graph`]; ordered like the ids.
 pub(super) type Node = u32;
 
@@ -27,8 +25,8 @@ pub(super) struct Edge {
     pub(super) cost: u32,
     /// The smaller known of both claims; 0 if neither is known.
     pub(super) mtu: u16,
-    /// The larger of both claims.
-    pub(super) rtt_class: u8,
+    /// The larger of both claims, microseconds; 0 if neither is known.
+    pub(super) rtt_us: u32,
 }
 
 /// One agent that advertises its links.
@@ -49,7 +47,7 @@ pub struct GraphLink {
     pub b: AgentId,
     /// The larger of both claims, at least 1.
     pub cost: u32,
-    /// The larger of both claims.
+    /// The larger of both claims; 0 if neither is known.
     pub rtt_us: u64,
     /// The smaller known of both claims, bytes of UDP payload; 0 if neither is known.
     pub mtu: u16,
@@ -77,7 +75,7 @@ struct Claim {
     to: Node,
     cost: u32,
     mtu: u16,
-    rtt_class: u8,
+    rtt_us: u32,
 }
 
 impl Graph {
@@ -131,7 +129,7 @@ impl Graph {
                     a: self.id(node),
                     b: self.id(edge.to),
                     cost: edge.cost,
-                    rtt_us: class_rtt_us(edge.rtt_class),
+                    rtt_us: edge.rtt_us.into(),
                     mtu: edge.mtu,
                     both_ways: true,
                 })
@@ -235,7 +233,7 @@ impl Graph {
                     to: self.node(neighbor.id).unwrap_or(from),
                     cost: neighbor.cost.max(1),
                     mtu: neighbor.mtu,
-                    rtt_class: neighbor.rtt_class,
+                    rtt_us: u32::try_from(neighbor.rtt_us()).unwrap_or(u32::MAX),
                 };
                 if claim.to == from {
                     self.one_way.push(claim.one_way(origin, neighbor.id));
@@ -279,7 +277,7 @@ impl Claim {
             reverse: 0,
             cost: self.cost.max(back.cost),
             mtu: smaller_known(self.mtu, back.mtu),
-            rtt_class: self.rtt_class.max(back.rtt_class),
+            rtt_us: self.rtt_us.max(back.rtt_us),
         }
     }
 
@@ -288,7 +286,7 @@ impl Claim {
             a: from.min(to),
             b: from.max(to),
             cost: self.cost,
-            rtt_us: class_rtt_us(self.rtt_class),
+            rtt_us: self.rtt_us.into(),
             mtu: self.mtu,
             both_ways: false,
         }

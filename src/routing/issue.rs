@@ -188,7 +188,7 @@ impl<A: Authority> Core<A> {
         };
         let signed = self.sign(Advertisement::Link(adv));
         self.own.link = Some(signed.clone());
-        self.publish(now, signed)
+        self.publish(signed)
     }
 
     /// Issues the fragments that changed, or all.
@@ -212,7 +212,7 @@ impl<A: Authority> Core<A> {
                 Some(old) => *old = signed.clone(),
                 None => self.own.fragments.push(signed.clone()),
             }
-            issued.extend(self.publish(now, signed));
+            issued.extend(self.publish(signed));
         }
         issued
     }
@@ -222,7 +222,7 @@ impl<A: Authority> Core<A> {
     }
 
     /// Stores an own advertisement, unless we are silent; then only our own view of us changes.
-    fn publish(&mut self, now: Now, signed: SignedAdv) -> Option<Stored> {
+    fn publish(&mut self, signed: SignedAdv) -> Option<Stored> {
         if !self.own.is_speaking() {
             self.out.changed(Change {
                 topology: true,

@@ -61,7 +61,6 @@ mod path_table;
 mod prefix_table;
 mod redundancy;
 mod route_table;
-mod rtt;
 mod shortest;
 
 pub use avoid::Avoid;
@@ -74,4 +73,3 @@ pub use liveness::{LinkState, Liveness};
 pub use path_table::PathTable;
 pub use prefix_table::PrefixTable;
 pub use route_table::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};
-pub use rtt::{MAX_RTT_CLASS, class_rtt_us, rtt_class};

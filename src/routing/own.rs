@@ -120,9 +120,13 @@ impl Own {
 
     /// Takes over `routes`, already granted and sorted, and plans their advertisement.
     pub(super) fn set_routes(&mut self, now: Instant, routes: OwnRoutes) {
-        let silent = self.fragments.is_empty() && routes == OwnRoutes::default();
-        if self.routes != routes && !silent {
-            self.routes = routes;
+        if self.routes == routes {
+            return;
+        }
+        self.routes = routes;
+        if self.fragments.is_empty() && self.routes == OwnRoutes::default() {
+            self.routes_due = None;
+        } else {
             self.want_routes(now, BATCH);
         }
     }

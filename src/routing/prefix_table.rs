@@ -71,11 +71,13 @@ impl PrefixTable {
     /// prefix by one exit the lowest metric counts. An IPv4-mapped prefix is taken as IPv4.
     pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
         let advs: Vec<&RouteAdv> = routes
-            .filter(|adv| adv.resolves || !adv.prefixes.is_empty() || !adv.domains.is_empty())
+            .filter(|adv| {
+                tells_resolves(adv) || !adv.prefixes.is_empty() || !adv.domains.is_empty()
+            })
             .collect();
         let mut resolves: BTreeMap<AgentId, bool> = BTreeMap::new();
         for adv in &advs {
-            *resolves.entry(adv.stamp.origin).or_default() |= adv.resolves;
+            *resolves.entry(adv.stamp.origin).or_default() |= tells_resolves(adv);
         }
         let mut table = Self {
             exits: resolves
@@ -107,6 +109,15 @@ impl PrefixTable {
     /// Advertised domains that are no domain patterns and were left out.
     pub fn unreadable_domains(&self) -> usize {
         self.unreadable_domains
+    }
+
+    /// How many prefixes and domains each exit offers.
+    pub fn offers(&self) -> BTreeMap<AgentId, usize> {
+        let mut offers = BTreeMap::new();
+        for entry in &self.entries {
+            *offers.entry(self.exit(entry)).or_default() += 1;
+        }
+        offers
     }
 
     pub(super) fn exits(&self) -> &[ExitRecord] {
@@ -193,6 +204,11 @@ impl PrefixTable {
             };
         }
     }
+}
+
+/// What an exit says of itself as a whole counts in its first fragment.
+fn tells_resolves(adv: &RouteAdv) -> bool {
+    adv.fragment == 0 && adv.resolves
 }
 
 /// Sorts offers by key and exit, drops an exit's dearer duplicates, and appends them to `entries`.

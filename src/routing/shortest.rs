@@ -16,7 +16,6 @@ use std::ops::Add;
 use super::avoid::Avoid;
 use super::graph::{Graph, Node, smaller_known};
 use super::path::{Path, Standing};
-use super::rtt::class_rtt_us;
 
 /// What a way weighs, compared field by field from the highest bits down: suspects met, agents
 /// shared, links shared, draining agents met, cost, round trip. Each field has room for the sum
@@ -38,8 +37,8 @@ impl Weight {
     const ONE_DRAINING: Self = Self(1 << DRAINING);
     const ONE_SUSPECT: Self = Self(1 << SUSPECT);
 
-    fn of_link(cost: u32, rtt_class: u8) -> Self {
-        Self((u128::from(cost) << COST) | u128::from(class_rtt_us(rtt_class)))
+    fn of_link(cost: u32, rtt_us: u32) -> Self {
+        Self((u128::from(cost) << COST) | u128::from(rtt_us))
     }
 
     /// The same without suspicion.
@@ -81,7 +80,7 @@ pub(super) fn weigh(graph: &Graph, avoid: &Avoid) -> Vec<Weight> {
         .edges()
         .iter()
         .map(|edge| {
-            let link = Weight::of_link(edge.cost, edge.rtt_class);
+            let link = Weight::of_link(edge.cost, edge.rtt_us);
             if graph.is_draining(edge.to) {
                 link + Weight::ONE_DRAINING
             } else {

@@ -67,7 +67,7 @@ impl SessionListener {
 
     /// Accepts until the endpoint closes. `settings` tells what a session with that ingress may
     /// use now.
-    pub async fn accept(
+    pub fn accept(
         self: Arc<Self>,
         settings: impl Fn(ShortId) -> SessionSettings + Send + Sync + 'static,
     ) -> mpsc::Receiver<AcceptedSession> {

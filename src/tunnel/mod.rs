@@ -34,7 +34,7 @@ pub use framed::{ReceiveError, receive_message, send_message};
 pub use metrics::Metrics;
 pub use open::{ExitStream, OpenError, OpenStream};
 pub use outlet::{Outlet, Outlets};
-pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop};
+pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
 pub use sessions::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
 pub use setup::{Tunnel, TunnelSetup};
 pub use streams::{Role, StreamGuard, StreamSnapshot, StreamTable};

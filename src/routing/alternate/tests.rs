@@ -28,6 +28,19 @@ fn a_direct_link_has_an_alternate_around_it() {
 }
 
 #[test]
+fn one_shared_agent_is_better_than_two_whatever_links_are_shared() {
+    let mut mesh = Mesh::with_links(11, &[(0, 1), (1, 2), (2, 10)]);
+    for (a, b) in [(0, 3), (3, 1), (1, 4), (4, 2), (2, 5), (5, 10)] {
+        mesh.link(a, b, 1, 0);
+    }
+    for (a, b) in [(1, 6), (6, 7), (7, 8), (8, 9), (9, 10)] {
+        mesh.link(a, b, 50, 0);
+    }
+    let path = mesh.table(6).alternate(agent(10)).unwrap();
+    assert_eq!(numbers(&path), [1, 6, 7, 8, 9, 10]);
+}
+
+#[test]
 fn the_only_way_has_no_alternate() {
     let mesh = Mesh::with_links(3, &[(0, 1), (1, 2)]);
     assert_eq!(alternate(&mesh, 2), None);
@@ -64,6 +77,8 @@ fn disjointness(way: &Way, best: &Way) -> Disjointness {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn alternates_are_what_trying_all_ways_finds(mesh in any_mesh(), max_hops in 1_u8..=7) {
         let table = mesh.table(max_hops);

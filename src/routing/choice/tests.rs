@@ -358,7 +358,7 @@ fn figures_of_the_active_path_are_kept_current() {
     mesh.cut(0, 1);
     mesh.link(0, 1, 1, 6);
     choice.handle_paths(now, &mesh.table(8));
-    assert_eq!(choice.active().map(|path| path.rtt_us), Some(65));
+    assert_eq!(choice.active().map(|path| path.rtt_us), Some(33));
     assert_eq!(causes(&mut choice), []);
 }
 

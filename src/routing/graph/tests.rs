@@ -13,7 +13,7 @@ fn an_edge_needs_both_ends_and_takes_the_worse_of_both_claims() {
         a: agent(0),
         b: agent(1),
         cost: 7,
-        rtt_us: 8,
+        rtt_us: 4,
         mtu: 1_350,
         both_ways: true,
     };
@@ -21,7 +21,7 @@ fn an_edge_needs_both_ends_and_takes_the_worse_of_both_claims() {
         a: agent(1),
         b: agent(2),
         cost: 1,
-        rtt_us: 1,
+        rtt_us: 0,
         mtu: 1_400,
         both_ways: false,
     };

@@ -162,6 +162,27 @@ fn a_pause_just_before_the_verdict_postpones_it_by_an_interval() {
 }
 
 #[test]
+fn a_short_pause_moves_the_thresholds_by_as_much() {
+    let start = Instant::now();
+    let mut link = link(start);
+    run_until(&mut link, start, start + 100 * MS);
+    link.handle_tick(start + 230 * MS);
+    assert_eq!(link.poll_event(), Some(LinkState::Suspect), "150 ms awake");
+    let changes = run_until(&mut link, start, start + INTERVAL * 10);
+    assert_eq!(changes, [(380 * MS, LinkState::Down)]);
+}
+
+#[test]
+fn a_timer_late_by_its_grain_is_no_pause() {
+    let start = Instant::now();
+    let mut link = link(start);
+    while let Some(due) = link.poll_timeout() {
+        link.handle_tick(due + 2 * MS);
+        assert!(due <= start + INTERVAL * 3);
+    }
+}
+
+#[test]
 fn what_we_slept_through_is_no_jitter() {
     let start = Instant::now();
     let mut link = link(start);

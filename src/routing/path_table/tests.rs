@@ -26,7 +26,7 @@ fn a_path_is_assessed_by_todays_figures() {
     mesh.cut(1, 2);
     mesh.link(1, 2, 40, 5);
     let (today, standing) = mesh.table(8).assess(&path).unwrap();
-    assert_eq!((today.cost, today.rtt_us), (41, 33));
+    assert_eq!((today.cost, today.rtt_us), (41, 17));
     assert_eq!(standing, Standing::Sound);
 }
 

@@ -91,7 +91,10 @@ fn unreadable_domains_are_counted_and_left_out() {
 fn who_offers_nothing_is_no_exit() {
     let mut resolver = routes(2, &[], &[]);
     resolver.resolves = true;
-    let advs = [routes(1, &[], &[]), resolver];
+    let mut later = resolver.clone();
+    later.stamp.origin = agent(3);
+    later.fragment = 1;
+    let advs = [routes(1, &[], &[]), resolver, later];
     let table = PrefixTable::build(advs.iter());
     let exits: Vec<AgentId> = table.exits().iter().map(|exit| exit.id).collect();
     assert_eq!(exits, [agent(2)]);

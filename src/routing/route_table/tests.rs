@@ -64,7 +64,7 @@ fn exits_are_ordered_by_standing_metric_rtt_and_id() {
     let metrics: Vec<u32> = candidates.iter().map(|c| c.metric).collect();
     assert_eq!(metrics, [1, 1, 1, 8, 1]);
     assert_eq!(candidates[4].standing, Standing::Draining);
-    assert_eq!(candidates[2].rtt_us(), 8);
+    assert_eq!(candidates[2].rtt_us(), 4);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn the_most_specific_domain_with_a_live_exit_counts() {
 #[test]
 fn exits_with_resolvers_are_asked_first_then_the_nearest() {
     let mut mesh = diamond();
-    mesh.link(0, 3, 1, 0);
+    mesh.link(0, 3, 1, 1);
     let mut resolving = routes(4, &[("10.0.0.0/8", 900)], &[]);
     resolving.resolves = true;
     let advs = [

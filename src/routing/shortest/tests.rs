@@ -50,9 +50,26 @@ fn equal_weights_prefer_fewer_hops() {
     let mut mesh = Mesh::of(4);
     mesh.link(0, 1, 1, 1);
     mesh.link(1, 2, 1, 0);
-    mesh.link(2, 3, 1, 0);
+    mesh.link(2, 3, 1, 1);
     mesh.link(1, 3, 2, 1);
     assert_eq!(best(&mesh, 3, 8), Some(vec![1, 3]));
+}
+
+#[test]
+fn ids_decide_by_the_whole_path_even_where_a_dearer_way_was_found_first() {
+    let mut mesh = Mesh::of(6);
+    for (a, b, cost) in [
+        (0, 1, 1),
+        (0, 2, 1),
+        (1, 3, 5),
+        (2, 3, 1),
+        (1, 4, 1),
+        (3, 5, 1),
+        (4, 5, 1),
+    ] {
+        mesh.link(a, b, cost, 0);
+    }
+    assert_eq!(best(&mesh, 5, 8), Some(vec![1, 4, 5]), "not 2, 3, 5");
 }
 
 #[test]
@@ -63,7 +80,7 @@ fn sums_of_the_greatest_costs_saturate() {
     }
     let path = mesh.table(15).best(agent(15)).unwrap();
     assert_eq!(path.cost, u32::MAX);
-    assert_eq!(path.rtt_us, 15 << 32);
+    assert_eq!(path.rtt_us, 15 * u64::from(u32::MAX));
     assert_eq!(path.hops.len(), 15);
 }
 
@@ -125,6 +142,8 @@ fn suspects_are_avoided_while_there_is_another_way() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn best_paths_are_what_trying_all_ways_finds(mesh in any_mesh(), max_hops in 1_u8..=7) {
         let table = mesh.table(max_hops);

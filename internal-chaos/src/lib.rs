@@ -1,0 +1,23 @@
+//! Workloads, network namespaces and benchmarks for a warren mesh.
+//!
+//! Nothing here links the warren library: the `warren` binary is driven from outside, by its
+//! documented configuration, commands and HTTP endpoints, like any other system under test.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`bench`] | the benchmark: systems, phases, table, verdicts |
+//! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
+//! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
+//! | [`process`], [`procstat`] | child processes and what they cost |
+//! | [`workload`] | the loads and the servers that they talk to |
+//! | [`stats`] | medians and percentiles |
+
+pub mod bench;
+pub mod chain;
+pub mod mesh;
+pub mod netns;
+pub mod openssh;
+pub mod process;
+pub mod procstat;
+pub mod stats;
+pub mod workload;

@@ -1,0 +1,275 @@
+//! The `workload` subcommands. Each prints one JSON line; errors go to stderr.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+
+use super::bulk::{self, Direction, Request};
+use super::serve::{Server, Service, serve_for};
+use super::socks::{Proxy, Route, Target};
+use super::{echo, hold, ready, storm};
+
+/// One side of one load.
+#[derive(Debug, Subcommand)]
+pub enum Workload {
+    /// Serve bulk transfers and echoes; prints where as JSON, then serves until the time is over.
+    Serve {
+        /// Answer bulk transfers here; port 0 picks one.
+        #[arg(long, value_name = "ADDRESS")]
+        bulk: Option<SocketAddr>,
+        /// Echo here; port 0 picks one.
+        #[arg(long, value_name = "ADDRESS")]
+        echo: Option<SocketAddr>,
+        /// End after this many seconds.
+        #[arg(long, default_value_t = 3_600)]
+        seconds: u64,
+    },
+    /// Transfer the pattern and check every byte of it.
+    Download {
+        #[command(flatten)]
+        path: Path,
+        /// Transfers at once.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        connections: u32,
+        /// Bytes of each transfer; must arrive whole. Default: as many as the time allows.
+        #[arg(long, conflicts_with = "seconds")]
+        bytes: Option<u64>,
+        /// Seconds until each transfer ends.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        /// Send instead of receive.
+        #[arg(long)]
+        upload: bool,
+        /// Where in the pattern the first transfer begins.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Measure round trips of one byte.
+    Echo {
+        #[command(flatten)]
+        path: Path,
+        /// Round trips, one after the other.
+        #[arg(long, default_value_t = 500)]
+        samples: u32,
+        /// Seconds until it ends, whatever the samples.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Milliseconds of rest between two samples.
+        #[arg(long, default_value_t = 0)]
+        pause_ms: u64,
+        /// Open a connection for every sample and count its connect.
+        #[arg(long)]
+        reconnect: bool,
+    },
+    /// Open short connections as fast as possible: connect, echo a byte, close.
+    Storm {
+        #[command(flatten)]
+        path: Path,
+        /// Connections under way at once.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        concurrent: u32,
+        /// Connections in all.
+        #[arg(long, default_value_t = 20_000)]
+        connections: u32,
+        /// Seconds until it ends, whatever the connections.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+    },
+    /// Hold idle connections; prints `{"held":N}`, then waits for the end of its input.
+    Hold {
+        #[command(flatten)]
+        path: Path,
+        /// Connections to hold.
+        #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+        count: u32,
+        /// Let go after this many seconds at most.
+        #[arg(long, default_value_t = 60.0)]
+        seconds: f64,
+    },
+    /// Wait for an agent's /ready.
+    #[command(hide = true)]
+    Ready {
+        address: SocketAddr,
+        #[arg(long, default_value_t = 15.0)]
+        seconds: f64,
+    },
+    /// Wait until something accepts TCP connections.
+    #[command(hide = true)]
+    Listening {
+        address: SocketAddr,
+        #[arg(long, default_value_t = 15.0)]
+        seconds: f64,
+    },
+}
+
+/// Where a load goes.
+#[derive(Debug, Args)]
+pub struct Path {
+    /// The target: an address or name, and a port.
+    #[arg(long, value_name = "HOST:PORT")]
+    to: Target,
+    /// The SOCKS5 proxy to go through: [user:password@]address:port. Default: directly.
+    #[arg(long)]
+    proxy: Option<Proxy>,
+}
+
+impl Path {
+    fn split(self) -> (Route, Target) {
+        (self.proxy.map_or(Route::Direct, Route::Via), self.to)
+    }
+}
+
+/// Runs one load to its end.
+pub async fn run(load: Workload) -> anyhow::Result<()> {
+    match load {
+        Workload::Serve {
+            bulk,
+            echo,
+            seconds,
+        } => serve(bulk, echo, Duration::from_secs(seconds)).await,
+        Workload::Download {
+            path,
+            connections,
+            bytes,
+            seconds,
+            upload,
+            seed,
+        } => {
+            let (route, target) = path.split();
+            let request = Request {
+                direction: if upload {
+                    Direction::Upload
+                } else {
+                    Direction::Download
+                },
+                seed,
+                ..limits(bytes, seconds)?
+            };
+            let plan = bulk::Plan {
+                route,
+                target,
+                connections,
+                request,
+            };
+            print(&bulk::run(&plan).await?)
+        }
+        Workload::Echo {
+            path,
+            samples,
+            seconds,
+            pause_ms,
+            reconnect,
+        } => {
+            let (route, target) = path.split();
+            let plan = echo::Plan {
+                route,
+                target,
+                samples,
+                time: duration(seconds)?,
+                pause: Duration::from_millis(pause_ms),
+                reconnect,
+            };
+            print(&echo::run(&plan).await?)
+        }
+        Workload::Storm {
+            path,
+            concurrent,
+            connections,
+            seconds,
+        } => {
+            let (route, target) = path.split();
+            let plan = storm::Plan {
+                route,
+                target,
+                concurrent,
+                connections,
+                time: duration(seconds)?,
+            };
+            print(&storm::run(&plan).await?)
+        }
+        Workload::Hold {
+            path,
+            count,
+            seconds,
+        } => hold(path, count, duration(seconds)?).await,
+        Workload::Ready { address, seconds } => ready::wait(address, duration(seconds)?).await,
+        Workload::Listening { address, seconds } => {
+            ready::listening(address, duration(seconds)?).await
+        }
+    }
+}
+
+async fn serve(
+    bulk: Option<SocketAddr>,
+    echo: Option<SocketAddr>,
+    time: Duration,
+) -> anyhow::Result<()> {
+    ensure!(
+        bulk.is_some() || echo.is_some(),
+        "nothing to serve: give --bulk, --echo or both"
+    );
+    #[derive(Serialize)]
+    struct Bound {
+        bulk: Option<SocketAddr>,
+        echo: Option<SocketAddr>,
+    }
+    let mut servers = Vec::new();
+    let mut bound = Bound { bulk, echo };
+    for (address, service) in [
+        (&mut bound.bulk, Service::Bulk),
+        (&mut bound.echo, Service::Echo),
+    ] {
+        let Some(wanted) = *address else { continue };
+        let server = Server::bind(wanted, service)
+            .await
+            .with_context(|| format!("cannot listen on {wanted}"))?;
+        *address = Some(server.address()?);
+        servers.push(server);
+    }
+    print(&bound)?;
+    Ok(serve_for(servers, time).await?)
+}
+
+async fn hold(path: Path, count: u32, time: Duration) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Held {
+        held: usize,
+    }
+    let (route, target) = path.split();
+    let held = hold::open(&route, &target, count).await?;
+    print(&Held { held: held.len() })?;
+    // Input is data to skip; its end is the signal. Time over is as good an end.
+    let mut end = Vec::new();
+    let _ = tokio::time::timeout(time, tokio::io::stdin().read_to_end(&mut end)).await;
+    Ok(())
+}
+
+/// A transfer that ends after so many bytes, or after so much time.
+fn limits(bytes: Option<u64>, seconds: f64) -> anyhow::Result<Request> {
+    Ok(Request {
+        direction: Direction::Download,
+        seed: 0,
+        bytes: bytes.unwrap_or(u64::MAX),
+        time: match bytes {
+            Some(_) => Duration::MAX,
+            None => duration(seconds)?,
+        },
+    })
+}
+
+fn duration(seconds: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(seconds).with_context(|| format!("--seconds {seconds} is no time"))
+}
+
+fn print(report: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_string(report)?;
+    line.push('\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    Ok(out.flush()?)
+}

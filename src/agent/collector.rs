@@ -1,0 +1,97 @@
+//! Metrics that are read from snapshots when somebody asks, instead of being counted along.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::status::Status;
+use crate::identity::unix_now;
+use crate::routing::LinkState;
+
+/// Reads the agent's status.
+pub(super) struct Collector(pub(super) Arc<Status>);
+
+impl collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.links(&mut encoder)?;
+        self.routes(&mut encoder)?;
+        self.advertisements(&mut encoder)?;
+        let left = self.0.not_after as i64 - unix_now() as i64;
+        gauge(
+            &mut encoder,
+            "certificate_expiry_seconds",
+            "Time until the agent's certificate expires; negative once it has",
+            left,
+        )
+    }
+}
+
+impl Collector {
+    fn links(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let one = ConstGauge::new(1_i64);
+        let mut family =
+            encoder.encode_descriptor("links", "Peers by link state", None, one.metric_type())?;
+        for (id, peer) in self.0.links.snapshot() {
+            let state = match peer.live.map(|live| live.state) {
+                Some(LinkState::Up) => "up",
+                Some(LinkState::Suspect) => "suspect",
+                Some(LinkState::Down) | None => "down",
+            };
+            let labels = [("peer", id.to_string()), ("state", state.to_owned())];
+            one.encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn routes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.mesh().table.counts();
+        let usable = (counts.prefixes + counts.domains) as i64;
+        gauge(encoder, "routes", "Prefixes and domains with a live exit", usable)
+    }
+
+    fn advertisements(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counters = self.0.counters.lock().expect("no panic while locked").clone();
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let mut family = encoder.encode_descriptor(
+            "advertisements",
+            "Advertisements received, by what became of them",
+            None,
+            kind,
+        )?;
+        for (kind, result, count) in counters.advertisements() {
+            let labels = [("type", kind), ("result", result)];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "control_messages_dropped",
+            "Control messages dropped whole, by reason",
+            None,
+            kind,
+        )?;
+        for (reason, count) in counters.messages() {
+            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: i64,
+) -> fmt::Result {
+    let gauge = ConstGauge::new(value);
+    let descriptor = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    gauge.encode(descriptor)
+}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").finish_non_exhaustive()
+    }
+}

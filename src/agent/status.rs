@@ -1,0 +1,366 @@
+//! What the agent says of itself: the API's questions answered from snapshots.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use super::collector::Collector;
+use super::mesh::Mesh;
+use super::routes::MeshRoutes;
+use crate::api::{
+    self, AgentView, CandidateView, ChosenView, Dest, Direction, EdgeView, ExplainError,
+    ExplainView, Health, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView,
+};
+use crate::config::Balance;
+use crate::exit::Exit;
+use crate::forward::Fib;
+use crate::identity::{AgentId, unix_now};
+use crate::ingress::{ConnectError, Ingress};
+use crate::link::{Links, PeerStatus};
+use crate::routing::{Candidate, Counters, Explanation, LinkState};
+use crate::tunnel::{Role, SessionOpener, StreamTable, Tunnel};
+
+/// Certificates are renewed in time if somebody hears of it (design section 3).
+const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Destinations named in one `degraded` reason; more are counted.
+const NAMED: usize = 5;
+
+/// The ingress as it is wired here.
+pub(super) type MeshIngress = Ingress<SessionOpener<Mesh>, MeshRoutes>;
+
+/// Everything there is to say.
+pub(super) struct Status {
+    pub(super) id: AgentId,
+    pub(super) display_name: String,
+    pub(super) started: Instant,
+    /// Last second of the own certificate's validity, Unix time.
+    pub(super) not_after: u64,
+    pub(super) balance: Balance,
+    /// The file names peers.
+    pub(super) has_peers: bool,
+    pub(super) links: Arc<Links>,
+    pub(super) mesh: watch::Receiver<Arc<Mesh>>,
+    pub(super) streams: Arc<StreamTable>,
+    pub(super) counters: Arc<Mutex<Counters>>,
+    pub(super) fib: Arc<Fib>,
+    pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) ingress: Option<Arc<MeshIngress>>,
+    pub(super) exit: Option<Arc<Exit>>,
+}
+
+/// A [`Status`] with its metrics.
+pub(super) struct Reporter {
+    status: Arc<Status>,
+    registry: Registry,
+}
+
+impl Status {
+    /// Collects the counters of every room.
+    pub(super) fn with_registry(self, http: &api::Metrics) -> Reporter {
+        let mut registry = Registry::with_prefix("warren");
+        self.fib.metrics.register(&mut registry);
+        self.tunnel.metrics.register(&mut registry);
+        self.streams.register(&mut registry);
+        if let Some(ingress) = &self.ingress {
+            ingress.metrics().register(&mut registry);
+        }
+        if let Some(exit) = &self.exit {
+            exit.metrics().register(&mut registry);
+        }
+        http.register(&mut registry);
+        let status = Arc::new(self);
+        registry.register_collector(Box::new(Collector(status.clone())));
+        Reporter { status, registry }
+    }
+
+    /// Why traffic cannot be carried.
+    fn obstacles(&self, mesh: &Mesh) -> Vec<String> {
+        let mut obstacles = Vec::new();
+        if self.has_peers && self.links.live().is_empty() {
+            obstacles.push("no live link to any peer".to_owned());
+        }
+        if self.ingress.is_some() && self.has_peers && mesh.table.counts().exits == 0 {
+            obstacles.push("no usable route".to_owned());
+        }
+        obstacles
+    }
+
+    /// What is lost or about to be, though traffic flows.
+    fn worries(&self, mesh: &Mesh) -> Vec<String> {
+        let mut worries = Vec::new();
+        let down = self.links.snapshot();
+        for (id, peer) in &down {
+            if peer.configured.is_some() && peer.live.is_none() {
+                worries.push(format!("peer {id} is not linked"));
+            }
+        }
+        if self.ingress.is_some() {
+            let single: Vec<String> = mesh
+                .table
+                .single_path()
+                .map(|destination| destination.to_string())
+                .collect();
+            if !single.is_empty() {
+                worries.push(format!("one path left to {}", listed(&single)));
+            }
+        }
+        if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
+            let date = crate::identity::format_date(self.not_after);
+            worries.push(format!("the agent's certificate expires {date}"));
+        }
+        if mesh.duplicate_identity {
+            worries.push("another process uses this agent's key".to_owned());
+        }
+        worries
+    }
+
+    fn peer_view(&self, id: AgentId, peer: PeerStatus) -> PeerView {
+        let live = peer.live.as_ref();
+        let state = match live.map(|live| live.state) {
+            Some(LinkState::Up) => PeerState::Up,
+            Some(LinkState::Suspect) => PeerState::Suspect,
+            Some(LinkState::Down) => PeerState::Down,
+            None if peer.attempts == 0 && peer.last_error.is_none() => PeerState::Connecting,
+            None => PeerState::Down,
+        };
+        let direction = match live {
+            Some(live) if !live.dialled => Direction::Accepted,
+            Some(_) | None => Direction::Dialled,
+        };
+        let remote = live.map(|live| live.remote.to_string());
+        PeerView {
+            id,
+            display_name: live.map(|live| live.display_name.clone()),
+            address: peer.configured.or(remote).unwrap_or_default(),
+            state,
+            direction,
+            rtt_ms: live.map(|live| millis(live.rtt)),
+            cost: live.map_or(1, |live| live.cost),
+            mtu: live.map(|live| live.mtu).filter(|mtu| *mtu > 0),
+            uptime_s: live.map(|live| live.since.elapsed().as_secs()),
+            protocol: live.map(|_| crate::link::VERSION),
+            last_error: peer.last_error,
+        }
+    }
+
+    fn route_view(&self, mesh: &Mesh, candidate: Candidate, chosen: bool) -> RouteView {
+        let (kind, destination) = match (&candidate.prefix, &candidate.domain) {
+            (Some(prefix), _) => (RouteKind::Prefix, prefix.to_string()),
+            (None, Some(domain)) => (RouteKind::Domain, domain.clone()),
+            (None, None) => (RouteKind::Prefix, String::new()),
+        };
+        let exit = candidate.exit;
+        let alternate = mesh.table.alternate(exit);
+        let agent = mesh.table.path_table().graph().agent(exit);
+        let rtt = candidate.rtt_us();
+        RouteView {
+            kind,
+            destination,
+            exit,
+            exit_name: agent.map_or_else(String::new, |agent| agent.display_name.clone()),
+            metric: candidate.metric,
+            hops: candidate.hops(),
+            path: candidate.path.map_or_else(Vec::new, |path| path.hops),
+            rtt_ms: (rtt > 0).then(|| rtt as f64 / 1_000.0),
+            alternate: alternate.map(|path| path.hops),
+            chosen,
+        }
+    }
+
+    pub(super) fn mesh(&self) -> Arc<Mesh> {
+        self.mesh.borrow().clone()
+    }
+
+    fn explain_name(&self, name: &str) -> ExplainView {
+        view(self.mesh().table.explain(name, self.balance))
+    }
+
+    /// The first of a name's addresses that has a route, as a client's request would take it.
+    fn explain_addresses(&self, name: &str, addresses: &[IpAddr]) -> ExplainView {
+        let mesh = self.mesh();
+        let explain = |ip: &IpAddr| mesh.table.explain_ip(name, *ip, self.balance);
+        let routed = addresses
+            .iter()
+            .map(explain)
+            .find(|explanation| explanation.chosen.is_some());
+        routed
+            .or_else(|| addresses.first().map(explain))
+            .map_or_else(|| self.explain_name(name), view)
+    }
+}
+
+impl api::Agent for Reporter {
+    fn health(&self) -> Health {
+        let status = &self.status;
+        let mesh = status.mesh();
+        let obstacles = status.obstacles(&mesh);
+        let worries = status.worries(&mesh);
+        let verdict = match (obstacles.is_empty(), worries.is_empty()) {
+            (false, _) => api::Status::Unavailable,
+            (true, false) => api::Status::Degraded,
+            (true, true) => api::Status::Healthy,
+        };
+        let counts = mesh.table.counts();
+        Health {
+            status: verdict,
+            agent_id: status.id,
+            display_name: status.display_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: status.started.elapsed().as_secs(),
+            peers: status.links.live().len(),
+            routes: counts.prefixes + counts.domains,
+            streams: status.streams.count(),
+            socks5_running: status.ingress.is_some(),
+            exit_handler_running: status.exit.is_some(),
+            reasons: obstacles.into_iter().chain(worries).collect(),
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerView> {
+        let peers = self.status.links.snapshot().into_iter();
+        peers
+            .map(|(id, peer)| self.status.peer_view(id, peer))
+            .collect()
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        let mesh = self.status.mesh();
+        let mut last = None;
+        let mut views = Vec::new();
+        for candidate in mesh.table.routes() {
+            let destination = (candidate.prefix, candidate.domain.clone());
+            // The preferred exit of each destination comes first.
+            let chosen = last.as_ref() != Some(&destination);
+            last = Some(destination);
+            views.push(self.status.route_view(&mesh, candidate, chosen));
+        }
+        views
+    }
+
+    fn streams(&self) -> Vec<StreamView> {
+        let own = self.status.id;
+        let sessions = self.status.tunnel.sessions.as_ref();
+        let paths = sessions.map_or_else(Vec::new, |sessions| sessions.snapshot());
+        let path_to = |exit| {
+            let session = paths.iter().find(|session| session.exit == exit);
+            session.map_or_else(Vec::new, |session| session.path.hops.clone())
+        };
+        let streams = self.status.streams.snapshot().into_iter();
+        streams
+            .map(|stream| {
+                let (ingress, exit, path) = match stream.role {
+                    Role::Ingress => (own, stream.peer, path_to(stream.peer)),
+                    Role::Exit => (stream.peer, own, Vec::new()),
+                };
+                let opened = Duration::from_millis(stream.opened_unix_ms);
+                StreamView {
+                    id: stream.id,
+                    ingress,
+                    exit,
+                    client: None,
+                    target: stream.target,
+                    path,
+                    age_s: unix_now().saturating_sub(opened.as_secs()),
+                    bytes_up: stream.bytes_up,
+                    bytes_down: stream.bytes_down,
+                }
+            })
+            .collect()
+    }
+
+    fn topology(&self) -> TopologyView {
+        let mesh = self.status.mesh();
+        let graph = mesh.table.path_table().graph();
+        let offers = mesh.table.prefix_table().offers();
+        let agent = |agent: &crate::routing::GraphAgent| AgentView {
+            id: agent.id,
+            display_name: agent.display_name.clone(),
+            this: agent.id == self.status.id,
+            transit: !agent.flags.no_transit,
+            draining: agent.flags.draining,
+            routes: offers.get(&agent.id).copied().unwrap_or(0),
+        };
+        let edge = |link: crate::routing::GraphLink| EdgeView {
+            a: link.a,
+            b: link.b,
+            cost: link.cost,
+            rtt_ms: (link.rtt_us > 0).then(|| link.rtt_us as f64 / 1_000.0),
+            mtu: (link.mtu > 0).then_some(link.mtu),
+        };
+        TopologyView {
+            agents: graph.agents().iter().map(agent).collect(),
+            edges: graph.links().filter(|link| link.both_ways).map(edge).collect(),
+        }
+    }
+
+    async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
+        let status = &self.status;
+        let name = match dest {
+            Dest::Ip(ip) => {
+                let explanation = status.mesh().table.explain_ip(&ip.to_string(), *ip, status.balance);
+                return Ok(view(explanation));
+            }
+            Dest::Name(name) => name,
+        };
+        let explained = status.explain_name(name);
+        let Some(ingress) = status.ingress.as_ref().filter(|_| explained.candidates.is_empty())
+        else {
+            return Ok(explained);
+        };
+        match ingress.resolve(name).await {
+            Ok(addresses) => Ok(status.explain_addresses(name, &addresses)),
+            Err(ConnectError::NoRoute(_)) => Ok(explained),
+            Err(ConnectError::TimedOut(_)) => Err(ExplainError::TimedOut { name: name.clone() }),
+            Err(error) => Err(ExplainError::Resolve {
+                name: name.clone(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn encode_metrics(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+fn view(explanation: Explanation) -> ExplainView {
+    ExplainView {
+        dest: explanation.dest,
+        chosen: explanation.chosen.map(|chosen| ChosenView {
+            exit: chosen.exit,
+            path: chosen.path,
+            metric: chosen.metric,
+            rtt_ms: chosen.rtt_ms,
+        }),
+        candidates: explanation
+            .candidates
+            .into_iter()
+            .map(|considered| CandidateView {
+                exit: considered.exit,
+                path: considered.path,
+                metric: considered.metric,
+                prefix: considered.prefix,
+                rejected: considered.rejected,
+            })
+            .collect(),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    match names.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}

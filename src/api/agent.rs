@@ -1,0 +1,47 @@
+//! What the API needs from the agent behind it.
+
+use super::{Dest, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView};
+
+/// A running agent as the API sees it.
+///
+/// Lists come in a stable order, so that two answers can be compared. Every method but
+/// [`health`](Self::health) and [`explain`](Self::explain) is called on a blocking thread, outside
+/// any async context, because a snapshot of a large mesh takes milliseconds that packets would
+/// wait for.
+pub trait Agent: Send + Sync + 'static {
+    /// Called for every health check, on the async runtime: must be cheap.
+    fn health(&self) -> Health;
+
+    /// Configured peers and accepted links.
+    fn peers(&self) -> Vec<PeerView>;
+
+    /// Each prefix and domain with each of its usable exits.
+    fn routes(&self) -> Vec<RouteView>;
+
+    /// Connections under way, as ingress and as exit.
+    fn streams(&self) -> Vec<StreamView>;
+
+    /// Every agent and link known from advertisements.
+    fn topology(&self) -> TopologyView;
+
+    /// Every candidate for `dest`. A name that no domain route covers is resolved through the mesh
+    /// first. May be dropped before it is done.
+    fn explain(
+        &self,
+        dest: &Dest,
+    ) -> impl Future<Output = Result<ExplainView, ExplainError>> + Send;
+
+    /// All metrics as OpenMetrics text.
+    fn encode_metrics(&self) -> String;
+}
+
+/// Why a destination could not be explained.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// No exit could answer for the name.
+    #[error("cannot resolve `{name}` through the mesh: {reason}")]
+    Resolve { name: String, reason: String },
+    /// An exit was asked and did not answer in time.
+    #[error("no exit resolved `{name}` in time; try again, or ask for an address")]
+    TimedOut { name: String },
+}

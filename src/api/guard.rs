@@ -1,0 +1,96 @@
+//! Who may use the management endpoints.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::Metrics;
+use super::error::ApiError;
+use super::origin;
+use super::token::{TokenCheck, Verdict};
+
+/// Decides on management requests: the holder of the token from anywhere, anyone from loopback.
+pub(super) struct Guard {
+    /// `None`: no token is configured.
+    pub(super) token: Option<TokenCheck>,
+    pub(super) metrics: Metrics,
+}
+
+/// Lets a request through or answers it with 401, 403 or 429.
+pub(super) async fn require(
+    State(guard): State<Arc<Guard>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match guard.admit(peer, request.uri(), request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err((reason, error)) => {
+            guard.metrics.refused(reason);
+            error.into_response()
+        }
+    }
+}
+
+type Refused = (&'static str, ApiError);
+
+impl Guard {
+    async fn admit(&self, peer: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let ip = peer.ip().to_canonical();
+        if let (Some(check), Some(token)) = (&self.token, bearer(headers)) {
+            return verdict(check.check(ip, token).await);
+        }
+        if ip.is_loopback() {
+            return origin::check(uri, headers).map_err(|why| {
+                let error = ApiError::new(StatusCode::FORBIDDEN, why.to_string());
+                (why.label(), error)
+            });
+        }
+        Err(match self.token {
+            Some(_) => (
+                "no_token",
+                unauthorized("management from another host needs `Authorization: Bearer <token>`"),
+            ),
+            None => (
+                "not_local",
+                ApiError::new(
+                    StatusCode::FORBIDDEN,
+                    "management is open to this host only; set http.token_hash to open it to others",
+                ),
+            ),
+        })
+    }
+}
+
+fn verdict(verdict: Verdict) -> Result<(), Refused> {
+    match verdict {
+        Verdict::Valid => Ok(()),
+        Verdict::Wrong => Err(("wrong_token", unauthorized("the token is wrong"))),
+        Verdict::TooOften => Err((
+            "too_often",
+            ApiError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many tokens were tried; wait and try again",
+            )
+            .with_header(header::RETRY_AFTER, "1"),
+        )),
+    }
+}
+
+fn unauthorized(message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, message)
+        .with_header(header::WWW_AUTHENTICATE, "Bearer realm=\"warren\"")
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}

@@ -1,0 +1,214 @@
+//! The endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http_body_util::Limited;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use super::error::ApiError;
+use super::guard::{self, Guard};
+use super::token::TokenCheck;
+use super::{Agent, Dest, ExplainError, Metrics, Settings};
+
+/// No request needs a body today; those to come are a few options.
+const MAX_BODY: usize = 16 * 1024;
+
+/// Longer than an exit's default `dns.timeout` of 5 s, shorter than a person's patience.
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Snapshots written at once. Anyone may ask for `/metrics`; packets need the processor too.
+const SNAPSHOTS: usize = 2;
+
+/// The encoding that the registry writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const JSON: &str = "application/json";
+
+struct Shared<A> {
+    agent: Arc<A>,
+    snapshots: Arc<Semaphore>,
+}
+
+/// Every endpoint. Requests must carry `ConnectInfo<SocketAddr>` as an extension.
+pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
+    let token = settings.token_hash.clone();
+    let guard = Arc::new(Guard {
+        token: token.map(|hash| TokenCheck::new(hash, settings.password_checks)),
+        metrics: settings.metrics.clone(),
+    });
+    let management = Router::new()
+        .route("/api/peers", get(peers::<A>))
+        .route("/api/routes", get(routes::<A>))
+        .route("/api/streams", get(streams::<A>))
+        .route("/api/topology", get(topology::<A>))
+        .route("/api/explain", get(explain::<A>))
+        .route_layer(middleware::from_fn_with_state(guard, guard::require));
+    // Load balancers check with GET, HEAD or OPTIONS, as they are set up.
+    Router::new()
+        .route("/health", get(health).options(health))
+        .route("/healthz", get(healthz::<A>).options(healthz::<A>))
+        .route("/ready", get(ready::<A>).options(ready::<A>))
+        .route("/metrics", get(metrics::<A>))
+        .merge(management)
+        .fallback(no_endpoint)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(
+            settings.metrics.clone(),
+            around,
+        ))
+        .with_state(Arc::new(Shared {
+            agent,
+            snapshots: Arc::new(Semaphore::new(SNAPSHOTS)),
+        }))
+}
+
+async fn health() -> &'static str {
+    "OK"
+}
+
+async fn healthz<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    let health = shared.agent.health();
+    (carries(health.status.carries_traffic()), Json(health)).into_response()
+}
+
+async fn ready<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    let ready = shared.agent.health().status.carries_traffic();
+    let body = if ready { "READY" } else { "NOT READY" };
+    (carries(ready), body).into_response()
+}
+
+fn carries(traffic: bool) -> StatusCode {
+    if traffic {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+async fn metrics<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, OPEN_METRICS, |agent| Ok(agent.encode_metrics())).await
+}
+
+async fn peers<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, JSON, |agent| encode(&agent.peers())).await
+}
+
+async fn routes<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, JSON, |agent| encode(&agent.routes())).await
+}
+
+async fn streams<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, JSON, |agent| encode(&agent.streams())).await
+}
+
+async fn topology<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, JSON, |agent| encode(&agent.topology())).await
+}
+
+fn encode(view: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(view)
+}
+
+/// Takes and writes a snapshot off the async runtime, so that packets do not wait for it.
+async fn snapshot<A: Agent>(
+    shared: &Shared<A>,
+    content_type: &'static str,
+    write: fn(&A) -> serde_json::Result<String>,
+) -> Response {
+    let permit = Arc::clone(&shared.snapshots).acquire_owned().await;
+    let agent = Arc::clone(&shared.agent);
+    let written = tokio::task::spawn_blocking(move || {
+        // Held to the end of the work, which goes on if the client hangs up.
+        let _permit = permit;
+        write(&agent)
+    });
+    match written.await {
+        Ok(Ok(body)) => ([(header::CONTENT_TYPE, content_type)], body).into_response(),
+        Ok(Err(error)) => internal(&error),
+        Err(error) => internal(&error),
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Response {
+    tracing::error!(%error, "cannot write a snapshot");
+    let message = "the agent could not write its state; see its log";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+}
+
+#[derive(Deserialize)]
+struct ExplainQuery {
+    dest: String,
+}
+
+async fn explain<A: Agent>(
+    State(shared): State<Arc<Shared<A>>>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|_| {
+        let message = "give the destination as `?dest=<address or name>`";
+        ApiError::new(StatusCode::BAD_REQUEST, message)
+    })?;
+    let dest: Dest = query
+        .dest
+        .parse()
+        .map_err(|error: super::DestError| bad(&error))?;
+    let explained = tokio::time::timeout(EXPLAIN_TIMEOUT, shared.agent.explain(&dest)).await;
+    let late = || ExplainError::TimedOut {
+        name: dest.to_string(),
+    };
+    match explained.unwrap_or_else(|_| Err(late())) {
+        Ok(view) => Ok(Json(view).into_response()),
+        Err(error) => {
+            let status = match &error {
+                ExplainError::Resolve { .. } => StatusCode::BAD_GATEWAY,
+                ExplainError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+            };
+            Err(ApiError::new(status, error.to_string()))
+        }
+    }
+}
+
+fn bad(error: &super::DestError) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, error.to_string())
+}
+
+async fn no_endpoint(uri: Uri) -> ApiError {
+    let message = format!("no such endpoint: {}", uri.path());
+    ApiError::new(StatusCode::NOT_FOUND, message)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{method} does not work on {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
+}
+
+/// What every request meets: the bound on bodies, the counter, headers that keep answers out of
+/// caches and out of content sniffing.
+async fn around(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let declared = axum::body::HttpBody::size_hint(request.body()).lower();
+    let mut response = if declared > MAX_BODY as u64 {
+        let message = format!("the request body is over {MAX_BODY} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message).into_response()
+    } else {
+        let request = request.map(|body| Body::new(Limited::new(body, MAX_BODY)));
+        next.run(request).await
+    };
+    metrics.answered(response.status());
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}

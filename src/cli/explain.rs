@@ -1,0 +1,116 @@
+//! `warren explain`: why a destination goes where it goes.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::client::ApiArgs;
+use super::names::Names;
+use super::table::{Align, Table, clean};
+use super::text;
+use crate::api::{CandidateView, ChosenView, Dest, ExplainView};
+
+/// Shows every exit and path for an address or name, the one chosen, and why not each other one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    warren explain 10.0.0.1\n  \
+    warren explain api.corp.example\n  \
+    warren explain 2001:db8::1 --json | jq .chosen.path")]
+pub struct ExplainArgs {
+    /// An address, or a name that is resolved through the mesh.
+    #[arg(value_name = "DEST")]
+    dest: Dest,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    // A `Dest` has no character that a query would have to escape.
+    let path = format!("/api/explain?dest={}", args.dest);
+    if args.api.json {
+        let explained: Value = args.api.fetch(&path)?;
+        return text::write_json(&explained, out);
+    }
+    let explained: ExplainView = args.api.fetch(&path)?;
+    print(&explained, &args.api.names(), out).context("cannot write the output")
+}
+
+fn print(explained: &ExplainView, names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+    let dest = clean(&explained.dest);
+    match &explained.chosen {
+        Some(chosen) => print_chosen(&dest, chosen, names, out)?,
+        None => writeln!(
+            out,
+            "{dest} has no live route: connections to it are refused (SOCKS reply 0x03)"
+        )?,
+    }
+    let lost = explained.candidates.iter();
+    let lost: Vec<_> = lost.filter(|c| c.rejected.is_some()).collect();
+    if lost.is_empty() {
+        let none = if explained.candidates.is_empty() {
+            "no exit advertises it"
+        } else {
+            "no other exit advertises it"
+        };
+        return writeln!(out, "{none}");
+    }
+    writeln!(out, "\nnot chosen:")?;
+    print_rejected(&lost, names, out)
+}
+
+fn print_chosen(
+    dest: &str,
+    chosen: &ChosenView,
+    names: &Names,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{dest} leaves the mesh at {}, metric {}, round trip {}",
+        clean(&names.show(chosen.exit)),
+        chosen.metric,
+        text::millis(Some(chosen.rtt_ms)),
+    )?;
+    if chosen.path.is_empty() {
+        return writeln!(out, "this agent is the exit");
+    }
+    let mut hops = Table::new([
+        ("HOP", Align::Right),
+        ("AGENT", Align::Left),
+        ("ID", Align::Left),
+    ]);
+    for (at, hop) in chosen.path.iter().enumerate() {
+        hops.row([(at + 1).to_string(), names.show(*hop), hop.to_string()]);
+    }
+    hops.write(out)
+}
+
+fn print_rejected(
+    lost: &[&CandidateView],
+    names: &Names,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut table = Table::new([
+        ("EXIT", Align::Left),
+        ("ADVERTISES", Align::Left),
+        ("METRIC", Align::Right),
+        ("WHY NOT", Align::Left),
+        ("PATH", Align::Left),
+    ]);
+    for candidate in lost {
+        let path = match candidate.path.as_slice() {
+            [] => "-".to_owned(),
+            hops => names.path(hops),
+        };
+        table.row([
+            names.show(candidate.exit),
+            candidate.prefix.clone(),
+            candidate.metric.to_string(),
+            text::or_dash(candidate.rejected.as_deref()),
+            path,
+        ]);
+    }
+    table.write(out)
+}

@@ -1,0 +1,36 @@
+//! Waits for path MTU discovery (RFC 8899) before a link is announced.
+//!
+//! Sessions take their packet size from the links that are there when they open. A link announced
+//! with QUIC's smallest packet would hold them at 1,200 bytes for life, which costs 15 percent.
+
+use std::time::{Duration, Instant};
+
+use quinn::Connection;
+use tokio::time::sleep;
+
+/// How often the value is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A probe that passed is acknowledged within a round trip and QUIC's 25 ms of acknowledgement
+/// delay; a value that stood for twice that is final.
+const ACK_DELAY: Duration = Duration::from_millis(25);
+
+/// A link is announced after this much waiting, whatever is known; the value follows later.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Returns the path MTU once it has come to rest, or the connection has ended, or patience has.
+pub(super) async fn settled(connection: &Connection) -> u16 {
+    let started = Instant::now();
+    let current = || connection.stats().path.current_mtu;
+    let (mut mtu, mut since) = (current(), started);
+    while connection.close_reason().is_none() && started.elapsed() < PATIENCE {
+        if since.elapsed() >= 2 * (connection.rtt() + ACK_DELAY) {
+            break;
+        }
+        sleep(LOOK).await;
+        if current() != mtu {
+            (mtu, since) = (current(), Instant::now());
+        }
+    }
+    mtu
+}
