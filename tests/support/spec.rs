@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-/// Quick reconnection, so that a test of recovery does not wait for the default back-off.
-const CONNECTIONS: &str = "reconnect: { initial_delay: 200ms, max_delay: 1s }";
+/// Patience, because a debug build on a busy machine may stop for longer than a third of a second;
+/// and quick reconnection, so that a test of recovery does not wait for the default back-off.
+const CONNECTIONS: &str =
+    "heartbeat: 100ms, dead_after: 10, reconnect: { initial_delay: 200ms, max_delay: 1s }";
 
 /// An agent to be. Without [`listen`](Self::listen) nobody can dial it.
 #[derive(Clone, Debug)]
