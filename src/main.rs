@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             true if demo::drill(&mut console.out)? => Ok(()),
             true => Err(Failure::Told),
         },
+        connect: |config, peer| Box::pin(agent::probe(config, peer)),
     };
     ExitCode::from(cli::main(
         std::env::args_os(),

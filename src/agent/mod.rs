@@ -18,6 +18,7 @@ mod links;
 mod logging;
 mod mesh;
 mod parts;
+mod probe;
 mod resolve;
 mod routes;
 mod run;
@@ -26,5 +27,6 @@ mod status;
 
 pub use error::StartError;
 pub use parts::Parts;
+pub use probe::probe;
 pub use run::{RunError, run, runtime, wait_for_stop_signal};
 pub use start::Agent;

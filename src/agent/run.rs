@@ -38,7 +38,8 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let agent = Agent::start(parts).await?;
-        info!(signal = signals.next().await, "stopping");
+        let name = signals.next().await;
+        info!(signal = name, "stopping");
         tokio::select! {
             () = agent.shutdown() => {}
             name = signals.next() => info!(signal = name, "stopping at once"),

@@ -80,7 +80,7 @@ impl Agent {
         let session_limits = SessionLimits {
             max_hops: config.routing.max_hops,
             streams: config.limits.streams_per_session,
-            window: config.limits.session_window,
+            window: u32::try_from(config.limits.session_window).unwrap_or(u32::MAX),
         };
         let (mesh_sender, mesh) = watch::channel(Arc::new(empty_mesh(id, session_limits)));
         let tunnel = Arc::new(start_tunnel(&parts, &fib, &mesh)?);

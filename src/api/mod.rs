@@ -12,6 +12,8 @@ mod metrics;
 mod origin;
 mod router;
 mod server;
+#[cfg(test)]
+pub(crate) mod testing;
 mod token;
 mod view;
 

@@ -9,7 +9,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, options};
 use axum::{Json, Router};
 use http_body_util::Limited;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,8 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/health", get(health).options(health))
         .route("/healthz", get(healthz::<A>).options(healthz::<A>))
         .route("/ready", get(ready::<A>).options(ready::<A>))
+        // HAProxy's bare `option httpchk` asks for nothing else.
+        .route("/", options(ready::<A>).fallback(no_endpoint))
         .route("/metrics", get(metrics::<A>))
         .merge(management)
         .fallback(no_endpoint)

@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection may last in each phase.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timeouts {
+pub(crate) struct Timeouts {
     /// To send a request's head, and to stay idle between two requests.
     pub(super) head: Duration,
     /// From accept until the answer under way is the last: whoever reads slowly is cut after it.
@@ -64,7 +64,7 @@ pub struct Settings {
     /// `limits.password_checks`.
     pub password_checks: usize,
     pub metrics: Metrics,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
 }
 
 /// The address cannot be served.
@@ -95,7 +95,7 @@ impl Settings {
     }
 
     #[cfg(test)]
-    pub(super) fn for_test(timeouts: Timeouts) -> Self {
+    pub(crate) fn for_test(timeouts: Timeouts) -> Self {
         Self {
             token_hash: None,
             connections: 64,
@@ -179,13 +179,13 @@ async fn after_failed_accept(error: &io::Error) {
 }
 
 /// Places for connections, some of them for this host alone.
-struct Slots {
+pub(super) struct Slots {
     anyone: Arc<Semaphore>,
     local: Arc<Semaphore>,
 }
 
 impl Slots {
-    fn new(connections: usize) -> Self {
+    pub(super) fn new(connections: usize) -> Self {
         let local = connections / LOCAL_SHARE;
         Self {
             anyone: Arc::new(Semaphore::new(connections - local)),
@@ -193,7 +193,7 @@ impl Slots {
         }
     }
 
-    fn take(&self, peer: SocketAddr) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn take(&self, peer: SocketAddr) -> Option<OwnedSemaphorePermit> {
         let free = |slots: &Arc<Semaphore>| Arc::clone(slots).try_acquire_owned().ok();
         free(&self.anyone).or_else(|| {
             let is_local = peer.ip().to_canonical().is_loopback();

@@ -111,9 +111,13 @@ impl FromStr for ApiUrl {
 pub(super) enum ClientError {
     #[error(
         "cannot reach the agent's API at http://{api}: {}; is the agent running, and is http.enabled true?",
-        plain(source)
+        plain(cause)
     )]
-    Connect { api: HostPort, source: io::Error },
+    Connect {
+        api: HostPort,
+        /// Told by the text above, in the middle of it, and so not as the source again.
+        cause: io::Error,
+    },
     #[error("the connection to http://{api} broke")]
     Broken { api: HostPort, source: hyper::Error },
     #[error("http://{api} did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
@@ -149,7 +153,7 @@ impl ApiArgs {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|source| self.unreachable(source))?;
+            .map_err(|cause| self.unreachable(cause))?;
         let (status, body) = runtime.block_on(async {
             let silent = |_| ClientError::Silent {
                 api: self.api.0.clone(),
@@ -205,7 +209,7 @@ impl ApiArgs {
         let HostPort { host, port } = &self.api.0;
         let connected = TcpStream::connect((host.as_str(), *port));
         match tokio::time::timeout(CONNECT_TIMEOUT, connected).await {
-            Ok(connected) => connected.map_err(|source| self.unreachable(source)),
+            Ok(connected) => connected.map_err(|cause| self.unreachable(cause)),
             Err(_) => Err(self.unreachable(io::ErrorKind::TimedOut.into())),
         }
     }
@@ -231,10 +235,10 @@ impl ApiArgs {
         }
     }
 
-    fn unreachable(&self, source: io::Error) -> ClientError {
+    fn unreachable(&self, cause: io::Error) -> ClientError {
         ClientError::Connect {
             api: self.api.0.clone(),
-            source,
+            cause,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a command reads and writes.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, Write};
 
 /// A command's three streams.
 pub struct Console {
@@ -10,11 +10,12 @@ pub struct Console {
 }
 
 impl Console {
-    /// The process's own streams.
+    /// The process's own streams. Output appears line by line, because commands that stay tell
+    /// what they are doing.
     pub fn standard() -> Self {
         Self {
             input: Box::new(BufReader::new(io::stdin())),
-            out: Box::new(UntilClosed::new(BufWriter::new(io::stdout()))),
+            out: Box::new(UntilClosed::new(io::stdout())),
             err: Box::new(io::stderr()),
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::check::Connect;
 use super::{Console, Failure};
 
 /// What the layers above do for the command line.
@@ -13,6 +14,8 @@ pub struct Launch {
     pub run: fn(&Path) -> Result<(), Failure>,
     /// Runs the demo mesh, or its drill.
     pub demo: fn(bool, &mut Console) -> Result<(), Failure>,
+    /// Dials a peer for `warren check --connect`.
+    pub connect: Connect,
 }
 
 /// Run an agent in the foreground

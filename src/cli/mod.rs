@@ -3,7 +3,7 @@
 
 pub mod cert;
 mod cert_info;
-
+pub mod check;
 mod client;
 mod completions;
 mod console;
@@ -32,6 +32,7 @@ pub use launch::Launch;
 #[derive(Debug, Parser)]
 #[command(
     name = "warren",
+    bin_name = "warren",
     version,
     about,
     long_about = "A mesh of agents that carries SOCKS5 traffic over QUIC and survives the death of any transit.\n\n\
@@ -56,9 +57,16 @@ pub enum Command {
     Run(launch::RunArgs),
     #[command(after_help = "Examples:\n  warren demo\n  warren demo --drill")]
     Demo(launch::DemoArgs),
+    #[command(after_help = "Examples:\n  warren init\n  warren init -d /var/lib/warren")]
     Init(init::InitArgs),
+    #[command(after_help = "Examples:\n  \
+        warren cert ca -n my-mesh -o certs\n  \
+        warren cert agent -n exit-a --ca certs -o certs --route 10.0.0.0/8\n  \
+        warren cert info certs/exit-a.crt")]
     Cert(cert::CertArgs),
+    #[command(after_help = "Example:\n  printf %s \"$PASSWORD\" | warren hash")]
     Hash(hash::HashArgs),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
     Routes(routes::RoutesArgs),
@@ -90,6 +98,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Init(args) => init::run(args, &mut *console.out)?,
         Command::Cert(args) => cert::run(args, &mut *console.out)?,
         Command::Hash(args) => hash::run(args, &mut *console.input, &mut *console.out)?,
+        Command::Check(args) => check::run(&args, launch.connect, console)?,
         Command::Status(args) => status::run(&args, &mut *console.out)?,
         Command::Peers(args) => peers::run(&args, &mut *console.out)?,
         Command::Routes(args) => routes::run(&args, &mut *console.out)?,

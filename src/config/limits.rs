@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+use super::reader::Section;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
+
 /// The `limits` section. Every field is a key of the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -34,7 +40,7 @@ pub struct Limits {
     /// Streams open at once in one session.
     pub streams_per_session: u32,
     /// Bytes in flight or unread in one session, all its streams together.
-    pub session_window: u32,
+    pub session_window: usize,
     /// Return paths remembered for sources that have not proved themselves.
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
@@ -53,14 +59,14 @@ impl Default for Limits {
             links: 1_024,
             pending_handshakes: 64,
             handshake_timeout: Duration::from_secs(5),
-            control_message: 256 * 1024,
+            control_message: 256 * KIB,
             control_queue: 4_096,
-            control_bytes_per_second: 16 * 1024 * 1024,
+            control_bytes_per_second: 16 * MIB,
             signatures_per_second: 5_000,
             origins: 16_384,
             neighbors_per_origin: 1_024,
             routes_per_origin: 100_000,
-            advertisement_bytes: 256 * 1024 * 1024,
+            advertisement_bytes: 256 * MIB,
             receive_queue: 512,
             sessions: 4_096,
             streams_per_session: 65_536,
@@ -71,5 +77,75 @@ impl Default for Limits {
             dns_queries: 1_024,
             http_connections: 256,
         }
+    }
+}
+
+/// Reads the section. The least values keep an agent able to work at all, the most ones keep a slip
+/// of the finger from promising memory that no host has.
+pub(super) fn limits(mut section: Section<'_>) -> Limits {
+    let default = Limits::default();
+    let s = &mut section;
+    let handshake = Duration::from_millis(100)..=Duration::from_secs(60);
+    Limits {
+        links: s.number("links", 1..=65_536).unwrap_or(default.links),
+        pending_handshakes: s
+            .number("pending_handshakes", 1..=65_536)
+            .unwrap_or(default.pending_handshakes),
+        handshake_timeout: s
+            .duration("handshake_timeout", handshake.clone())
+            .unwrap_or(default.handshake_timeout),
+        // The largest message is a link advertisement with a certificate chain.
+        control_message: s
+            .size("control_message", 64 * KIB..=16 * MIB)
+            .unwrap_or(default.control_message),
+        control_queue: s
+            .number("control_queue", 16..=1_048_576)
+            .unwrap_or(default.control_queue),
+        control_bytes_per_second: s
+            .size("control_bytes_per_second", 64 * KIB..=GIB)
+            .unwrap_or(default.control_bytes_per_second),
+        signatures_per_second: s
+            .number("signatures_per_second", 10..=1_000_000)
+            .unwrap_or(default.signatures_per_second),
+        origins: s
+            .number("origins", 2..=1_048_576)
+            .unwrap_or(default.origins),
+        neighbors_per_origin: s
+            .number("neighbors_per_origin", 1..=65_536)
+            .unwrap_or(default.neighbors_per_origin),
+        routes_per_origin: s
+            .number("routes_per_origin", 1..=1_000_000)
+            .unwrap_or(default.routes_per_origin),
+        advertisement_bytes: s
+            .size("advertisement_bytes", MIB..=16 * GIB)
+            .unwrap_or(default.advertisement_bytes),
+        receive_queue: s
+            .number("receive_queue", 16..=65_536)
+            .unwrap_or(default.receive_queue),
+        sessions: s
+            .number("sessions", 1..=1_048_576)
+            .unwrap_or(default.sessions),
+        streams_per_session: s
+            .number("streams_per_session", 1..=1_048_576)
+            .unwrap_or(default.streams_per_session),
+        // QUIC's variable-length window is held in 32 bits here.
+        session_window: s
+            .size("session_window", MIB..=2 * GIB)
+            .unwrap_or(default.session_window),
+        provisional_paths: s
+            .number("provisional_paths", 1..=1_048_576)
+            .unwrap_or(default.provisional_paths),
+        socks_handshake_timeout: s
+            .duration("socks_handshake_timeout", handshake)
+            .unwrap_or(default.socks_handshake_timeout),
+        password_checks: s
+            .number("password_checks", 1..=1_024)
+            .unwrap_or(default.password_checks),
+        dns_queries: s
+            .number("dns_queries", 1..=1_048_576)
+            .unwrap_or(default.dns_queries),
+        http_connections: s
+            .number("http_connections", 1..=65_536)
+            .unwrap_or(default.http_connections),
     }
 }

@@ -1,13 +1,37 @@
 //! One YAML file per agent, parsed into types in which a bad state cannot be written.
+//!
+//! [`Config::load`] reads a file, [`Config::parse`] a text. A file goes through four steps:
+//!
+//! | step | file |
+//! |---|---|
+//! | YAML events become a tree that knows the place of every key and value | `yaml` |
+//! | `${VAR}` is replaced inside values, after parsing, so that it cannot add structure | `variables` |
+//! | every section reads the keys it knows, what is left over is unknown | `reader` |
+//! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `limits` |
+//!
+//! The tree is built from the YAML library's events and not by serde, because serde stops at the
+//! first error, does not know the dotted path of a key, and guesses a type for a bare scalar (an
+//! agent id of 32 decimal digits would be a number). Here all errors of a file are reported at
+//! once. `docs/configuration.md` is the reference; `tests/config.rs` holds it to this code.
 
+mod error;
 mod limits;
+mod load;
+mod mesh;
 mod model;
+mod reader;
+mod scalar;
+mod sections;
+mod services;
+mod suggest;
+mod variables;
+mod yaml;
 
+pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
+pub use load::{Env, MAX_FILE_BYTES};
 pub use model::{
     Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Listener, LogFormat,
     PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
 };
 
-mod stopgap;
-pub use stopgap::ConfigErrors;

@@ -107,6 +107,7 @@ pub struct PasswordHash(pub String);
 /// The `exit` section of an enabled exit.
 #[derive(Clone, Debug)]
 pub struct Exit {
+    /// Without duplicates and host bits. `routes` and `domain_routes` are not both empty.
     pub routes: Vec<IpNet>,
     pub domain_routes: Vec<DomainPattern>,
     pub dns: Dns,
@@ -125,6 +126,7 @@ pub struct Dns {
 #[derive(Clone, Debug)]
 pub struct Routing {
     pub advertise_interval: Duration,
+    /// Longer than `advertise_interval`.
     pub route_ttl: Duration,
     /// 1..=15.
     pub max_hops: u8,
@@ -144,7 +146,9 @@ pub enum Balance {
 /// The `connections` section.
 #[derive(Clone, Debug)]
 pub struct Connections {
+    /// 20 ms to 10 s.
     pub heartbeat: Duration,
+    /// Missed heartbeats until a link is down, 2..=100.
     pub dead_after: u32,
     pub reconnect: Reconnect,
 }
@@ -153,7 +157,9 @@ pub struct Connections {
 #[derive(Clone, Debug)]
 pub struct Reconnect {
     pub initial_delay: Duration,
+    /// At least `initial_delay`.
     pub max_delay: Duration,
+    /// At least 1.
     pub multiplier: f64,
     /// Fraction of the delay, 0..=1.
     pub jitter: f64,
@@ -165,8 +171,42 @@ pub struct Reconnect {
 #[derive(Clone, Debug)]
 pub struct Http {
     pub address: SocketAddr,
-    /// Argon2 hash of the bearer token that opens management to other hosts.
+    /// Hash of the bearer token that opens management to other hosts; `None`: loopback only.
     pub token_hash: Option<PasswordHash>,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            advertise_interval: Duration::from_secs(120),
+            route_ttl: Duration::from_secs(300),
+            max_hops: 8,
+            balance: Balance::LowestMetric,
+            transit: true,
+        }
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_millis(100),
+            dead_after: 3,
+            reconnect: Reconnect::default(),
+        }
+    }
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(60),
+            multiplier: 2.0,
+            jitter: 0.2,
+            max_retries: None,
+        }
+    }
 }
 
 impl fmt::Debug for PasswordHash {

@@ -83,6 +83,16 @@ impl Identity {
         Self::load_or_create_at(data_dir, unix_now())
     }
 
+    /// The identity in `data_dir` as it stands; `None` if its files are not all there yet. Writes
+    /// nothing.
+    pub fn load(data_dir: &Path) -> Result<Option<Loaded<Self>>, IdentityError> {
+        let (key, certificate) = (data_dir.join(KEY_FILE), data_dir.join(CERTIFICATE_FILE));
+        if !key.exists() || !certificate.exists() {
+            return Ok(None);
+        }
+        Self::from_files(&certificate, &key).map(Some)
+    }
+
     /// The identity in a certificate file (PEM, leaf first) and its key file (PKCS#8 PEM).
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Loaded<Self>, IdentityError> {
         Self::from_files_at(certificate, key, unix_now())

@@ -376,7 +376,10 @@ impl Driver {
         context.fib.remove(&adjacency);
         let text = reason.to_string();
         if context.links.remove(neighbor, number, &text) {
-            warn!(%neighbor, reason = %text, "link down");
+            match reason {
+                DownReason::Stopping => info!(%neighbor, reason = %text, "link down"),
+                _ => warn!(%neighbor, reason = %text, "link down"),
+            }
             let event = LinkEvent::Down {
                 neighbor,
                 reason: reason.clone(),

@@ -107,10 +107,25 @@ pub(super) async fn answer(
     .await
 }
 
-async fn bounded(
+/// Hears the neighbour's hello without saying one, as the side that dialled.
+pub(super) async fn overhear(
+    connection: &Connection,
+    message_limit: usize,
     within: Duration,
-    opening: impl Future<Output = Result<Greeting, HelloError>>,
-) -> Result<Greeting, HelloError> {
+) -> Result<Hello, HelloError> {
+    bounded(within, async {
+        let (mut send, recv) = connection.open_bi().await?;
+        // The neighbour learns of the stream by its first byte: of a frame that never ends.
+        send.write_all(&[0]).await?;
+        hello(&mut ControlReader::new(recv, message_limit)).await
+    })
+    .await
+}
+
+async fn bounded<T>(
+    within: Duration,
+    opening: impl Future<Output = Result<T, HelloError>>,
+) -> Result<T, HelloError> {
     timeout(within, opening)
         .await
         .map_err(|_| HelloError::TimedOut(within))?
@@ -127,12 +142,7 @@ async fn exchange(
     };
     write(&mut send, &ControlMessage::Token(token)).await?;
     let mut recv = ControlReader::new(recv, own.message_limit);
-    let ControlMessage::Hello(hello) = recv.next().await? else {
-        return Err(HelloError::Unexpected { expected: "hello" });
-    };
-    if hello.version != VERSION {
-        return Err(HelloError::Version(hello.version));
-    }
+    let hello = hello(&mut recv).await?;
     let ControlMessage::Token(token) = recv.next().await? else {
         return Err(HelloError::Unexpected { expected: "token" });
     };
@@ -142,4 +152,14 @@ async fn exchange(
         send,
         recv,
     })
+}
+
+async fn hello(recv: &mut ControlReader) -> Result<Hello, HelloError> {
+    let ControlMessage::Hello(hello) = recv.next().await? else {
+        return Err(HelloError::Unexpected { expected: "hello" });
+    };
+    if hello.version != VERSION {
+        return Err(HelloError::Version(hello.version));
+    }
+    Ok(hello)
 }

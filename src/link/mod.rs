@@ -18,6 +18,7 @@ mod endpoint;
 mod event;
 mod hello;
 mod mtu;
+mod probe;
 mod table;
 
 pub use accept::accept;
@@ -27,4 +28,5 @@ pub use driver::LinkContext;
 pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
 pub use hello::{FEATURES, VERSION};
+pub use probe::{Probed, probe};
 pub use table::{LinkInfo, Links, PeerStatus};

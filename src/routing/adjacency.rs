@@ -50,7 +50,10 @@ pub(super) enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tell {
     Nothing,
+    /// It went down.
     AtOnce,
+    /// It came up: with others that come up right after.
+    Soon,
     /// With others, at most once per second.
     Batched,
 }
@@ -82,7 +85,7 @@ impl Adjacency {
     pub(super) fn handle(&mut self, now: Instant, input: Input) -> Tell {
         let (state, tell) = match (self.state, input) {
             (State::Down, Input::Up(is)) => match self.hold(now) {
-                None => (State::Told { is, told: is }, Tell::AtOnce),
+                None => (State::Told { is, told: is }, Tell::Soon),
                 Some(hold) => (
                     State::Held {
                         until: now + hold,
@@ -107,7 +110,7 @@ impl Adjacency {
             }
             (State::Held { until, is }, Input::Tick) => {
                 if until <= now {
-                    (State::Told { is, told: is }, Tell::AtOnce)
+                    (State::Told { is, told: is }, Tell::Soon)
                 } else {
                     (State::Held { until, is }, Tell::Nothing)
                 }
@@ -196,3 +199,6 @@ fn worth_telling(told: LinkMetrics, is: LinkMetrics) -> Tell {
 fn differs(old: u64, new: u64) -> bool {
     old != new && u128::from(old.abs_diff(new)) * 5 >= u128::from(old)
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,11 @@ const LONGEST_SWEEP: Duration = Duration::from_secs(60);
 /// Least time between two alarms of one kind.
 pub(super) const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Changes of links are told at most once in this time, except that one went down.
+/// Links that come up are told at most once in this time: an agent of hundreds of links that starts
+/// would issue as many advertisements, each longer than the last.
+const RUSH: Duration = Duration::from_millis(100);
+
+/// Changes of links and routes are told at most once in this time.
 pub(super) const BATCH: Duration = Duration::from_secs(1);
 
 /// One agent's control plane.
@@ -42,6 +46,8 @@ pub struct Core<A: Authority> {
     pub(super) out: Outbox,
     pub(super) counters: Counters,
     pub(super) sweep_at: Instant,
+    /// Hops that the farthest stored object took to here, or more: found anew by every sweep.
+    pub(super) farthest: u8,
     /// When a clock skew, a refused route, too many neighbours were last told to a person.
     pub(super) skew_told: Option<Instant>,
     pub(super) refusal_told: Option<Instant>,
@@ -62,12 +68,13 @@ impl<A: Authority> Core<A> {
             out: Outbox::default(),
             counters: Counters::default(),
             sweep_at: now.instant + LONGEST_SWEEP,
+            farthest: 0,
             skew_told: None,
             refusal_told: None,
             limit_told: None,
         };
         core.admit_self(now);
-        core.issue_due(now);
+        core.issue_all(now);
         core
     }
 
@@ -189,7 +196,8 @@ impl<A: Authority> Core<A> {
         match adjacency.handle(now.instant, input) {
             Tell::Nothing => {}
             Tell::AtOnce => self.own.want_link(now.instant),
-            Tell::Batched => self.own.want_link_batched(now.instant),
+            Tell::Soon => self.own.want_link_after(now.instant, RUSH),
+            Tell::Batched => self.own.want_link_after(now.instant, BATCH),
         }
     }
 
@@ -205,6 +213,7 @@ impl<A: Authority> Core<A> {
         let kept = self.own.is_speaking().then_some(self.settings.id);
         let (change, next) = self.db.remove_void(now.unix_ms, CLOCK_SLACK_MS, kept);
         self.out.changed(change);
+        self.farthest = self.db.farthest();
         self.adjacencies
             .retain(|_, adjacency| !adjacency.is_forgotten(now.instant));
         self.sweep_at = now.instant + LONGEST_SWEEP;
@@ -239,3 +248,6 @@ pub(super) fn due(last: &mut Option<Instant>, now: Instant, interval: Duration) 
     }
     is_due
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! The advertisement database: per origin the current link advertisement, the current set of route
 //! fragments, and the certificates that prove them.
 //!
-//! What is kept is a function of the set of objects seen, not of their order, so that agents that
-//! saw the same objects hold the same database:
+//! What is kept depends on the objects an origin issued, not on the order in which they came, so that
+//! agents that saw them all hold the same database:
 //! - an origin's objects of any epoch but its highest are void;
 //! - of each object the highest version is kept;
 //! - fragments at or past the count that the newest fragment states are void.
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::authority::Admitted;
-use super::digest::Buckets;
+use super::digest::{BUCKETS, Buckets, bucket_of};
 use super::origin::{Origin, Proof, Standing, Stored};
 use super::slots::SlotSet;
 use crate::identity::AgentId;
@@ -71,21 +71,32 @@ impl Database {
             .map_or(0, |stored| stored.adv.wire_bytes())
     }
 
-    /// Keeps the larger reach of an object that arrived again by a shorter way. Returns whether it
-    /// grew.
-    pub(super) fn widen(&mut self, key: &ObjectKey, ttl: u8, distance: u8) -> bool {
-        let Some(origin) = self.origins.get_mut(&key.origin) else {
-            return false;
-        };
+    /// Keeps the larger reach of an object that arrived again by a shorter way. Returns the reach
+    /// that it had, if it grew.
+    pub(super) fn widen(&mut self, key: &ObjectKey, ttl: u8, distance: u8) -> Option<u8> {
+        let origin = self.origins.get_mut(&key.origin)?;
         let mut objects = origin.link.iter_mut().chain(&mut origin.routes);
-        match objects.find(|stored| stored.key == *key) {
-            Some(stored) if ttl > stored.ttl => {
-                stored.ttl = ttl;
-                stored.distance = distance;
-                true
+        let stored = objects.find(|stored| stored.key == *key && ttl > stored.ttl)?;
+        stored.distance = distance;
+        Some(std::mem::replace(&mut stored.ttl, ttl))
+    }
+
+    /// Most hops that a stored object took to here.
+    pub(super) fn farthest(&self) -> u8 {
+        let objects = self.origins.values().flat_map(Origin::objects);
+        objects.map(|stored| stored.distance).max().unwrap_or(0)
+    }
+
+    /// By bucket, the least reach of any object in it; of an empty one the largest number.
+    pub(super) fn least_reach(&self) -> [u8; BUCKETS] {
+        let mut least = [u8::MAX; BUCKETS];
+        for (id, origin) in &self.origins {
+            let reach = &mut least[bucket_of(*id)];
+            for stored in origin.objects() {
+                *reach = stored.ttl.min(*reach);
             }
-            Some(_) | None => false,
         }
+        least
     }
 
     /// Stores an object whose [`standing`](Self::standing) is new, proven by `proof`, and voids
@@ -280,3 +291,6 @@ fn same_routes(old: Option<&Stored>, new: Option<&Stored>) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,7 @@ impl<A: Authority> Core<A> {
         let change = self.db.insert(stored.clone(), &proven.0, &proven.1);
         self.out.changed(change);
         self.mark_known(from, &stored);
+        self.farthest = self.farthest.max(stored.distance);
         if origin == self.settings.id {
             self.contest.note(stored.key.version.epoch);
         }
@@ -104,7 +105,9 @@ impl<A: Authority> Core<A> {
         Ok(AdvResult::Accepted)
     }
 
-    /// Takes note of a shorter way here, which lets it travel farther on.
+    /// Takes note of a shorter way here, which lets it travel farther on. It goes on again only if
+    /// that may reach anybody new: whoever is in its reach from here is known here, so nobody is
+    /// farther than what came the farthest way.
     fn receive_again(
         &mut self,
         from: AgentId,
@@ -112,7 +115,8 @@ impl<A: Authority> Core<A> {
         batch: &mut Batch,
     ) -> Result<AdvResult, AdvResult> {
         self.mark_known(from, &stored);
-        if !self.db.widen(&stored.key, stored.ttl, stored.distance) {
+        let reach = self.db.widen(&stored.key, stored.ttl, stored.distance);
+        if reach.is_none_or(|reach| reach >= self.farthest) {
             return Err(AdvResult::Duplicate);
         }
         let origin = self.db.origin(stored.key.origin);
@@ -345,3 +349,6 @@ fn current(now: Now, proven: Proven) -> Result<Proven, AdvResult> {
         Err(AdvResult::CertificateExpired)
     }
 }
+
+#[cfg(test)]
+mod tests;

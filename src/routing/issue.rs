@@ -146,7 +146,7 @@ impl<A: Authority> Core<A> {
         }
     }
 
-    fn issue_all(&mut self, now: Now) {
+    pub(super) fn issue_all(&mut self, now: Now) {
         self.own.refresh_at = now.instant + self.settings.advertise_interval;
         self.own.refreshed_at_ms = now.unix_ms;
         let mut issued: Vec<Stored> = self.issue_link(now).into_iter().collect();
@@ -296,3 +296,6 @@ fn says_the_same(old: &SignedAdv, new: &RouteAdv) -> bool {
         Ok(Advertisement::Link(_)) | Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

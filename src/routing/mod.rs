@@ -36,6 +36,8 @@ mod session;
 mod settings;
 mod slots;
 mod sync;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use self::core::Core;

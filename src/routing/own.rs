@@ -78,7 +78,7 @@ impl Own {
             streams: 0,
             refresh_at: now.instant + settings.advertise_interval,
             refreshed_at_ms: now.unix_ms,
-            link_due: Some(now.instant),
+            link_due: None,
             routes_due: None,
             link_issued: None,
             routes_issued: None,
@@ -112,8 +112,9 @@ impl Own {
         self.link_due = Some(now);
     }
 
-    pub(super) fn want_link_batched(&mut self, now: Instant) {
-        let earliest = self.link_issued.map_or(now, |issued| issued + BATCH);
+    /// At once if the last one was issued `interval` ago.
+    pub(super) fn want_link_after(&mut self, now: Instant, interval: Duration) {
+        let earliest = self.link_issued.map_or(now, |issued| issued + interval);
         let due = earliest.max(now);
         self.link_due = Some(self.link_due.map_or(due, |other| other.min(due)));
     }

@@ -8,7 +8,9 @@
 //!   │ ◄───────────────────────── Flood ─│ certificates enclosed
 //! ```
 //!
-//! Each side pulls what it lacks and both send digests, so both converge.
+//! Each side pulls what it lacks and both send digests, so both converge. An object may be known on
+//! both sides and yet have come the long way round to one of them, too far to travel on: digests
+//! carry the least reach by bucket, and who can offer more does.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,9 @@ use super::output::Output;
 use super::relay::Enclose;
 use super::time::Now;
 use crate::identity::AgentId;
-use crate::wire::{BucketSummary, ControlMessage, Digest, OBJECT_KEY_BYTES, ObjectKey, Request};
+use crate::wire::{
+    BucketSummary, ControlMessage, Digest, ENOUGH_REACH, OBJECT_KEY_BYTES, ObjectKey, Request,
+};
 
 /// How often neighbours compare: bounds for how long a lost message is missed.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -42,42 +46,56 @@ impl<A: Authority> Core<A> {
             return;
         }
         let buckets = self.db.buckets().as_slice().to_vec();
-        self.send(to, ControlMessage::Digest(Digest { buckets }));
+        let least = self.db.least_reach();
+        let reach = least.map(|reach| {
+            if reach < self.farthest {
+                reach
+            } else {
+                ENOUGH_REACH
+            }
+        });
+        let reach = reach.to_vec().into();
+        self.send(to, ControlMessage::Digest(Digest { buckets, reach }));
     }
 
     pub(super) fn receive_digest(&mut self, now: Now, from: AgentId, digest: &Digest) {
-        let Some(differing) = self.db.buckets().differing(&digest.buckets) else {
+        let Some(mut wanted) = self.db.buckets().differing(&digest.buckets) else {
             return self.counters.count_drop(MessageDrop::Malformed);
         };
-        if !differing.contains(&true) {
+        for ((wanted, own), theirs) in wanted
+            .iter_mut()
+            .zip(self.db.least_reach())
+            .zip(digest.reach.iter())
+        {
+            *wanted |= own.saturating_sub(1) > *theirs;
+        }
+        if !wanted.contains(&true) {
             return;
         }
         if !self.may_compare(now.instant, from) {
             return self.counters.count_drop(MessageDrop::SyncRate);
         }
-        let objects: Vec<ObjectKey> = self
+        let offers: Vec<(ObjectKey, u8)> = self
             .db
             .origins()
-            .filter(|(id, _)| differing[bucket_of(**id)])
+            .filter(|(id, _)| wanted[bucket_of(**id)])
             .flat_map(|(_, origin)| origin.objects())
             .filter(|stored| stored.ttl > 0)
-            .map(|stored| stored.key)
+            .map(|stored| (stored.key, stored.ttl - 1))
             .collect();
-        for chunk in objects.chunks(self.keys_per_message()) {
-            let objects = chunk.to_vec();
-            self.send(
-                from,
-                ControlMessage::BucketSummary(BucketSummary { objects }),
-            );
+        for chunk in offers.chunks(self.keys_per_message()) {
+            let (objects, reach): (Vec<ObjectKey>, Vec<u8>) = chunk.iter().copied().unzip();
+            let reach = reach.into();
+            let summary = BucketSummary { objects, reach };
+            self.send(from, ControlMessage::BucketSummary(summary));
         }
     }
 
     pub(super) fn receive_summary(&mut self, now: Now, from: AgentId, summary: &BucketSummary) {
-        let mut lacking: Vec<ObjectKey> = summary
-            .objects
-            .iter()
-            .filter(|key| self.lacks(key))
-            .copied()
+        let offers = summary.objects.iter().zip(summary.reach.iter());
+        let mut lacking: Vec<ObjectKey> = offers
+            .filter(|(key, reach)| self.lacks(key, **reach))
+            .map(|(key, _)| *key)
             .collect();
         // Half of what may be checked per second, so that the answers are not dropped; two checks
         // for each, signature and certificate.
@@ -122,14 +140,22 @@ impl<A: Authority> Core<A> {
         self.send_floods(from, answer, Enclose::All);
     }
 
-    /// Whether we want an object that a neighbour has. Of our own we want what is ahead of us, to
-    /// learn that we have to move past it.
-    fn lacks(&self, key: &ObjectKey) -> bool {
+    /// Whether we want an object that a neighbour has: news, or what we could send farther on than
+    /// so far. Of our own we want what is ahead of us, to learn that we have to move past it.
+    fn lacks(&self, key: &ObjectKey, reach: u8) -> bool {
         if key.origin == self.settings.id && self.own.is_speaking() {
             return key.version.epoch > self.own.epoch
                 || (key.version.epoch, key.version.sequence) > (self.own.epoch, self.own.sequence);
         }
-        self.db.standing(key) == Standing::New
+        match self.db.standing(key) {
+            Standing::New => true,
+            Standing::Stale => false,
+            Standing::Same => {
+                let origin = self.db.origin(key.origin);
+                let stored = origin.and_then(|origin| origin.object(key.kind, key.fragment));
+                stored.is_some_and(|stored| stored.ttl < reach.min(self.farthest))
+            }
+        }
     }
 
     fn may_compare(&mut self, now: Instant, from: AgentId) -> bool {
@@ -161,3 +187,6 @@ fn answer_bytes(origin: &Origin, stored: &Stored) -> u64 {
         .sum();
     (stored.adv.wire_bytes() + proofs) as u64
 }
+
+#[cfg(test)]
+mod tests;

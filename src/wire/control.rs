@@ -1,5 +1,6 @@
 //! What neighbours say to each other on a link's control stream.
 
+use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use super::signed::{CertificateBytes, Envelope};
@@ -32,8 +33,9 @@ pub enum ControlMessage {
 /// Bytes of a message without what it lists, at most.
 const MESSAGE_OVERHEAD: usize = 32;
 
-/// Bytes of an [`ObjectKey`], at most: 17 of id, 27 of version, 4 of fragment, 3 of framing.
-pub const OBJECT_KEY_BYTES: usize = 52;
+/// Bytes of an [`ObjectKey`] and its reach, at most: 17 of id, 28 of version, 4 of fragment, 4 of
+/// framing and kind, 1 of reach.
+pub const OBJECT_KEY_BYTES: usize = 54;
 
 impl ControlMessage {
     /// Bytes on the wire, at most. Exact enough to hold messages against limits without encoding
@@ -44,8 +46,10 @@ impl ControlMessage {
                 Self::Hello(hello) => 32 + hello.display_name.len(),
                 Self::Token(_) => 9,
                 Self::Flood(flood) => flood.wire_bytes(),
-                Self::Digest(digest) => 9 * digest.buckets.len(),
-                Self::BucketSummary(summary) => OBJECT_KEY_BYTES * summary.objects.len(),
+                Self::Digest(digest) => 9 * digest.buckets.len() + digest.reach.len(),
+                Self::BucketSummary(summary) => {
+                    OBJECT_KEY_BYTES * summary.objects.len() + summary.reach.len()
+                }
                 Self::Request(request) => OBJECT_KEY_BYTES * request.objects.len(),
                 Self::PathError(_) => 48,
                 Self::Goodbye(goodbye) => goodbye.reason.len(),
@@ -111,7 +115,14 @@ pub struct Flood {
 pub struct Digest {
     #[n(0)]
     pub buckets: Vec<u64>,
+    /// By bucket, the least reach (sends left) of any object in it; [`ENOUGH_REACH`] where more
+    /// would help nobody. A neighbour that can offer more answers with a summary of that bucket.
+    #[n(1)]
+    pub reach: ByteVec,
 }
+
+/// A reach that needs no improvement.
+pub const ENOUGH_REACH: u8 = u8::MAX;
 
 /// The answer to a [`Digest`] that differs: what the sender has in the differing buckets and may
 /// pass on. May come in several messages.
@@ -119,6 +130,9 @@ pub struct Digest {
 pub struct BucketSummary {
     #[n(0)]
     pub objects: Vec<ObjectKey>,
+    /// The reach that each of them would have at the receiver.
+    #[n(1)]
+    pub reach: ByteVec,
 }
 
 /// Asks for these objects, certificates included. The answer is the version that is current by

@@ -15,8 +15,8 @@ pub use adv::{
 };
 pub use bounds::AdvError;
 pub use control::{
-    BucketSummary, ControlMessage, Digest, Flood, Goodbye, Hello, OBJECT_KEY_BYTES, ObjectKey,
-    ObjectKind, PathError, Request, Token, Version,
+    BucketSummary, ControlMessage, Digest, ENOUGH_REACH, Flood, Goodbye, Hello, OBJECT_KEY_BYTES,
+    ObjectKey, ObjectKind, PathError, Request, Token, Version,
 };
 pub use frame::{FrameError, decode_frame, encode_frame};
 pub use signed::{CertificateBytes, Envelope, SignedAdv};

@@ -10,7 +10,7 @@ mod scenarios;
 mod topology;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `scenario` for some seeds; a failure says how to see it again.
 pub(crate) fn for_seeds(test: &str, default: u64, scenario: impl Fn(u64)) {
@@ -20,11 +20,10 @@ pub(crate) fn for_seeds(test: &str, default: u64, scenario: impl Fn(u64)) {
         None => 1..number("WARREN_SEEDS").unwrap_or(default) + 1,
     };
     for seed in seeds {
-        if let Err(failure) = catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
-            println!(
+        if catch_unwind(AssertUnwindSafe(|| scenario(seed))).is_err() {
+            panic!(
                 "seed {seed} failed; replay: WARREN_SEED={seed} cargo test --test simulation {test}"
             );
-            resume_unwind(failure);
         }
     }
 }

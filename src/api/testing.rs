@@ -1,0 +1,236 @@
+//! An agent that says what it is told, and a server in front of it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use prometheus_client::registry::Registry;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::identity::AgentId;
+
+/// An id that is easy to recognise: one byte, repeated.
+pub(crate) fn id(byte: u8) -> AgentId {
+    AgentId([byte; 16])
+}
+
+pub(crate) struct FakeAgent {
+    pub(crate) status: Mutex<Status>,
+    pub(crate) empty: AtomicBool,
+    registry: Registry,
+}
+
+impl FakeAgent {
+    pub(crate) fn new(metrics: &Metrics) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("warren");
+        metrics.register(&mut registry);
+        Arc::new(Self {
+            status: Mutex::new(Status::Healthy),
+            empty: AtomicBool::new(false),
+            registry,
+        })
+    }
+
+    fn unless_empty<T>(&self, list: Vec<T>) -> Vec<T> {
+        if self.empty.load(Ordering::Relaxed) {
+            Vec::new()
+        } else {
+            list
+        }
+    }
+}
+
+impl Agent for FakeAgent {
+    fn health(&self) -> Health {
+        let status = *self.status.lock().unwrap();
+        let reasons = match status {
+            Status::Healthy => Vec::new(),
+            _ => vec!["10.0.0.0/8 has one exit left".to_owned()],
+        };
+        Health {
+            status,
+            agent_id: id(0x11),
+            display_name: "ingress-1".into(),
+            version: "0.1.0".into(),
+            uptime_s: 3_725,
+            peers: 2,
+            routes: 5,
+            streams: 1,
+            socks5_running: true,
+            exit_handler_running: false,
+            reasons,
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerView> {
+        let up = PeerView {
+            id: id(0x22),
+            display_name: Some("transit-\u{1b}[31m1".into()),
+            address: "192.0.2.1:4433".into(),
+            state: PeerState::Up,
+            direction: Direction::Dialled,
+            rtt_ms: Some(0.25),
+            cost: 1,
+            mtu: Some(1_452),
+            uptime_s: Some(61),
+            protocol: Some(1),
+            last_error: None,
+        };
+        let down = PeerView {
+            id: id(0x33),
+            display_name: None,
+            address: "transit-2.example:4433".into(),
+            state: PeerState::Connecting,
+            direction: Direction::Accepted,
+            rtt_ms: None,
+            cost: 10,
+            mtu: None,
+            uptime_s: None,
+            protocol: None,
+            last_error: Some("handshake timed out".into()),
+        };
+        self.unless_empty(vec![up, down])
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        let near = RouteView {
+            kind: RouteKind::Prefix,
+            destination: "10.0.0.0/8".into(),
+            exit: id(0x77),
+            exit_name: "exit-a".into(),
+            metric: 2,
+            hops: 2,
+            path: vec![id(0x22), id(0x77)],
+            rtt_ms: Some(0.4),
+            alternate: Some(vec![id(0x33), id(0x77)]),
+            chosen: true,
+        };
+        let own = RouteView {
+            kind: RouteKind::Domain,
+            destination: "*.corp.example".into(),
+            exit: id(0x11),
+            exit_name: "ingress-1".into(),
+            metric: 0,
+            hops: 0,
+            path: Vec::new(),
+            rtt_ms: None,
+            alternate: None,
+            chosen: false,
+        };
+        self.unless_empty(vec![near, own])
+    }
+
+    fn streams(&self) -> Vec<StreamView> {
+        self.unless_empty(vec![StreamView {
+            id: 42,
+            ingress: id(0x11),
+            exit: id(0x77),
+            client: Some("127.0.0.1:50000".into()),
+            target: "10.1.2.3:443".into(),
+            path: vec![id(0x22), id(0x77)],
+            age_s: 5,
+            bytes_up: 900,
+            bytes_down: 1_572_864,
+        }])
+    }
+
+    fn topology(&self) -> TopologyView {
+        let agent = |byte, name: &str| AgentView {
+            id: id(byte),
+            display_name: name.into(),
+            this: byte == 0x11,
+            transit: true,
+            draining: false,
+            routes: 0,
+        };
+        TopologyView {
+            agents: vec![
+                agent(0x11, "ingress-1"),
+                agent(0x22, "transit-1"),
+                // A default display name: the head of the id.
+                agent(0x33, "33333333"),
+                agent(0x77, "exit-a"),
+            ],
+            edges: vec![EdgeView {
+                a: id(0x11),
+                b: id(0x22),
+                cost: 1,
+                rtt_ms: Some(0.25),
+                mtu: Some(1_452),
+            }],
+        }
+    }
+
+    async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
+        let text = dest.to_string();
+        match text.as_str() {
+            "slow.example" => std::future::pending().await,
+            "unknown.example" => {
+                return Err(ExplainError::Resolve {
+                    name: text,
+                    reason: "no exit has servers".into(),
+                });
+            }
+            "192.0.2.1" => {
+                return Ok(ExplainView {
+                    dest: text,
+                    chosen: None,
+                    candidates: Vec::new(),
+                });
+            }
+            _ => {}
+        }
+        let candidate = |exit, transit, metric, rejected: Option<&str>| CandidateView {
+            exit: id(exit),
+            path: vec![id(transit), id(exit)],
+            metric,
+            prefix: "10.0.0.0/8".into(),
+            rejected: rejected.map(ToOwned::to_owned),
+        };
+        Ok(ExplainView {
+            dest: text,
+            chosen: Some(ChosenView {
+                exit: id(0x77),
+                path: vec![id(0x22), id(0x77)],
+                metric: 2,
+                rtt_ms: 0.4,
+            }),
+            candidates: vec![
+                candidate(0x77, 0x22, 2, None),
+                candidate(0x88, 0x33, 11, Some("higher metric")),
+            ],
+        })
+    }
+
+    fn encode_metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        text
+    }
+}
+
+/// A server on loopback with a [`FakeAgent`] behind it.
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
+    pub(crate) agent: Arc<FakeAgent>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) served: JoinHandle<()>,
+}
+
+pub(crate) async fn serve(settings: Settings) -> Fake {
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = server.local_addr();
+    let agent = FakeAgent::new(&settings.metrics);
+    let (stop, stopped) = oneshot::channel();
+    let served = server.serve(Arc::clone(&agent), settings, async {
+        let _ = stopped.await;
+    });
+    Fake {
+        address,
+        agent,
+        stop,
+        served: tokio::spawn(served),
+    }
+}

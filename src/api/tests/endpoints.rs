@@ -1,0 +1,171 @@
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::super::Status;
+use super::super::testing::{id, serve};
+use super::*;
+
+#[tokio::test]
+async fn health_says_ok_to_every_kind_of_check() {
+    let fake = serve(settings()).await;
+    let answer = get(fake.address, "/health").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "OK"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let head = request(fake.address, "HEAD", "/health").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    for check in [
+        "OPTIONS /health HTTP/1.0\r\n\r\n",
+        "HEAD /health HTTP/1.0\r\n\r\n",
+    ] {
+        assert_eq!(raw(fake.address, check).await.status, 200, "{check}");
+    }
+}
+
+#[tokio::test]
+async fn healthz_and_ready_follow_the_status() {
+    let fake = serve(settings()).await;
+    for (status, name, code, ready) in [
+        (Status::Healthy, "healthy", 200, "READY"),
+        (Status::Degraded, "degraded", 200, "READY"),
+        (Status::Draining, "draining", 503, "NOT READY"),
+        (Status::Unavailable, "unavailable", 503, "NOT READY"),
+    ] {
+        *fake.agent.status.lock().unwrap() = status;
+        let answer = get(fake.address, "/healthz").await;
+        assert_eq!(answer.status, code);
+        assert_eq!(answer.json()["status"], name);
+        let answer = get(fake.address, "/ready").await;
+        assert_eq!((answer.status, answer.body.as_str()), (code, ready));
+        let options = request(fake.address, "OPTIONS", "/ready").await;
+        assert_eq!(options.status, code);
+        // HAProxy's bare `option httpchk`.
+        let bare = raw(fake.address, "OPTIONS / HTTP/1.0\r\n\r\n").await;
+        assert_eq!(bare.status, code);
+    }
+}
+
+#[tokio::test]
+async fn healthz_has_every_promised_field() {
+    let fake = serve(settings()).await;
+    let answer = get(fake.address, "/healthz").await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "status": "healthy", "running": true, "agent_id": id(0x11),
+            "display_name": "ingress-1", "version": "0.1.0", "uptime_s": 3_725,
+            "peers": 2, "peer_count": 2, "routes": 5, "route_count": 5, "stream_count": 1,
+            "socks5_running": true, "exit_handler_running": false, "reasons": [],
+        })
+    );
+}
+
+#[tokio::test]
+async fn metrics_are_open_metrics_and_count_the_requests() {
+    let fake = serve(settings()).await;
+    get(fake.address, "/health").await;
+    let answer = get(fake.address, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(
+        answer
+            .body
+            .contains("warren_http_requests_total{status=\"200\"} 1"),
+        "{}",
+        answer.body
+    );
+    assert!(answer.body.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn management_lists_what_the_agent_knows() {
+    let fake = serve(settings()).await;
+    let peers = get(fake.address, "/api/peers").await.json();
+    assert_eq!(peers[0]["id"], json!(id(0x22)));
+    assert_eq!(peers[0]["state"], "up");
+    assert_eq!(peers[0]["direction"], "dialled");
+    assert_eq!(peers[1]["rtt_ms"], Value::Null);
+    let routes = get(fake.address, "/api/routes").await.json();
+    assert_eq!(routes[0]["kind"], "prefix");
+    assert_eq!(routes[0]["path"], json!([id(0x22), id(0x77)]));
+    assert_eq!(routes[1]["alternate"], Value::Null);
+    let streams = get(fake.address, "/api/streams").await.json();
+    assert_eq!(streams[0]["bytes_down"], 1_572_864);
+    let topology = get(fake.address, "/api/topology").await.json();
+    assert_eq!(topology["agents"].as_array().unwrap().len(), 4);
+    assert_eq!(topology["edges"][0]["cost"], 1);
+
+    fake.agent.empty.store(true, Ordering::Relaxed);
+    for path in ["/api/peers", "/api/routes", "/api/streams"] {
+        assert_eq!(get(fake.address, path).await.json(), json!([]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn explain_has_the_promised_shape() {
+    let fake = serve(settings()).await;
+    let path = [id(0x22), id(0x77)];
+    let answer = get(fake.address, "/api/explain?dest=10.1.2.3").await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "dest": "10.1.2.3",
+            "chosen": { "exit": id(0x77), "path": path, "metric": 2, "rtt_ms": 0.4 },
+            "candidates": [
+                { "exit": id(0x77), "path": path, "metric": 2, "prefix": "10.0.0.0/8",
+                  "rejected": null },
+                { "exit": id(0x88), "path": [id(0x33), id(0x88)], "metric": 11,
+                  "prefix": "10.0.0.0/8", "rejected": "higher metric" },
+            ],
+        })
+    );
+    let none = get(fake.address, "/api/explain?dest=192.0.2.1").await;
+    assert_eq!(none.json()["chosen"], Value::Null);
+}
+
+#[tokio::test]
+async fn explain_says_what_is_wrong_with_the_question() {
+    let fake = serve(settings()).await;
+    for (query, status, error) in [
+        ("", 400, "?dest="),
+        ("?dest=", 400, "1 to 253"),
+        ("?other=1", 400, "?dest="),
+        ("?dest=10.0.0.1:80", 400, "without a port"),
+        ("?dest=%ff", 400, ""),
+        ("?dest=unknown.example", 502, "no exit has servers"),
+    ] {
+        let answer = get(fake.address, &format!("/api/explain{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {answer:?}");
+        assert!(answer.error().contains(error), "{query}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_json_errors() {
+    let fake = serve(settings()).await;
+    for path in ["/", "/api", "/api/drain", "/api/events", "/health/"] {
+        let answer = get(fake.address, path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.error(), format!("no such endpoint: {path}"));
+    }
+    for (method, path) in [
+        ("POST", "/health"),
+        ("DELETE", "/api/peers"),
+        ("OPTIONS", "/metrics"),
+    ] {
+        let answer = request(fake.address, method, path).await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert!(
+            answer.header("allow").unwrap().contains("get"),
+            "{answer:?}"
+        );
+        assert!(answer.error().contains(method));
+    }
+}

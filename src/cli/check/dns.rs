@@ -1,0 +1,128 @@
+//! Whether an exit's name servers answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RecordType;
+
+use super::CheckLine;
+use super::report::chain;
+use crate::config::Config;
+
+const SUBJECT: &str = "exit.dns";
+
+/// Asks each server for the root's name servers; any answer, a refusal too, shows that it is there.
+pub(super) async fn check(config: &Config) -> Vec<CheckLine> {
+    let Some(exit) = &config.exit else {
+        return Vec::new();
+    };
+    if exit.dns.servers.is_empty() {
+        return vec![match TokioResolver::builder_tokio() {
+            Ok(_) => CheckLine::ok(SUBJECT, "uses the system's resolver configuration"),
+            Err(error) => CheckLine::fail(
+                SUBJECT,
+                format!(
+                    "no servers, and the system's resolver configuration is unusable: {}; name \
+                     servers in exit.dns.servers",
+                    chain(&error)
+                ),
+            ),
+        }];
+    }
+    let mut lines = Vec::new();
+    for server in &exit.dns.servers {
+        lines.push(match ask(*server, exit.dns.timeout).await {
+            Ok(()) => CheckLine::ok(SUBJECT, format!("{server} answers")),
+            Err(error) => CheckLine::fail(SUBJECT, format!("{server} does not answer: {error}")),
+        });
+    }
+    lines
+}
+
+async fn ask(server: SocketAddr, timeout: Duration) -> Result<(), String> {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = server.port();
+        connection
+    });
+    let server = NameServerConfig::new(server.ip(), true, connections.to_vec());
+    let config = ResolverConfig::from_name_servers(vec![server]);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    options.use_hosts_file = ResolveHosts::Never;
+    options.timeout = timeout;
+    options.attempts = 0;
+    let resolver = builder.build().map_err(|error| chain(&error))?;
+    let asked = resolver.lookup(".", RecordType::NS);
+    match tokio::time::timeout(timeout, asked).await {
+        Ok(Ok(_) | Err(NetError::Dns(_))) => Ok(()),
+        Ok(Err(NetError::Timeout)) | Err(_) => Err(format!("silent for {timeout:?}")),
+        Ok(Err(error)) => Err(chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UdpSocket;
+
+    use super::super::{Level, fixture};
+    use super::*;
+
+    /// Answers every query with `code` (RFC 1035 section 4.1.1) and no records.
+    async fn server(code: u8) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+                buffer[2] |= 0x80;
+                buffer[3] = code;
+                socket.send_to(&buffer[..length], client).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn checked(servers: Vec<SocketAddr>) -> Vec<CheckLine> {
+        let mut config = fixture::exit();
+        let dns = &mut config.exit.as_mut().unwrap().dns;
+        dns.servers = servers;
+        dns.timeout = Duration::from_millis(300);
+        check(&config).await
+    }
+
+    #[tokio::test]
+    async fn any_answer_is_an_answer() {
+        const NO_ERROR: u8 = 0;
+        const NX_DOMAIN: u8 = 3;
+        const REFUSED: u8 = 5;
+        for code in [NO_ERROR, NX_DOMAIN, REFUSED] {
+            let address = server(code).await;
+            let line = &checked(vec![address]).await[0];
+            let expected = format!("ok    exit.dns: {address} answers");
+            assert_eq!(line.to_string(), expected, "code {code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_fails_for_that_server_alone() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        let lines = checked(vec![address, server(0).await]).await;
+        assert_eq!(lines[0].level, Level::Fail);
+        assert!(
+            lines[0].text.starts_with(&address.to_string()),
+            "{}",
+            lines[0]
+        );
+        assert_eq!(lines[1].level, Level::Ok);
+    }
+
+    #[tokio::test]
+    async fn only_exits_resolve() {
+        assert_eq!(check(&fixture::ingress()).await, []);
+    }
+}

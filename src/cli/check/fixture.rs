@@ -1,0 +1,81 @@
+//! Configurations for tests; every address is loopback with port 0, or never dialled.
+
+use std::time::Duration;
+
+use crate::config::{
+    Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Limits, Listener, LogFormat,
+    Peer, Reconnect, Routing, Socks5, Tls,
+};
+use crate::identity::AgentId;
+
+pub(crate) fn ingress() -> Config {
+    let any = "127.0.0.1:0".parse().unwrap();
+    Config {
+        peers: vec![Peer {
+            id: AgentId([7; 16]),
+            address: HostPort {
+                host: "192.0.2.1".into(),
+                port: 4433,
+            },
+            cost: 1,
+            ca: None,
+        }],
+        socks5: Some(Socks5 {
+            address: any,
+            users: None,
+            max_connections: 10,
+        }),
+        exit: None,
+        ..exit()
+    }
+}
+
+pub(crate) fn exit() -> Config {
+    let any = "127.0.0.1:0".parse().unwrap();
+    Config {
+        agent: Agent {
+            id: None,
+            display_name: None,
+            data_dir: "/nonexistent/data".into(),
+            log_level: "info".into(),
+            log_format: LogFormat::Text,
+        },
+        tls: Tls::default(),
+        allow: [AgentId([8; 16])].into(),
+        listeners: vec![Listener { address: any }],
+        peers: Vec::new(),
+        socks5: None,
+        exit: Some(Exit {
+            routes: vec!["10.0.0.0/8".parse().unwrap()],
+            domain_routes: vec!["*.corp.example".parse().unwrap()],
+            dns: Dns {
+                servers: Vec::new(),
+                timeout: Duration::from_secs(1),
+            },
+            connect_timeout: Duration::from_secs(1),
+        }),
+        routing: Routing {
+            advertise_interval: Duration::from_secs(120),
+            route_ttl: Duration::from_secs(300),
+            max_hops: 8,
+            balance: Balance::LowestMetric,
+            transit: true,
+        },
+        connections: Connections {
+            heartbeat: Duration::from_millis(100),
+            dead_after: 3,
+            reconnect: Reconnect {
+                initial_delay: Duration::from_secs(1),
+                max_delay: Duration::from_secs(60),
+                multiplier: 2.0,
+                jitter: 0.2,
+                max_retries: None,
+            },
+        },
+        http: Some(Http {
+            address: any,
+            token_hash: None,
+        }),
+        limits: Limits::default(),
+    }
+}

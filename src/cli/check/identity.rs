@@ -1,0 +1,263 @@
+//! Whether the agent has a key and certificate that others will accept, and whom it accepts.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Config, Exit};
+use crate::identity::{Identity, Trust, format_date};
+
+use super::CheckLine;
+use super::report::chain;
+
+const SUBJECT: &str = "tls";
+
+const DAY: u64 = 86_400;
+
+/// The horizon at which a running agent calls itself degraded.
+const SOON: u64 = 30 * DAY;
+
+/// Reads keys and certificates as a start would, and writes nothing. `now` is Unix time in seconds.
+pub(super) fn check(config: &Config, now: u64) -> Vec<CheckLine> {
+    let mut lines = match &config.tls.cert_and_key {
+        Some((certificate, key)) => match Identity::from_files(certificate, key) {
+            Ok(loaded) => with_identity(config, &loaded.value, loaded.warning, now),
+            Err(error) => vec![CheckLine::fail(SUBJECT, chain(&error))],
+        },
+        None => match Identity::load(&config.agent.data_dir) {
+            Ok(Some(loaded)) => with_identity(config, &loaded.value, loaded.warning, now),
+            Ok(None) => vec![without_identity(config)],
+            Err(error) => vec![CheckLine::fail(SUBJECT, chain(&error))],
+        },
+    };
+    lines.extend(trust(config));
+    lines
+}
+
+fn without_identity(config: &Config) -> CheckLine {
+    let dir = config.agent.data_dir.display();
+    match config.agent.id {
+        Some(id) => CheckLine::fail(
+            SUBJECT,
+            format!("{dir} holds no identity, and agent.id wants {id}; copy its key there"),
+        ),
+        None => CheckLine::ok(
+            SUBJECT,
+            format!(
+                "{dir} holds no identity yet; the first start creates one, as `warren init` does"
+            ),
+        ),
+    }
+}
+
+fn with_identity(
+    config: &Config,
+    identity: &Identity,
+    warning: Option<impl ToString>,
+    now: u64,
+) -> Vec<CheckLine> {
+    let id = identity.id();
+    let mut lines = vec![match config.agent.id {
+        Some(wanted) if wanted != id => CheckLine::fail(
+            "agent",
+            format!(
+                "the key's id is {id}, and agent.id wants {wanted}; give the right key, or `auto`"
+            ),
+        ),
+        _ => CheckLine::ok("agent", format!("id {id}")),
+    }];
+    lines.push(expiry(config, identity.not_after(), now));
+    lines.extend(warning.map(|warning| CheckLine::warn(SUBJECT, warning.to_string())));
+    lines.extend(accepted_by_own_ca(config, identity, now));
+    lines.extend(config.exit.iter().flat_map(|exit| grants(exit, identity)));
+    lines
+}
+
+fn expiry(config: &Config, not_after: u64, now: u64) -> CheckLine {
+    let end = format_date(not_after);
+    let left = not_after.saturating_sub(now);
+    if left >= SOON {
+        CheckLine::ok(SUBJECT, format!("certificate valid until {end}"))
+    } else if config.tls.cert_and_key.is_none() {
+        CheckLine::ok(
+            SUBJECT,
+            format!("certificate valid until {end}; the next start renews it"),
+        )
+    } else {
+        CheckLine::warn(
+            SUBJECT,
+            format!(
+                "certificate expires in {} days, {end}; renew it with `warren cert agent --renew`",
+                left / DAY
+            ),
+        )
+    }
+}
+
+/// With a mesh CA, others most likely accept by that CA, too.
+fn accepted_by_own_ca(config: &Config, identity: &Identity, now: u64) -> Option<CheckLine> {
+    let ca = config.tls.ca.as_ref()?;
+    // What is wrong with the file itself is said by `trust`.
+    let mesh = Trust::new([ca], BTreeSet::new()).ok()?;
+    let refused = mesh.verify(identity.chain(), now).err()?;
+    let text = format!(
+        "the CA in {} did not issue this agent's certificate ({refused}); peers accept it only \
+         where its id is pinned",
+        ca.display()
+    );
+    Some(CheckLine::warn(SUBJECT, text))
+}
+
+fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
+    let Some(grants) = &identity.parsed().grants else {
+        return Vec::new();
+    };
+    let prefixes = exit.routes.iter().filter(|p| !grants.allows_prefix(p));
+    let domains = exit
+        .domain_routes
+        .iter()
+        .filter(|d| !grants.allows_domain(d));
+    prefixes
+        .map(ToString::to_string)
+        .chain(domains.map(ToString::to_string))
+        .map(|route| {
+            let text = format!(
+                "the certificate does not grant {route}, so nobody believes it; issue one with it"
+            );
+            CheckLine::fail("exit", text)
+        })
+        .collect()
+}
+
+fn trust(config: &Config) -> Vec<CheckLine> {
+    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
+    let pinned = config.peers.iter().map(|peer| peer.id);
+    let pinned: BTreeSet<_> = pinned.chain(config.allow.iter().copied()).collect();
+    let pins = pinned.len();
+    // The mesh's trust does not read these if `tls.ca` is given, but dialling does.
+    let broken = peer_cas.clone().filter_map(|ca| {
+        let error = Trust::new([ca], BTreeSet::new()).err()?;
+        Some(CheckLine::fail("peers", chain(&error)))
+    });
+    let mut lines: Vec<_> = broken.collect();
+    lines.dedup();
+    let has_ca = config.tls.ca.is_some() || peer_cas.clone().next().is_some();
+    lines.push(
+        match Trust::mesh(config.tls.ca.as_deref(), peer_cas, pinned) {
+            Err(error) => CheckLine::fail("trust", chain(&error)),
+            Ok(_) if has_ca => CheckLine::ok(
+                "trust",
+                format!("agents of the mesh CA, and pinned ids: {pins}"),
+            ),
+            Ok(_) if pins > 0 => CheckLine::ok("trust", format!("pinned ids alone: {pins}")),
+            Ok(_) => CheckLine::warn(
+                "trust",
+                "neither tls.ca, nor peers, nor trust.allow: every link is refused",
+            ),
+        },
+    );
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Level, fixture};
+    use super::*;
+    use crate::identity::{Authority, CA_CERTIFICATE, CA_KEY, Grants, Validity, unix_now};
+
+    /// A CA and an agent's certificate for `days` with a grant for `10.0.0.0/8`.
+    fn mesh(dir: &Path, days: u32) -> Config {
+        let now = unix_now();
+        let (authority, issued) = Authority::create("mesh", Validity::days(now, 100)).unwrap();
+        let ca = dir.join(CA_CERTIFICATE);
+        issued.store(&ca, &dir.join(CA_KEY)).unwrap();
+        let grants = Grants {
+            prefixes: vec!["10.0.0.0/8".parse().unwrap()],
+            domains: vec!["*.example".parse().unwrap()],
+        };
+        let validity = Validity::days(now, days);
+        let issued = authority.issue("agent", Some(&grants), validity).unwrap();
+        let (certificate, key) = (dir.join("agent.crt"), dir.join("agent.key"));
+        issued.store(&certificate, &key).unwrap();
+        let mut config = fixture::exit();
+        config.tls.ca = Some(ca);
+        config.tls.cert_and_key = Some((certificate, key));
+        config
+    }
+
+    fn shown(config: &Config) -> Vec<String> {
+        let lines = check(config, unix_now()).into_iter();
+        lines.map(|line| line.to_string()).collect()
+    }
+
+    #[test]
+    fn a_sound_identity_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = check(&mesh(dir.path(), 90), unix_now());
+        assert!(lines.iter().all(|l| l.level == Level::Ok), "{lines:?}");
+        let subjects: Vec<_> = lines.iter().map(|l| l.subject).collect();
+        assert_eq!(subjects, ["agent", "tls", "trust"]);
+    }
+
+    #[test]
+    fn what_others_will_refuse_is_found_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = mesh(dir.path(), 10);
+        let exit = config.exit.as_mut().unwrap();
+        exit.routes.push("192.0.2.0/24".parse().unwrap());
+        config.agent.id = Some(crate::identity::AgentId([1; 16]));
+        let lines = shown(&config);
+        assert!(
+            lines[0].starts_with("fail  agent: the key's id is"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("warn  tls: certificate expires in"),
+            "{lines:?}"
+        );
+        let grant = "fail  exit: the certificate does not grant 192.0.2.0/24";
+        assert!(lines[2].starts_with(grant), "{lines:?}");
+    }
+
+    #[test]
+    fn a_certificate_of_another_ca_is_warned_of() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut config = mesh(one.path(), 90);
+        config.tls.ca = mesh(two.path(), 90).tls.ca;
+        let lines = shown(&config);
+        assert!(
+            lines.iter().any(|l| l.starts_with("warn  tls: the CA in")),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn missing_files_fail_by_name_and_nothing_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = mesh(dir.path(), 90);
+        std::fs::remove_file(dir.path().join("agent.key")).unwrap();
+        config.tls.ca = Some(dir.path().join("other.crt"));
+        let lines = shown(&config);
+        assert!(lines[0].contains("agent.key"), "{lines:?}");
+        assert!(lines[1].starts_with("fail  trust: "), "{lines:?}");
+        assert!(lines[1].contains("other.crt"), "{lines:?}");
+
+        config.tls.cert_and_key = None;
+        config.agent.data_dir = dir.path().join("data");
+        assert!(shown(&config)[0].contains("the first start creates one"));
+        assert!(!config.agent.data_dir.exists());
+        config.agent.id = Some(crate::identity::AgentId([1; 16]));
+        assert!(shown(&config)[0].starts_with("fail  tls: "));
+    }
+
+    #[test]
+    fn an_agent_that_trusts_nobody_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = fixture::exit();
+        config.agent.data_dir = dir.path().to_owned();
+        Identity::load_or_create(dir.path()).unwrap();
+        assert_eq!(shown(&config)[2], "ok    trust: pinned ids alone: 1");
+        config.allow.clear();
+        assert!(shown(&config)[2].starts_with("warn  trust: neither"));
+    }
+}

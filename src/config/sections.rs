@@ -1,0 +1,128 @@
+//! The document, and the sections `agent`, `tls` and `trust`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::error::Problem;
+use super::reader::{Reader, Section};
+use super::scalar::{self, quote};
+use super::yaml::Node;
+use super::{Agent, Config, LogFormat, Tls, limits, mesh, services};
+use crate::identity::AgentId;
+
+/// Longest `display_name`, bytes: it travels in every greeting and stands in tables.
+const MAX_DISPLAY_NAME: usize = 64;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Reads the whole document. With errors reported the result is not to be used.
+pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
+    let mut document = reader.root(root);
+    document.refuse(
+        "drain",
+        "drain is not supported yet in this release; remove the section",
+    );
+    let agent = agent(document.section("agent"), reader);
+    let tls = tls(document.section("tls"));
+    let allow = allow(document.section("trust"));
+    let (listeners, peers) = mesh::listeners_and_peers(&mut document);
+    let limits = limits::limits(document.section("limits"));
+    let socks5 = services::socks5(document.section("socks5"));
+    let exit = services::exit(document.section("exit"), &limits);
+    let routing = mesh::routing(document.section("routing"));
+    let connections = mesh::connections(document.section("connections"));
+    let http = services::http(document.section("http"));
+    services::check_distinct(&mut document, socks5.as_ref(), http.as_ref());
+    Config {
+        agent,
+        tls,
+        allow,
+        listeners,
+        peers,
+        socks5,
+        exit,
+        routing,
+        connections,
+        http,
+        limits,
+    }
+}
+
+fn agent(mut section: Section<'_>, reader: &Reader<'_>) -> Agent {
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let id = section.parse("id", "an agent id", |text| match text {
+        "auto" => Ok(None),
+        _ => scalar::agent_id(text)
+            .map(Some)
+            .map_err(|reason| format!("{reason}, or auto")),
+    });
+    Agent {
+        id: id.flatten(),
+        display_name: section
+            .parse("display_name", "a name", display_name)
+            .flatten(),
+        data_dir: section
+            .path("data_dir")
+            .unwrap_or_else(|| reader.resolve("data")),
+        log_level: section
+            .parse("log_level", "a level", log_level)
+            .unwrap_or_else(|| "info".to_owned()),
+        log_format: section
+            .choice("log_format", &formats)
+            .unwrap_or(LogFormat::Text),
+    }
+}
+
+/// `None` for the empty name, which stands for the default.
+fn display_name(text: &str) -> Result<Option<String>, String> {
+    if text.len() > MAX_DISPLAY_NAME {
+        return Err(format!("longer than {MAX_DISPLAY_NAME} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!("{} holds control characters", quote(text)));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// A level, or a filter. A single word that is no level would be a filter too, one for the module
+/// of that name, and silence everything: it is a misspelt level.
+fn log_level(text: &str) -> Result<String, String> {
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        let level = text.to_ascii_lowercase();
+        return scalar::choice(&level, &LEVELS.map(|level| (level, level))).map(str::to_owned);
+    }
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{} is not a tracing filter: {error}", quote(text))),
+    }
+}
+
+fn tls(mut section: Section<'_>) -> Tls {
+    let ca = section.file("ca");
+    let given = (section.value("cert"), section.value("key"));
+    match &given {
+        (Some(cert), None) => cert.invalid("tls.key is missing; a certificate needs its key"),
+        (None, Some(key)) => key.invalid("tls.cert is missing; a key needs its certificate"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    Tls {
+        ca,
+        cert_and_key: pair(section.file("cert"), section.file("key")),
+    }
+}
+
+fn pair(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<(PathBuf, PathBuf)> {
+    Some((cert?, key?))
+}
+
+fn allow(mut section: Section<'_>) -> BTreeSet<AgentId> {
+    let mut allow = BTreeSet::new();
+    for (item, id) in section.list("allow", "an agent id", scalar::agent_id) {
+        if !allow.insert(id) {
+            item.report(Problem::Invalid(format!("{id} is listed twice")));
+        }
+    }
+    allow
+}

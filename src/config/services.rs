@@ -1,0 +1,169 @@
+//! The sections `socks5`, `exit` and `http`. A section with `enabled: false` is still checked, so
+//! that switching it on holds no surprise.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::reader::{Section, Value};
+use super::scalar;
+use super::{Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
+
+/// Open to this host only: whoever reaches the port uses the mesh.
+const DEFAULT_SOCKS5: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1080);
+const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// How long a user waits for a name or a connection before the answer is "timed out".
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
+
+/// RFC 1929 gives the length one byte.
+const USERNAME_BYTES: RangeInclusive<usize> = 1..=255;
+
+pub(super) fn socks5(mut section: Section<'_>) -> Option<Socks5> {
+    let enabled = section.flag("enabled").unwrap_or(false);
+    let socks5 = Socks5 {
+        address: section
+            .parse("address", "an address", scalar::listen_address)
+            .unwrap_or(DEFAULT_SOCKS5),
+        users: auth(section.section("auth")),
+        max_connections: section
+            .number("max_connections", 1..=1_000_000)
+            .unwrap_or(DEFAULT_MAX_CONNECTIONS),
+    };
+    enabled.then_some(socks5)
+}
+
+pub(super) fn exit(mut section: Section<'_>, limits: &Limits) -> Option<Exit> {
+    let enabled = section.flag("enabled").unwrap_or(false);
+    let routes = section.list("routes", "a prefix", scalar::prefix);
+    let domains = section.list("domain_routes", "a domain pattern", scalar::domain);
+    let count = routes.len() + domains.len();
+    if count > limits.routes_per_origin
+        && let Some((item, _)) = routes.last()
+    {
+        let limit = limits.routes_per_origin;
+        item.invalid(format!(
+            "{count} routes; limits.routes_per_origin allows {limit}"
+        ));
+    }
+    let exit = Exit {
+        routes: distinct(routes),
+        domain_routes: distinct(domains),
+        dns: dns(section.section("dns")),
+        connect_timeout: section
+            .duration("connect_timeout", WAITS)
+            .unwrap_or(DEFAULT_WAIT),
+    };
+    if enabled
+        && section.lacks("routes")
+        && section.lacks("domain_routes")
+        && let Some(value) = section.value("enabled")
+    {
+        value.invalid("an exit without routes; give exit.routes or exit.domain_routes");
+    }
+    enabled.then_some(exit)
+}
+
+pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
+    let enabled = section.flag("enabled").unwrap_or(true);
+    let http = Http {
+        address: section
+            .parse("address", "an address", scalar::listen_address)
+            .unwrap_or(DEFAULT_HTTP),
+        token_hash: section
+            .parse("token_hash", "a hash", |text| match text {
+                "" => Ok(None),
+                _ => scalar::password_hash(text).map(Some),
+            })
+            .flatten(),
+    };
+    enabled.then_some(http)
+}
+
+/// SOCKS5 and HTTP are both TCP and cannot share an address.
+pub(super) fn check_distinct(
+    document: &mut Section<'_>,
+    socks5: Option<&Socks5>,
+    http: Option<&Http>,
+) {
+    let (Some(socks5), Some(http)) = (socks5, http) else {
+        return;
+    };
+    if socks5.address != http.address || http.address.port() == 0 {
+        return;
+    }
+    // At least one of them is in the file, because the defaults differ.
+    for key in ["http", "socks5"] {
+        if let Some(value) = document.value(key) {
+            let address = http.address;
+            value.invalid(format!(
+                "socks5 and http both listen on {address}; change one"
+            ));
+            return;
+        }
+    }
+}
+
+/// The users, if authentication is on.
+fn auth(mut section: Section<'_>) -> Option<Vec<User>> {
+    let enabled = section.flag("enabled").unwrap_or(false);
+    let items = section.items("users").unwrap_or_default();
+    if enabled
+        && section.lacks("users")
+        && let Some(value) = section.value("enabled")
+    {
+        value.invalid("authentication without users; add socks5.auth.users");
+    }
+    let mut seen = HashMap::new();
+    let mut users = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let mut section = item.section();
+        let username = section.require("username", "a name of 1 to 255 bytes", username);
+        let hash = section.require("password_hash", "a hash", scalar::password_hash);
+        if let Some(username) = &username
+            && let Some(first) = seen.insert(username.clone(), index)
+            && let Some(value) = section.value("username")
+        {
+            value.invalid(format!("the same name as users[{first}]; names are unique"));
+        }
+        users.extend(user(username, hash));
+    }
+    enabled.then_some(users)
+}
+
+fn user(username: Option<String>, password_hash: Option<PasswordHash>) -> Option<User> {
+    Some(User {
+        username: username?,
+        password_hash: password_hash?,
+    })
+}
+
+fn username(text: &str) -> Result<String, String> {
+    if USERNAME_BYTES.contains(&text.len()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("has {} bytes; a name has 1 to 255", text.len()))
+}
+
+fn dns(mut section: Section<'_>) -> Dns {
+    Dns {
+        servers: distinct(section.list("servers", "an address", scalar::dns_server)),
+        timeout: section.duration("timeout", WAITS).unwrap_or(DEFAULT_WAIT),
+    }
+}
+
+/// Takes the values out of their places; a repeated one is an error.
+fn distinct<T: Hash + Eq + Clone + std::fmt::Display>(items: Vec<(Value<'_>, T)>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    for (item, value) in &items {
+        if !seen.insert(value) {
+            item.invalid(format!("{value} is listed twice"));
+        }
+    }
+    items.iter().map(|(_, value)| value.clone()).collect()
+}

@@ -1,0 +1,69 @@
+//! A dial that learns whether a link would come about, and makes none.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
+use tokio::time::timeout;
+
+use super::dial::DialError;
+use super::endpoint::client_config;
+use super::hello::{self, describe};
+use crate::config::Limits;
+use crate::identity::SERVER_NAME;
+
+/// A peer that would have taken the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// What the peer calls itself.
+    pub display_name: String,
+    pub rtt: Duration,
+}
+
+/// Dials `address` from a port of its own and hangs up once the peer has accepted our certificate
+/// and said hello. Nothing is said of ourselves beyond the certificate, so the peer has no link to
+/// announce and an agent of the same identity is not disturbed.
+pub async fn probe(
+    address: SocketAddr,
+    crypto: Arc<QuicClientConfig>,
+    limits: &Limits,
+) -> Result<Probed, DialError> {
+    let within = limits.handshake_timeout;
+    let endpoint = endpoint(address).map_err(|_| DialError::NoPort(address))?;
+    let connecting = endpoint
+        .connect_with(client_config(crypto), address, SERVER_NAME)
+        .map_err(|source| DialError::Connect { address, source })?;
+    let connection = timeout(within, connecting)
+        .await
+        .map_err(|_| DialError::TimedOut { address, within })?
+        .map_err(|error| DialError::Handshake {
+            address,
+            reason: describe(&error),
+        })?;
+    let heard = hello::overhear(&connection, limits.control_message, within).await;
+    let rtt = connection.rtt();
+    connection.close(VarInt::from_u32(0), b"checked");
+    // The peer should learn of the end from us; a silent one is left to its time-out.
+    let _ = timeout(within, endpoint.wait_idle()).await;
+    let hello = heard.map_err(|error| DialError::Hello {
+        address,
+        reason: error.describe(),
+    })?;
+    Ok(Probed {
+        display_name: hello.display_name,
+        rtt,
+    })
+}
+
+fn endpoint(address: SocketAddr) -> std::io::Result<Endpoint> {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let mut config = EndpointConfig::default();
+    // The peer tells link QUIC from packets by the fixed bit.
+    config.grease_quic_bit(false);
+    Endpoint::new(config, None, UdpSocket::bind(any)?, Arc::new(TokioRuntime))
+}
