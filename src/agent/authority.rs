@@ -24,16 +24,16 @@ impl Authority for MeshAuthority {
 
     fn admit(&self, certificate: &[u8], unix_ms: u64) -> Result<Arc<Admitted>, AdmitError> {
         let chain = [CertificateDer::from(certificate)];
-        let certificate = self
-            .trust
-            .verify(&chain, unix_ms / 1_000)
-            .map_err(|error| match error {
-                TrustError::Expired { .. } | TrustError::NotYetValid { .. } => {
-                    AdmitError::OutsideValidity
-                }
-                TrustError::BadCertificate(_) => AdmitError::Malformed(error.to_string()),
-                other => AdmitError::Untrusted(other.to_string()),
-            })?;
+        let certificate =
+            self.trust
+                .verify(&chain, unix_ms / 1_000)
+                .map_err(|error| match error {
+                    TrustError::Expired { .. } | TrustError::NotYetValid { .. } => {
+                        AdmitError::OutsideValidity
+                    }
+                    TrustError::BadCertificate(_) => AdmitError::Malformed(error.to_string()),
+                    other => AdmitError::Untrusted(other.to_string()),
+                })?;
         Ok(Arc::new(Admitted {
             id: certificate.id,
             public_key: certificate.public_key,

@@ -50,11 +50,21 @@ impl Collector {
     fn routes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counts = self.0.mesh().table.counts();
         let usable = (counts.prefixes + counts.domains) as i64;
-        gauge(encoder, "routes", "Prefixes and domains with a live exit", usable)
+        gauge(
+            encoder,
+            "routes",
+            "Prefixes and domains with a live exit",
+            usable,
+        )
     }
 
     fn advertisements(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counters = self.0.counters.lock().expect("no panic while locked").clone();
+        let counters = self
+            .0
+            .counters
+            .lock()
+            .expect("no panic while locked")
+            .clone();
         let kind = ConstCounter::new(0_u64).metric_type();
         let mut family = encoder.encode_descriptor(
             "advertisements",
@@ -79,12 +89,7 @@ impl Collector {
     }
 }
 
-fn gauge(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    value: i64,
-) -> fmt::Result {
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
     let gauge = ConstGauge::new(value);
     let descriptor = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
     gauge.encode(descriptor)

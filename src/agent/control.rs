@@ -217,7 +217,9 @@ impl Control {
             false => current.table.path_table().clone(),
         };
         let prefixes = match changed.routes {
-            true => Arc::new(PrefixTable::build(self.core.route_advs().map(|(_, adv)| adv))),
+            true => Arc::new(PrefixTable::build(
+                self.core.route_advs().map(|(_, adv)| adv),
+            )),
             false => current.table.prefix_table().clone(),
         };
         let incarnations: BTreeMap<AgentId, u64> = self

@@ -12,9 +12,13 @@ pub enum StartError {
     Identity(#[from] IdentityError),
     #[error(transparent)]
     Trust(#[from] TrustLoadError),
-    #[error("agent.id is {expected}, but the key's id is {id}: use the key that belongs to it, or `auto`")]
+    #[error(
+        "agent.id is {expected}, but the key's id is {id}: use the key that belongs to it, or `auto`"
+    )]
     WrongId { expected: AgentId, id: AgentId },
-    #[error("peers: the peer at {address} has this agent's own id {id}: every agent needs its own key")]
+    #[error(
+        "peers: the peer at {address} has this agent's own id {id}: every agent needs its own key"
+    )]
     OwnPeer { address: String, id: AgentId },
     #[error("{key}: cannot bind {address}: {source}{}", hint(source))]
     Bind {
@@ -30,8 +34,12 @@ pub enum StartError {
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; another process has it: stop that one or choose another port",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose a higher one",
+        io::ErrorKind::AddrInUse => {
+            "; another process has it: stop that one or choose another port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need privileges: choose a higher one"
+        }
         io::ErrorKind::AddrNotAvailable => "; no interface of this host has that address",
         _ => "",
     }

@@ -92,12 +92,11 @@ pub(super) fn start(
             true => Some(link_server(&parts.identity, parts.trust.clone())?),
             false => None,
         };
-        let endpoint = LinkEndpoint::new(port, socket, server, limits).map_err(|error| {
-            StartError::Setup {
+        let endpoint =
+            LinkEndpoint::new(port, socket, server, limits).map_err(|error| StartError::Setup {
                 what: "link endpoint",
                 reason: error.to_string(),
-            }
-        })?;
+            })?;
         if listens {
             tasks.spawn(accept(
                 context.clone(),

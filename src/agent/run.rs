@@ -8,9 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use super::error::StartError;
+use super::logging;
 use super::parts::Parts;
 use super::start::Agent;
-use super::logging;
 use crate::config::{Config, ConfigErrors};
 
 /// Why `warren run` failed.

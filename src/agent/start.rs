@@ -25,7 +25,8 @@ use crate::identity::{AgentId, tunnel_client, tunnel_server};
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkContext, LinkEndpoint, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
+    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable,
+    Settings,
 };
 use crate::tunnel::{SessionOpener, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
@@ -219,7 +220,10 @@ impl Agent {
             listener.close("agent stops");
         }
         // Drivers flush their last messages and close; an endpoint is idle when all have.
-        let closing = self.endpoints.iter().map(|endpoint| endpoint.endpoint.wait_idle());
+        let closing = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.endpoint.wait_idle());
         let rest = LEAVE.saturating_sub(started.elapsed()).max(FAREWELL);
         let _ = timeout(rest, futures_util::future::join_all(closing)).await;
         info!(took = ?started.elapsed(), "agent stopped");

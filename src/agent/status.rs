@@ -294,7 +294,11 @@ impl api::Agent for Reporter {
         };
         TopologyView {
             agents: graph.agents().iter().map(agent).collect(),
-            edges: graph.links().filter(|link| link.both_ways).map(edge).collect(),
+            edges: graph
+                .links()
+                .filter(|link| link.both_ways)
+                .map(edge)
+                .collect(),
         }
     }
 
@@ -302,13 +306,20 @@ impl api::Agent for Reporter {
         let status = &self.status;
         let name = match dest {
             Dest::Ip(ip) => {
-                let explanation = status.mesh().table.explain_ip(&ip.to_string(), *ip, status.balance);
+                let explanation =
+                    status
+                        .mesh()
+                        .table
+                        .explain_ip(&ip.to_string(), *ip, status.balance);
                 return Ok(view(explanation));
             }
             Dest::Name(name) => name,
         };
         let explained = status.explain_name(name);
-        let Some(ingress) = status.ingress.as_ref().filter(|_| explained.candidates.is_empty())
+        let Some(ingress) = status
+            .ingress
+            .as_ref()
+            .filter(|_| explained.candidates.is_empty())
         else {
             return Ok(explained);
         };

@@ -60,7 +60,7 @@ pub enum Problem {
     },
     #[error("the variable {name} is not set; set it, or give a default: ${{{name}:-value}}")]
     UnsetVariable { name: String },
-    #[error("is missing; it is {expected}")]
+    #[error("is missing; give {expected}")]
     Missing { expected: &'static str },
     #[error("{} cannot be read: {source}", .path.display())]
     UnreadableFile { path: PathBuf, source: io::Error },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Section;
+use super::section::Section;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -94,7 +94,7 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         handshake_timeout: s
             .duration("handshake_timeout", handshake.clone())
             .unwrap_or(default.handshake_timeout),
-        // The largest message is a link advertisement with a certificate chain.
+        // A certificate chain alone may take tens of kilobytes.
         control_message: s
             .size("control_message", 64 * KIB..=16 * MIB)
             .unwrap_or(default.control_message),

@@ -60,8 +60,7 @@ fn read(text: &str, reader: Reader<'_>) -> Result<Config, ConfigErrors> {
             },
         ));
     }
-    let root =
-        yaml::document(text).map_err(|error| fatal(error.place, Problem::Syntax(error.reason)))?;
+    let root = yaml::document(text).map_err(|error| fatal(error.place, error.problem))?;
     let config = sections::config(&reader, &root);
     reader.finish(config)
 }

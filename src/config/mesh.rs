@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::Problem;
-use super::reader::{Section, Value};
+use super::reader::Value;
 use super::scalar::{self, quote, show_duration};
+use super::section::Section;
 use super::{Balance, Connections, Listener, Peer, Reconnect, Routing};
 
 /// Where an agent listens that has neither listeners nor peers in its file: as the examples do.
@@ -23,7 +24,7 @@ const ADVERTISE_INTERVALS: RangeInclusive<Duration> =
 const ROUTE_TTLS: RangeInclusive<Duration> =
     Duration::from_millis(200)..=Duration::from_secs(7 * 24 * 3600);
 
-/// A path of 15 hops is what a packet header is meant to carry.
+/// A packet header carries at most 15 hops.
 const HOPS: RangeInclusive<u8> = 1..=15;
 
 /// Below 20 ms a busy CPU looks like a dead peer.

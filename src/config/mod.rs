@@ -6,7 +6,7 @@
 //! |---|---|
 //! | YAML events become a tree that knows the place of every key and value | `yaml` |
 //! | `${VAR}` is replaced inside values, after parsing, so that it cannot add structure | `variables` |
-//! | every section reads the keys it knows, what is left over is unknown | `reader` |
+//! | every section reads the keys it knows, what is left over is unknown | `reader`, `section` |
 //! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `limits` |
 //!
 //! The tree is built from the YAML library's events and not by serde, because serde stops at the
@@ -21,6 +21,7 @@ mod mesh;
 mod model;
 mod reader;
 mod scalar;
+mod section;
 mod sections;
 mod services;
 mod suggest;
@@ -34,4 +35,3 @@ pub use model::{
     Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Listener, LogFormat,
     PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
 };
-

@@ -114,7 +114,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, millis_per_unit) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if millis >= millis_per_unit && millis % millis_per_unit == 0 {
+        if millis >= millis_per_unit && millis.is_multiple_of(millis_per_unit) {
             return format!("{}{unit}", millis / millis_per_unit);
         }
     }
@@ -142,7 +142,7 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
 /// The shortest text that [`size`] reads back as `bytes`.
 pub(super) fn show_size(bytes: usize) -> String {
     for (unit, factor) in BINARY_UNITS {
-        if bytes >= factor && bytes % factor == 0 {
+        if bytes >= factor && bytes.is_multiple_of(factor) {
             return format!("{}{unit}", bytes / factor);
         }
     }
@@ -270,9 +270,6 @@ fn split_number(text: &str) -> Option<(u64, &str)> {
 
 /// Splits at the last colon and takes brackets off an IPv6 address.
 fn host_and_port(text: &str) -> Result<(&str, u16), String> {
-    if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(format!("{} has no port; write [{text}]:4433", quote(text)));
-    }
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(format!("{} has no port; write host:port", quote(text)));
     };

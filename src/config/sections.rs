@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::error::Problem;
-use super::reader::{Reader, Section};
+use super::reader::Reader;
 use super::scalar::{self, quote};
+use super::section::Section;
 use super::yaml::Node;
 use super::{Agent, Config, LogFormat, Tls, limits, mesh, services};
 use crate::identity::AgentId;

@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::reader::{Section, Value};
+use super::reader::Value;
 use super::scalar;
+use super::section::Section;
 use super::{Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
 
 /// Open to this host only: whoever reaches the port uses the mesh.
@@ -124,7 +125,11 @@ fn auth(mut section: Section<'_>) -> Option<Vec<User>> {
     for (index, item) in items.into_iter().enumerate() {
         let mut section = item.section();
         let username = section.require("username", "a name of 1 to 255 bytes", username);
-        let hash = section.require("password_hash", "a hash", scalar::password_hash);
+        let hash = section.require(
+            "password_hash",
+            "an argon2 or bcrypt hash",
+            scalar::password_hash,
+        );
         if let Some(username) = &username
             && let Some(first) = seen.insert(username.clone(), index)
             && let Some(value) = section.value("username")

@@ -1,15 +1,15 @@
 //! `${VAR}` and `${VAR:-default}` inside a scalar.
 
 use super::load::Env;
-use super::scalar::quote;
 
 /// Why a scalar cannot be expanded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ExpandError {
     /// A variable without a default is not in the environment.
     Unset(String),
-    /// `${` that is not a reference; the text says how to write one.
-    Malformed(String),
+    /// `${` that does not start a reference. What follows may be part of a secret, so it is not
+    /// kept.
+    Malformed,
 }
 
 /// Replaces every reference in `text`; `None` if there is none.
@@ -32,7 +32,7 @@ pub(super) fn expand(text: &str, env: Env<'_>) -> Result<Option<String>, ExpandE
         }
         expanded.push_str(before);
         let Some((inside, after)) = reference[2..].split_once('}') else {
-            return Err(malformed(reference));
+            return Err(ExpandError::Malformed);
         };
         expanded.push_str(&resolve(inside, env)?);
         rest = after;
@@ -49,7 +49,7 @@ fn resolve(inside: &str, env: Env<'_>) -> Result<String, ExpandError> {
     };
     let nested = default.is_some_and(|default| default.contains("${"));
     if nested || !is_name(name) {
-        return Err(malformed(&format!("${{{inside}}}")));
+        return Err(ExpandError::Malformed);
     }
     match (env(name), default) {
         (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
@@ -63,13 +63,6 @@ fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn malformed(reference: &str) -> ExpandError {
-    ExpandError::Malformed(format!(
-        "{} is not a variable; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{",
-        quote(reference)
-    ))
 }
 
 #[cfg(test)]
@@ -130,11 +123,7 @@ mod tests {
             "${A-b}",
             "${A:-${HOST}}",
         ] {
-            let error = expand(text, &env).unwrap_err();
-            assert!(
-                matches!(error, ExpandError::Malformed(_)),
-                "{text}: {error:?}"
-            );
+            assert_eq!(expand(text, &env), Err(ExpandError::Malformed), "{text}");
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use serde_yaml::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
-use super::Place;
+use super::error::Problem;
 use super::scalar::quote;
+use super::{MAX_FILE_BYTES, Place};
 
 /// Nesting of lists and sections. The deepest key of the configuration has 5 levels; recursion
 /// over the tree is bounded by this.
@@ -14,7 +15,7 @@ const MAX_DEPTH: usize = 32;
 
 /// What anchors and aliases may copy in all, in units of [`Node::size`]: twice the largest file.
 /// Without it ten lines of aliases to aliases fill the memory.
-const MAX_COPIED: usize = 2 * super::MAX_FILE_BYTES;
+const MAX_COPIED: usize = 2 * MAX_FILE_BYTES;
 
 /// One value.
 #[derive(Clone, Debug)]
@@ -42,13 +43,13 @@ pub(super) struct Key {
 
 /// Why a text is not a document that can be read.
 #[derive(Debug)]
-pub(super) struct SyntaxError {
+pub(super) struct DocumentError {
     pub(super) place: Option<Place>,
-    pub(super) reason: String,
+    pub(super) problem: Problem,
 }
 
 /// Parses the one document in `text`.
-pub(super) fn document(text: &str) -> Result<Node, SyntaxError> {
+pub(super) fn document(text: &str) -> Result<Node, DocumentError> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = MAX_DEPTH;
@@ -60,10 +61,21 @@ pub(super) fn document(text: &str) -> Result<Node, SyntaxError> {
     }
     match builder.root {
         Some(root) if !root.is_null() => Ok(root),
-        _ => Err(SyntaxError {
+        _ => Err(DocumentError {
             place: None,
-            reason: "the file is empty; write {} for an agent with all defaults".to_owned(),
+            problem: Problem::Invalid(
+                "the file is empty; write {} for an agent with all defaults".to_owned(),
+            ),
         }),
+    }
+}
+
+impl DocumentError {
+    fn at(place: Place, reason: impl Into<String>) -> Self {
+        Self {
+            place: Some(place),
+            problem: Problem::Invalid(reason.into()),
+        }
     }
 }
 
@@ -112,19 +124,12 @@ struct Open {
 }
 
 impl Builder {
-    fn handle_event(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+    fn handle_event(&mut self, event: Event<'_>, span: Span) -> Result<(), DocumentError> {
         let place = place(span.start);
-        let fail = |reason: String| {
-            Err(SyntaxError {
-                place: Some(place),
-                reason,
-            })
-        };
         if let Some(tag) = event.tag() {
-            return fail(format!(
-                "tags are not used here; remove {}",
-                quote(&tag.original())
-            ));
+            let tag = quote(&tag.original());
+            let reason = format!("tags are not used here; remove {tag}");
+            return Err(DocumentError::at(place, reason));
         }
         match event {
             Event::Scalar(text, style, anchor, _) => {
@@ -148,25 +153,30 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
-                    return fail("the alias stands inside its own anchor".to_owned());
+                    let reason = "the alias stands inside its own anchor";
+                    return Err(DocumentError::at(place, reason));
                 };
                 self.copied = may_copy(self.copied, *size, place)?;
                 let copy = node.clone();
                 self.attach(copy, 0)
             }
             Event::DocumentStart(..) if self.root.is_some() => {
-                fail("a second document starts here; a file holds one".to_owned())
+                let reason = "a second document starts here; a file holds one";
+                Err(DocumentError::at(place, reason))
             }
             _ => Ok(()),
         }
     }
 
-    fn begin(&mut self, place: Place, content: Content, anchor: usize) -> Result<(), SyntaxError> {
+    fn begin(
+        &mut self,
+        place: Place,
+        content: Content,
+        anchor: usize,
+    ) -> Result<(), DocumentError> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(SyntaxError {
-                place: Some(place),
-                reason: format!("nested deeper than {MAX_DEPTH} levels"),
-            });
+            let reason = format!("nested deeper than {MAX_DEPTH} levels");
+            return Err(DocumentError::at(place, reason));
         }
         self.open.push(Open {
             node: Node { place, content },
@@ -177,13 +187,7 @@ impl Builder {
     }
 
     /// Hangs a finished node where it belongs, and remembers it under its anchor (0 is none).
-    fn attach(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
-        let fail = |place, reason: &str| {
-            Err(SyntaxError {
-                place: Some(place),
-                reason: reason.to_owned(),
-            })
-        };
+    fn attach(&mut self, node: Node, anchor: usize) -> Result<(), DocumentError> {
         if anchor != 0 {
             let size = node.size();
             self.copied = may_copy(self.copied, size, node.place)?;
@@ -204,7 +208,10 @@ impl Builder {
                     });
                 }
                 Content::List(_) | Content::Map(_) => {
-                    return fail(node.place, "a key must be a word, not a list or a section");
+                    return Err(DocumentError::at(
+                        node.place,
+                        "a key must be a word, not a list or a section",
+                    ));
                 }
             },
             (Content::Scalar { .. }, _) => {}
@@ -214,22 +221,19 @@ impl Builder {
 }
 
 /// The new total of copied sizes, if it is within [`MAX_COPIED`].
-fn may_copy(copied: usize, size: usize, place: Place) -> Result<usize, SyntaxError> {
+fn may_copy(copied: usize, size: usize, place: Place) -> Result<usize, DocumentError> {
     let total = copied.saturating_add(size);
     if total > MAX_COPIED {
-        return Err(SyntaxError {
-            place: Some(place),
-            reason: "anchors and aliases blow the file up too far; write it without them"
-                .to_owned(),
-        });
+        let reason = "anchors and aliases blow the file up too far; write it without them";
+        return Err(DocumentError::at(place, reason));
     }
     Ok(total)
 }
 
-fn from_scan(error: &ScanError) -> SyntaxError {
-    SyntaxError {
+fn from_scan(error: &ScanError) -> DocumentError {
+    DocumentError {
         place: Some(place(*error.marker())),
-        reason: error.info(),
+        problem: Problem::Syntax(error.info()),
     }
 }
 

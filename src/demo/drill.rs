@@ -27,7 +27,12 @@ pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) 
     let path = chosen_path(mesh, target)?;
     let names: Vec<&str> = path.iter().map(|id| mesh.name_of(id)).collect();
     writeln!(out, "path:        ingress → {}", names.join(" → "))?;
-    writeln!(out, "download:    {} MiB through SOCKS5 {}", TOTAL >> 20, mesh.socks())?;
+    writeln!(
+        out,
+        "download:    {} MiB through SOCKS5 {}",
+        TOTAL >> 20,
+        mesh.socks()
+    )?;
 
     let transit = path.first().context("the path has no hop")?.clone();
     let mut stream = connect(mesh.socks(), target)?;
@@ -52,7 +57,11 @@ pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) 
     let after = chosen_path(mesh, target)?;
     let names: Vec<&str> = after.iter().map(|id| mesh.name_of(id)).collect();
     writeln!(out, "new path:    ingress → {}", names.join(" → "))?;
-    writeln!(out, "stall:       {} ms at the longest", end.gap.as_millis())?;
+    writeln!(
+        out,
+        "stall:       {} ms at the longest",
+        end.gap.as_millis()
+    )?;
     match &fresh {
         Ok(()) => writeln!(
             out,
@@ -63,7 +72,11 @@ pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) 
     }
     let exact = end.bytes == TOTAL && end.wrong.is_none();
     match end.wrong {
-        None if exact => writeln!(out, "result:      {} of {TOTAL} bytes, all right", end.bytes)?,
+        None if exact => writeln!(
+            out,
+            "result:      {} of {TOTAL} bytes, all right",
+            end.bytes
+        )?,
         None => writeln!(out, "result:      LOST: {} of {TOTAL} bytes", end.bytes)?,
         Some(at) => writeln!(out, "result:      WRONG byte at offset {at}")?,
     }
@@ -77,7 +90,10 @@ fn new_connection(mesh: &DemoMesh, target: SocketAddr) -> Result<()> {
     let mut checker = Checker::default();
     checker.read_until(&mut stream, 4096)?;
     let report = checker.report();
-    ensure!(report.bytes == 4096 && report.wrong.is_none(), "wrong bytes");
+    ensure!(
+        report.bytes == 4096 && report.wrong.is_none(),
+        "wrong bytes"
+    );
     Ok(())
 }
 
@@ -142,7 +158,10 @@ fn connect(socks: SocketAddr, target: SocketAddr) -> Result<TcpStream> {
     stream.write_all(&request)?;
     let mut reply = [0; 2 + 4];
     stream.read_exact(&mut reply).context("no SOCKS reply")?;
-    ensure!(reply[..2] == [5, 0], "the SOCKS server wants authentication");
+    ensure!(
+        reply[..2] == [5, 0],
+        "the SOCKS server wants authentication"
+    );
     ensure!(reply[3] == 0, "SOCKS reply {:#04x}", reply[3]);
     let address = if reply[5] == 4 { 16 } else { 4 };
     stream.read_exact(&mut vec![0; address + 2])?;

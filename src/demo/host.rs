@@ -87,11 +87,7 @@ impl Drop for Host {
     }
 }
 
-fn run(
-    parts: Parts,
-    ended: oneshot::Receiver<End>,
-    started: &mpsc::Sender<Result<Started>>,
-) {
+fn run(parts: Parts, ended: oneshot::Receiver<End>, started: &mpsc::Sender<Result<Started>>) {
     let runtime = match crate::agent::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return drop(started.send(Err(error.into()))),

@@ -87,7 +87,10 @@ impl DemoMesh {
 
     /// Every agent, the ingress first.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &Host> {
-        [&self.ingress].into_iter().chain(&self.transits).chain(&self.exits)
+        [&self.ingress]
+            .into_iter()
+            .chain(&self.transits)
+            .chain(&self.exits)
     }
 
     pub(super) fn socks(&self) -> SocketAddr {

@@ -42,7 +42,10 @@ pub fn drill(out: &mut dyn Write) -> Result<bool> {
 }
 
 fn describe(mesh: &DemoMesh, page: SocketAddr, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "warren demo: 5 agents in this process, all on loopback\n")?;
+    writeln!(
+        out,
+        "warren demo: 5 agents in this process, all on loopback\n"
+    )?;
     writeln!(out, "             ┌── transit-1 ──┬── exit-1")?;
     writeln!(out, "   ingress ──┤               ╳")?;
     writeln!(out, "             └── transit-2 ──┴── exit-2\n")?;
@@ -54,7 +57,10 @@ fn describe(mesh: &DemoMesh, page: SocketAddr, out: &mut dyn Write) -> Result<()
     writeln!(out, "   curl -x socks5h://{socks} http://{page}/")?;
     writeln!(out, "   curl http://{http}/healthz")?;
     writeln!(out, "   warren explain {} --api http://{http}", page.ip())?;
-    writeln!(out, "   warren demo --drill        # kill a transit under a download\n")?;
+    writeln!(
+        out,
+        "   warren demo --drill        # kill a transit under a download\n"
+    )?;
     writeln!(out, "Ctrl-C stops it.")?;
     // A pipe is not flushed by its line ends, and the demo goes on for as long as one likes.
     out.flush()?;

@@ -1,5 +1,6 @@
 //! The HTTP side of a running agent.
 
+use crate::login::hash;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
@@ -153,4 +154,23 @@ fn a_page_on_another_site_cannot_use_a_browser_to_manage_the_agent() {
     let request = "GET /healthz HTTP/1.0\r\nhost: rebound.example:8080\r\n\r\n";
     let answer = http::send(mesh.http("agent"), request).expect("an answer");
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn a_token_that_is_offered_must_be_the_right_one() {
+    let hash = hash("open sesame");
+    let mesh = Mesh::start_all([Spec::new("agent")
+        .listen()
+        .http(&format!("token_hash: '{hash}'"))]);
+    eventually("the agent answers", || mesh.healthz("agent"));
+    // As from another host: the name is not one of loopback's.
+    let ask = |authorization: &str| {
+        let request =
+            format!("GET /api/peers HTTP/1.0\r\nhost: agent.example\r\n{authorization}\r\n");
+        let answer = http::send(mesh.http("agent"), &request).expect("an answer");
+        answer.status
+    };
+    assert_eq!(ask("authorization: Bearer open sesame\r\n"), 200);
+    assert_eq!(ask("authorization: Bearer wrong\r\n"), 401);
+    assert!(matches!(ask(""), 401 | 403));
 }

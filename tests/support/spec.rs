@@ -21,6 +21,7 @@ pub(crate) struct Spec {
     socks5: Option<String>,
     exit: Option<String>,
     connections: String,
+    http: String,
     extra: String,
     /// More arguments of `warren cert agent`.
     pub(crate) grants: Vec<String>,
@@ -45,6 +46,7 @@ impl Spec {
             socks5: None,
             exit: None,
             connections: CONNECTIONS.to_owned(),
+            http: String::new(),
             extra: String::new(),
             grants: Vec::new(),
         }
@@ -102,6 +104,12 @@ impl Spec {
         self
     }
 
+    /// Adds keys to `http` (a flow mapping without its braces).
+    pub(crate) fn http(mut self, keys: &str) -> Self {
+        self.http = keys.to_owned();
+        self
+    }
+
     /// Adds YAML at the top level.
     pub(crate) fn extra(mut self, yaml: &str) -> Self {
         self.extra.push_str(yaml);
@@ -123,9 +131,9 @@ impl Spec {
         let mut yaml = format!(
             "agent:\n  id: {id}\n  display_name: {name}\n  data_dir: ./{name}-data\n  \
              log_level: '{level}'\n\
-             http: {{ address: '127.0.0.1:{}' }}\n\
+             http: {{ address: '127.0.0.1:{}', {} }}\n\
              connections: {{ {} }}\n",
-            ports.http, self.connections
+            ports.http, self.http, self.connections
         );
         let mut line = |text: String| {
             yaml.push_str(&text);
