@@ -172,6 +172,7 @@ impl Control {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Leave { reason, done } => {
+                self.links.close();
                 self.core.handle_shutdown(now());
                 self.flush();
                 for neighbor in self.links.live() {

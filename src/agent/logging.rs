@@ -1,5 +1,7 @@
 //! Logs to standard error.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
@@ -15,6 +17,8 @@ pub fn init(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A file or a journal shows colours as rubbish.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second agent in the same process (the demo, tests) logs through the first one's.
     let _ = match format {

@@ -40,6 +40,9 @@ const COMMANDS: usize = 16;
 /// What leaving may take: SIGTERM promises an end within 2 s.
 const LEAVE: Duration = Duration::from_millis(1_200);
 
+/// What the last words on the links get of that, however long the rest took.
+const FAREWELL: Duration = Duration::from_millis(300);
+
 /// A route's base metric: the path's cost alone decides.
 const BASE_METRIC: u32 = 0;
 
@@ -221,7 +224,8 @@ impl Agent {
             .endpoints
             .iter()
             .map(|endpoint| endpoint.endpoint.wait_idle());
-        let _ = timeout(LEAVE, futures_util::future::join_all(closing)).await;
+        let rest = LEAVE.saturating_sub(started.elapsed()).max(FAREWELL);
+        let _ = timeout(rest, futures_util::future::join_all(closing)).await;
         info!(took = ?started.elapsed(), "agent stopped");
     }
 }

@@ -62,5 +62,7 @@ fn describe(mesh: &DemoMesh, page: SocketAddr, out: &mut dyn Write) -> Result<()
         "   warren demo --drill        # kill a transit under a download\n"
     )?;
     writeln!(out, "Ctrl-C stops it.")?;
+    // A pipe is not flushed by its line ends, and the demo goes on for as long as one likes.
+    out.flush()?;
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! What the data plane counts.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// Why a packet was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// Not a packet header.
     Malformed,
@@ -34,7 +34,40 @@ pub enum DropReason {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DropLabels {
-    reason: DropReason,
+    reason: &'static str,
+}
+
+impl DropReason {
+    const ALL: [Self; 11] = [
+        Self::Malformed,
+        Self::Token,
+        Self::Index,
+        Self::NextHop,
+        Self::NoTransit,
+        Self::Blocked,
+        Self::Send,
+        Self::InboxFull,
+        Self::NoReceiver,
+        Self::Probe,
+        Self::NoPath,
+    ];
+
+    /// The label of the metric.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Token => "token",
+            Self::Index => "index",
+            Self::NextHop => "next_hop",
+            Self::NoTransit => "no_transit",
+            Self::Blocked => "blocked",
+            Self::Send => "send",
+            Self::InboxFull => "inbox_full",
+            Self::NoReceiver => "no_receiver",
+            Self::Probe => "probe",
+            Self::NoPath => "no_path",
+        }
+    }
 }
 
 /// Counters of the data plane. Cloning shares them.
@@ -46,8 +79,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds the counters to `registry`.
+    /// Adds the counters to `registry`, each reason from 0: a rate needs the value before the first
+    /// loss.
     pub fn register(&self, registry: &mut Registry) {
+        for reason in DropReason::ALL {
+            self.dropped(reason, 0);
+        }
         registry.register(
             "forwarded_packets",
             "Packets sent on for other agents",
@@ -72,13 +109,14 @@ impl Metrics {
 
     /// Counts `packets` lost for `reason`.
     pub fn dropped(&self, reason: DropReason, packets: usize) {
-        self.dropped
-            .get_or_create(&DropLabels { reason })
-            .inc_by(packets as u64);
+        let reason = reason.label();
+        let counter = self.dropped.get_or_create(&DropLabels { reason });
+        counter.inc_by(packets as u64);
     }
 
     /// Packets dropped for `reason` so far.
     pub fn dropped_count(&self, reason: DropReason) -> u64 {
+        let reason = reason.label();
         self.dropped.get_or_create(&DropLabels { reason }).get()
     }
 

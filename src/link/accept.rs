@@ -18,6 +18,10 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
     let slots = Arc::new(Semaphore::new(pending));
     while let Some(incoming) = endpoint.endpoint.accept().await {
         let remote = incoming.remote_address();
+        if context.links.is_closed() {
+            incoming.refuse();
+            continue;
+        }
         let Ok(slot) = slots.clone().try_acquire_owned() else {
             debug!(%remote, "link refused: too many handshakes");
             incoming.refuse();

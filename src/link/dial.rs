@@ -63,7 +63,7 @@ pub enum DialError {
 }
 
 /// Keeps a link with `target`: dials whenever there is none, with back-off between attempts.
-/// Returns when `reconnect.max_retries` attempts in a row failed.
+/// Returns when `reconnect.max_retries` attempts in a row failed, or when the links are closed.
 pub async fn dial_forever<R: Resolve>(
     context: Arc<LinkContext>,
     endpoints: Arc<[LinkEndpoint]>,
@@ -77,6 +77,9 @@ pub async fn dial_forever<R: Resolve>(
             if changed.changed().await.is_err() {
                 return;
             }
+        }
+        if context.links.is_closed() {
+            return;
         }
         let started = std::time::Instant::now();
         match dial(&context, &endpoints, &*resolver, &target).await {

@@ -101,6 +101,11 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
             close(&opened.connection, code::FULL, "no room for another link");
             return Ended::Full;
         }
+        Verdict::Closed => {
+            let reason = DownReason::Stopping;
+            close(&opened.connection, code::GOODBYE, &reason.to_string());
+            return Ended::Down(reason);
+        }
     };
     let mut driver = Driver::start(context, opened, number, queue);
     driver.announce(cost).await;

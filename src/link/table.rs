@@ -73,6 +73,8 @@ pub struct Links {
 #[derive(Default)]
 struct State {
     next: LinkNumber,
+    /// The agent leaves: no further link is kept.
+    closed: bool,
     live: BTreeMap<AgentId, Live>,
     peers: BTreeMap<AgentId, PeerStatus>,
 }
@@ -85,6 +87,8 @@ pub(super) enum Verdict {
     Duplicate,
     /// `limits.links` are live.
     Full,
+    /// The agent leaves.
+    Closed,
 }
 
 impl Links {
@@ -96,6 +100,18 @@ impl Links {
             state: Mutex::default(),
             changed: watch::Sender::new(()),
         })
+    }
+
+    /// Keeps no further link, dialled or accepted: a neighbour that was told goodbye must not find
+    /// its way back to an agent that is about to end.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.send_replace(());
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 
     /// Names a peer from the file, so that it is listed while it is down.
@@ -111,6 +127,9 @@ impl Links {
     /// alike, whatever order they see the links in.
     pub(super) fn admit(&self, candidate: Candidate) -> Verdict {
         let mut state = self.lock();
+        if state.closed {
+            return Verdict::Closed;
+        }
         match state.live.get(&candidate.neighbor) {
             None if state.live.len() >= self.limit => return Verdict::Full,
             None => {}

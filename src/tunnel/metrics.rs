@@ -1,6 +1,8 @@
 //! What sessions count.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use std::ops::Deref;
+
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,19 +24,36 @@ struct CauseLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SideLabels {
-    side: Side,
+    side: &'static str,
 }
 
+/// Every cause that is counted.
+const CAUSES: [SwitchCause; 6] = [
+    SwitchCause::Found,
+    SwitchCause::LinkDown,
+    SwitchCause::PathError,
+    SwitchCause::PathGone,
+    SwitchCause::Draining,
+    SwitchCause::Better,
+];
+
 /// Which end of a session this agent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Ingress,
     Exit,
 }
 
 impl Metrics {
-    /// Adds the counters to `registry`.
+    /// Adds the counters to `registry`, each cause from 0: a rate needs the value before the first
+    /// failover.
     pub fn register(&self, registry: &mut Registry) {
+        for cause in CAUSES.map(label) {
+            drop(self.failovers.get_or_create(&CauseLabels { cause }));
+        }
+        for side in [Side::Ingress, Side::Exit] {
+            drop(self.side(side));
+        }
         registry.register(
             "failovers",
             "Sessions moved to another path",
@@ -53,11 +72,19 @@ impl Metrics {
     }
 
     pub(super) fn opened(&self, side: Side) {
-        self.sessions.get_or_create(&SideLabels { side }).inc();
+        self.side(side).inc();
     }
 
     pub(super) fn ended(&self, side: Side) {
-        self.sessions.get_or_create(&SideLabels { side }).dec();
+        self.side(side).dec();
+    }
+
+    fn side(&self, side: Side) -> impl Deref<Target = Gauge> {
+        let side = match side {
+            Side::Ingress => "ingress",
+            Side::Exit => "exit",
+        };
+        self.sessions.get_or_create(&SideLabels { side })
     }
 }
 

@@ -1,0 +1,103 @@
+//! The commands that ask a running agent.
+
+use serde_json::Value;
+
+use crate::support::command::warren;
+use crate::support::traffic::Echo;
+use crate::support::{LOOPBACK, Mesh, Spec, Target};
+
+fn ask(mesh: &Mesh, command: &[&str]) -> Value {
+    let url = mesh.api_url("ingress");
+    let mut arguments = command.to_vec();
+    arguments.extend(["--api", &url, "--json"]);
+    let text = warren(&arguments).success();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{command:?}: {error} in {text}"))
+}
+
+#[test]
+fn a_running_agent_tells_about_itself() {
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("transit").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("transit"),
+    ]);
+    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let target = Target::start();
+    let mut echo = Echo::open(mesh.socks("ingress"), target.address());
+    echo.round(100);
+
+    let status = ask(&mesh, &["status"]);
+    assert!(status.to_string().contains(mesh.id("ingress")), "{status}");
+    let peers = ask(&mesh, &["peers"]);
+    assert!(peers.to_string().contains(mesh.id("transit")), "{peers}");
+    let routes = ask(&mesh, &["routes"]);
+    assert!(routes.to_string().contains("127.0.0.0/8"), "{routes}");
+    let streams = ask(&mesh, &["streams"]);
+    assert!(streams.to_string().contains(mesh.id("exit")), "{streams}");
+
+    let explained = ask(&mesh, &["explain", "127.0.0.1"]);
+    assert_eq!(explained["dest"], "127.0.0.1");
+    let chosen = &explained["chosen"];
+    assert_eq!(chosen["exit"], mesh.id("exit"));
+    let path = [mesh.id("transit"), mesh.id("exit")].map(Value::from);
+    assert_eq!(chosen["path"].as_array().expect("a list"), &path);
+    assert_eq!(chosen["metric"], 2);
+    assert!(chosen["rtt_ms"].is_number() || chosen["rtt_ms"].is_null());
+    let nowhere = ask(&mesh, &["explain", "10.9.9.9"]);
+    assert_eq!(nowhere["chosen"], Value::Null);
+
+    // The same for people.
+    let url = mesh.api_url("ingress");
+    for command in [
+        &["status"][..],
+        &["peers"],
+        &["routes"],
+        &["streams"],
+        &["explain", "127.0.0.1"],
+    ] {
+        let mut arguments = command.to_vec();
+        arguments.extend(["--api", &url]);
+        let text = warren(&arguments).success();
+        assert!(!text.trim().is_empty(), "{command:?} says nothing");
+    }
+    echo.finish();
+}
+
+#[test]
+fn an_explanation_says_why_the_others_were_not_chosen() {
+    let mesh = Mesh::start_all([
+        Spec::new("near").listen().exit(LOOPBACK),
+        Spec::new("far").listen().exit(LOOPBACK),
+        Spec::new("wide").listen().exit("routes: [126.0.0.0/7]"),
+        Spec::new("ingress")
+            .socks5()
+            .peer("near")
+            .peer_at("far", 5)
+            .peer("wide"),
+    ]);
+    mesh.await_paths("ingress", "127.0.0.1", &[&["near"], &["far"], &["wide"]]);
+    let explained = ask(&mesh, &["explain", "127.0.0.1"]);
+    assert_eq!(explained["chosen"]["exit"], mesh.id("near"));
+    for name in ["far", "wide"] {
+        let candidates = explained["candidates"].as_array().expect("a list");
+        let candidate = candidates.iter().find(|one| one["exit"] == mesh.id(name));
+        let candidate = candidate.unwrap_or_else(|| panic!("{name} is not in {explained}"));
+        let why = candidate["rejected"].as_str();
+        assert!(why.is_some_and(|why| !why.is_empty()), "{candidate}");
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_run_is_an_error_that_names_the_address() {
+    let port = crate::support::ports::free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    for command in ["status", "peers", "routes", "streams"] {
+        let finished = warren(&[command, "--api", &url]);
+        assert_eq!(finished.code, Some(1), "{finished:#?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:#?}");
+        assert!(
+            finished.stderr.contains(&format!("127.0.0.1:{port}")),
+            "{finished:#?}"
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! The HTTP side of a running agent.
+
+use crate::login::hash;
+use crate::support::traffic::fetch;
+use crate::support::wait::eventually;
+use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
+
+/// What others rely on, at every agent.
+const METRICS: [&str; 10] = [
+    "warren_links",
+    "warren_routes",
+    "warren_streams",
+    "warren_stream_bytes_total",
+    "warren_forwarded_packets_total",
+    "warren_forwarded_bytes_total",
+    "warren_dropped_packets_total",
+    "warren_failovers_total",
+    "warren_advertisements_total",
+    "warren_certificate_expiry_seconds",
+];
+
+/// And at an ingress.
+const INGRESS_METRICS: [&str; 2] = ["warren_connects_total", "warren_connect_retries_total"];
+
+#[test]
+fn an_agent_is_alive_before_it_is_ready_and_ready_with_its_first_route() {
+    let mut mesh = Mesh::new();
+    mesh.add(Spec::new("exit").listen().exit(LOOPBACK));
+    mesh.add(Spec::new("ingress").socks5().peer("exit"));
+    mesh.start("ingress");
+    let health = eventually("the ingress answers", || {
+        http::get(mesh.http("ingress"), "/health").ok()
+    });
+    assert_eq!((health.status, health.body.trim()), (200, "OK"));
+    let ready = mesh.get("ingress", "/ready");
+    assert_eq!((ready.status, ready.body.trim()), (503, "NOT READY"));
+    let healthz = mesh.get("ingress", "/healthz");
+    assert_eq!(healthz.status, 503);
+    let json = healthz.json();
+    assert_eq!(json["status"], "unavailable");
+    assert_eq!((&json["peers"], &json["routes"]), (&0.into(), &0.into()));
+    assert!(!json["reasons"].as_array().expect("a list").is_empty());
+
+    mesh.start("exit");
+    mesh.await_ready("ingress");
+    assert_eq!(mesh.get("ingress", "/ready").body.trim(), "READY");
+}
+
+#[test]
+fn healthz_has_every_field_in_both_spellings() {
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("ingress").socks5().peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    let answer = mesh.get("ingress", "/healthz");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(
+        answer.head.to_lowercase().contains("application/json"),
+        "{answer:?}"
+    );
+    let json = answer.json();
+    assert!(
+        json["status"] == "healthy" || json["status"] == "degraded",
+        "{json}"
+    );
+    assert_eq!(json["running"], true);
+    assert_eq!(json["agent_id"], mesh.id("ingress"));
+    assert_eq!(json["display_name"], "ingress");
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert!(
+        json["uptime_s"].is_u64() || json["uptime_s"].is_f64(),
+        "{json}"
+    );
+    assert_eq!(
+        (&json["peers"], &json["peer_count"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(
+        (&json["routes"], &json["route_count"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(json["stream_count"], 0);
+    assert_eq!(json["socks5_running"], true);
+    assert_eq!(json["exit_handler_running"], false);
+    assert!(json["reasons"].is_array());
+
+    let exit = mesh.get("exit", "/healthz").json();
+    assert_eq!(exit["socks5_running"], false);
+    assert_eq!(exit["exit_handler_running"], true);
+}
+
+#[test]
+fn metrics_have_the_names_that_others_rely_on() {
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("transit").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("transit"),
+    ]);
+    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let target = Target::start();
+    fetch(mesh.socks("ingress"), target.address());
+    for name in ["ingress", "transit", "exit"] {
+        let answer = mesh.get(name, "/metrics");
+        assert_eq!(answer.status, 200);
+        let of_role = INGRESS_METRICS.into_iter().filter(|_| name == "ingress");
+        for metric in METRICS.into_iter().chain(of_role) {
+            // Present from the start: a rate needs the zero before the first event.
+            let known = answer.body.lines().any(|line| line.starts_with(metric));
+            assert!(known, "{name} has no {metric} in\n{}", answer.body);
+        }
+    }
+    assert!(mesh.metric("transit", "warren_forwarded_packets_total") > 0.0);
+    assert!(mesh.metric("transit", "warren_forwarded_bytes_total") > 4096.0);
+    assert!(mesh.metric("ingress", "warren_stream_bytes_total") > 4096.0);
+    assert!(mesh.metric("ingress", "warren_connects_total") >= 1.0);
+    assert_eq!(mesh.metric("ingress", "warren_routes"), 1.0);
+    let labels = mesh.get("ingress", "/metrics").body;
+    for label in ["warren_links{", "state=\"", "direction=\"", "result=\""] {
+        assert!(labels.contains(label), "no {label} in\n{labels}");
+    }
+}
+
+#[test]
+fn management_lists_are_json() {
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("ingress").socks5().peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    for list in ["peers", "routes", "streams", "topology"] {
+        let answer = mesh.get("ingress", &format!("/api/{list}"));
+        assert_eq!(answer.status, 200, "{list}: {answer:?}");
+        answer.json();
+    }
+    let peers = mesh.get("ingress", "/api/peers").body;
+    assert!(peers.contains(mesh.id("exit")), "{peers}");
+    let routes = mesh.get("ingress", "/api/routes").body;
+    assert!(routes.contains("127.0.0.0/8"), "{routes}");
+    let bad = mesh.get("ingress", "/api/explain");
+    assert_eq!(bad.status, 400, "{bad:?}");
+    assert_eq!(mesh.get("ingress", "/api/nothing").status, 404);
+}
+
+#[test]
+fn a_page_on_another_site_cannot_use_a_browser_to_manage_the_agent() {
+    let mesh = Mesh::start_all([Spec::new("agent").listen()]);
+    eventually("the agent answers", || mesh.healthz("agent"));
+    // Loopback by address, but the browser says that it speaks for a foreign name.
+    let request = "GET /api/peers HTTP/1.0\r\nhost: rebound.example:8080\r\n\r\n";
+    let answer = http::send(mesh.http("agent"), request).expect("an answer");
+    assert!(matches!(answer.status, 401 | 403), "{answer:?}");
+    // Health stays open to everyone.
+    let request = "GET /healthz HTTP/1.0\r\nhost: rebound.example:8080\r\n\r\n";
+    let answer = http::send(mesh.http("agent"), request).expect("an answer");
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn a_token_that_is_offered_must_be_the_right_one() {
+    let hash = hash("open sesame");
+    let mesh = Mesh::start_all([Spec::new("agent")
+        .listen()
+        .http(&format!("token_hash: '{hash}'"))]);
+    eventually("the agent answers", || mesh.healthz("agent"));
+    // As from another host: the name is not one of loopback's.
+    let ask = |authorization: &str| {
+        let request =
+            format!("GET /api/peers HTTP/1.0\r\nhost: agent.example\r\n{authorization}\r\n");
+        let answer = http::send(mesh.http("agent"), &request).expect("an answer");
+        answer.status
+    };
+    assert_eq!(ask("authorization: Bearer open sesame\r\n"), 200);
+    assert_eq!(ask("authorization: Bearer wrong\r\n"), 401);
+    assert!(matches!(ask(""), 401 | 403));
+}

@@ -1,0 +1,21 @@
+//! Real `warren` processes on loopback: what a user sees when things go right and when they fail.
+//!
+//! Run one file with `cargo test --test process failover::`. `WARREN_TEST_LOG=debug` makes the
+//! agents of a failing test tell more.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod commands;
+mod demo;
+mod fail_closed;
+mod failover;
+mod garbage;
+mod http;
+mod login;
+mod names;
+mod patterns;
+mod stop;
+mod streams;
+mod trust;
