@@ -1,5 +1,7 @@
 //! The order of the layers and the size of files, which the language does not hold.
 
+#![allow(clippy::unwrap_used)] // A source tree that cannot be read fails the test.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -2,15 +2,26 @@
 
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
-
-use crate::identity::{Identity, Trust, TrustError, verify_signature};
+use crate::identity::{Identity, Trust, TrustError, split_chain, verify_signature};
 use crate::routing::{AdmitError, Admitted, Authority};
 
 /// Signs with the agent's identity and judges by its trust.
 pub(super) struct MeshAuthority {
-    pub(super) identity: Arc<Identity>,
-    pub(super) trust: Arc<Trust>,
+    identity: Arc<Identity>,
+    trust: Arc<Trust>,
+    /// The chain, leaf first, one DER certificate after the other.
+    chain: Vec<u8>,
+}
+
+impl MeshAuthority {
+    pub(super) fn new(identity: Arc<Identity>, trust: Arc<Trust>) -> Self {
+        let chain = identity.chain().iter().map(|der| der.as_ref());
+        Self {
+            chain: chain.collect::<Vec<&[u8]>>().concat(),
+            identity,
+            trust,
+        }
+    }
 }
 
 impl Authority for MeshAuthority {
@@ -19,11 +30,12 @@ impl Authority for MeshAuthority {
     }
 
     fn certificate(&self) -> &[u8] {
-        self.identity.certificate()
+        &self.chain
     }
 
     fn admit(&self, certificate: &[u8], unix_ms: u64) -> Result<Arc<Admitted>, AdmitError> {
-        let chain = [CertificateDer::from(certificate)];
+        let chain = split_chain(certificate)
+            .ok_or_else(|| AdmitError::Malformed("not a chain of certificates".to_owned()))?;
         let certificate =
             self.trust
                 .verify(&chain, unix_ms / 1_000)

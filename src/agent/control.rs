@@ -9,23 +9,25 @@
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::sleep_until;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::authority::MeshAuthority;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::unix_ms;
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, PathTable, PrefixTable,
     RouteTable,
 };
+use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
 
 /// Events taken before the mesh is published anew, so that a burst costs one computation.
@@ -58,6 +60,10 @@ pub(super) struct Control {
     pub(super) mesh: watch::Sender<Arc<Mesh>>,
     /// What became of the advertisements seen so far, for the metrics.
     pub(super) counters: Arc<Mutex<Counters>>,
+    /// Where the epoch is kept; `None`: it is not.
+    pub(super) data_dir: Option<PathBuf>,
+    /// Present: this agent is an exit, and these are its streams.
+    pub(super) load: Option<Arc<StreamTable>>,
     pub(super) suspects: BTreeSet<AgentId>,
     pub(super) changed: Changed,
 }
@@ -86,6 +92,10 @@ impl Control {
                     None => return,
                 },
                 () = sleep_until(wake.into()) => self.core.handle_timeout(now()),
+            }
+            if let Some(streams) = &self.load {
+                let count = u32::try_from(streams.count()).unwrap_or(u32::MAX);
+                self.core.handle_load(now(), count);
             }
             self.flush();
             self.publish();
@@ -199,10 +209,22 @@ impl Control {
                 }
                 Output::TopologyChanged => self.changed.topology = true,
                 Output::RoutesChanged => self.changed.routes = true,
-                Output::EpochAdvanced(epoch) => debug!(epoch, "own epoch advanced"),
+                Output::EpochAdvanced(epoch) => self.keep_epoch(epoch),
                 Output::Alarm(alarm) => raise(&alarm),
             }
         }
+    }
+
+    /// Writes the epoch aside: the disk may be slow, and the next start reads it at the earliest.
+    fn keep_epoch(&self, epoch: u64) {
+        let Some(data_dir) = self.data_dir.clone() else {
+            return;
+        };
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store_epoch(&data_dir, epoch) {
+                warn!(%error, "the epoch is not kept");
+            }
+        });
     }
 
     /// Builds what changed aside and swaps it in.

@@ -8,7 +8,7 @@ use crate::config::LogFormat;
 
 /// Starts logging for the process. `level` is a level or a filter directive, checked when the
 /// configuration was loaded.
-pub fn init(level: &str, format: LogFormat) {
+pub(super) fn init(level: &str, format: LogFormat) {
     // quinn and its TLS report per connection what our own lines say better.
     let directives = match level {
         "error" | "warn" | "info" => format!("{level},quinn=error,quinn_proto=error,rustls=error"),

@@ -19,6 +19,8 @@ pub struct Parts {
     pub(super) trust: Arc<Trust>,
     /// Names this process among all that ever had this key.
     pub(super) epoch: u64,
+    /// The epoch is kept in `agent.data_dir`.
+    pub(super) keeps_epoch: bool,
 }
 
 impl Parts {
@@ -28,26 +30,31 @@ impl Parts {
         let identity = load_identity(&config)?;
         let data_dir = &config.agent.data_dir;
         let unix_ms = unix_ms();
-        let epoch = match next_epoch(data_dir, unix_ms) {
+        let (epoch, keeps_epoch) = match next_epoch(data_dir, unix_ms) {
             Ok(epoch) => {
                 epoch.warning.iter().for_each(|text| warn!("{text}"));
-                epoch.value
+                (epoch.value, true)
             }
             Err(error) => {
                 // Only a clock set back would make this epoch older than an earlier one.
                 warn!(%error, "the epoch is not kept in agent.data_dir: using the clock alone");
-                unix_ms
+                (unix_ms, false)
             }
         };
-        Self::assemble(config, identity, epoch)
+        Self::assemble(config, identity, epoch, keeps_epoch)
     }
 
     /// With an identity that exists only in memory: nothing is read or written but CA files.
     pub fn in_memory(config: Config, identity: Identity) -> Result<Self, StartError> {
-        Self::assemble(config, identity, unix_ms())
+        Self::assemble(config, identity, unix_ms(), false)
     }
 
-    fn assemble(config: Config, identity: Identity, epoch: u64) -> Result<Self, StartError> {
+    fn assemble(
+        config: Config,
+        identity: Identity,
+        epoch: u64,
+        keeps_epoch: bool,
+    ) -> Result<Self, StartError> {
         let id = identity.id();
         if let Some(expected) = config.agent.id
             && expected != id
@@ -70,6 +77,7 @@ impl Parts {
             identity: Arc::new(identity),
             trust: Arc::new(trust),
             epoch,
+            keeps_epoch,
         })
     }
 

@@ -8,7 +8,7 @@ use crate::link::Resolve;
 
 /// Asks the system's resolvers and hosts file anew for every dial, so that a peer that moved is
 /// found.
-pub struct SystemResolver;
+pub(super) struct SystemResolver;
 
 impl Resolve for SystemResolver {
     async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {

@@ -88,6 +88,7 @@ impl Agent {
 
         let (event_sender, events) = mpsc::channel(EVENTS);
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let streams = StreamTable::new();
         let counters = Arc::new(Mutex::new(Counters::default()));
         let control = Control {
             own: id,
@@ -101,6 +102,8 @@ impl Agent {
             path_errors: tunnel.path_errors.clone(),
             mesh: mesh_sender,
             counters: counters.clone(),
+            data_dir: parts.keeps_epoch.then(|| config.agent.data_dir.clone()),
+            load: config.exit.as_ref().map(|_| streams.clone()),
             suspects: Default::default(),
             changed: Changed::default(),
         };
@@ -109,7 +112,6 @@ impl Agent {
         let context = Arc::new(link_context(&parts, &links, &fib, event_sender));
         let endpoints = links::start(&parts, bound, &context, &fib, &tunnel.local, &mut tasks)?;
 
-        let streams = StreamTable::new();
         let exit = config
             .exit
             .as_ref()
@@ -306,10 +308,7 @@ fn core(parts: &Parts) -> Core<MeshAuthority> {
         transit: config.routing.transit,
         limits: config.limits.clone(),
     };
-    let authority = MeshAuthority {
-        identity: parts.identity.clone(),
-        trust: parts.trust.clone(),
-    };
+    let authority = MeshAuthority::new(parts.identity.clone(), parts.trust.clone());
     let mut core = Core::new(now, settings, authority);
     if let Some(exit) = &config.exit {
         let metric = |prefix: &ipnet::IpNet| (*prefix, BASE_METRIC);

@@ -1,5 +1,6 @@
 //! Reading agent certificates: one Ed25519 key, a validity period, perhaps grants.
 
+use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -133,6 +134,22 @@ fn read_grants(x509: &X509Certificate<'_>) -> Result<Option<Grants>, Certificate
         }
     }
     Ok(Grants::from_uris(uris)?)
+}
+
+/// Certificates in a chain that [`split_chain`] reads.
+const MAX_CHAIN: usize = 4;
+
+/// Splits DER certificates that stand one after the other, leaf first; `None` if the bytes are
+/// anything else, or more than 4.
+pub fn split_chain(bytes: &[u8]) -> Option<Vec<CertificateDer<'_>>> {
+    let mut chain = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (after, _) = X509Certificate::from_der(rest).ok()?;
+        chain.push(CertificateDer::from(&rest[..rest.len() - after.len()]));
+        rest = after;
+    }
+    (1..=MAX_CHAIN).contains(&chain.len()).then_some(chain)
 }
 
 #[cfg(test)]

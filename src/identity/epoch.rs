@@ -44,6 +44,13 @@ pub fn next_epoch(data_dir: &Path, unix_ms: u64) -> Result<Loaded<u64>, EpochErr
     })
 }
 
+/// Stores an epoch that this process moved on to, so that the next start goes past it.
+pub fn store_epoch(data_dir: &Path, epoch: u64) -> Result<(), EpochError> {
+    let path = data_dir.join(FILE);
+    files::replace(&path, format!("{epoch}\n").as_bytes(), files::PUBLIC)
+        .map_err(|source| EpochError::Write { path, source })
+}
+
 /// The stored epoch, unless it is no number or leaves no room for a next one.
 fn parse(bytes: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(bytes).ok()?;
@@ -64,6 +71,14 @@ mod tests {
             assert_eq!(epoch.value, expected);
             assert_eq!(epoch.warning, None);
         }
+    }
+
+    #[test]
+    fn the_next_start_goes_past_a_stored_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        next_epoch(dir.path(), 1_000).unwrap();
+        store_epoch(dir.path(), 5_000).unwrap();
+        assert_eq!(next_epoch(dir.path(), 1_000).unwrap().value, 5_001);
     }
 
     #[test]

@@ -20,10 +20,10 @@ mod testing;
 mod tls;
 mod trust;
 
-pub use certificate::{Certificate, CertificateError, ValidityAt};
+pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
 pub use clock::{format_date, unix_now};
 pub use domain::{DomainPattern, DomainPatternError};
-pub use epoch::{EpochError, next_epoch};
+pub use epoch::{EpochError, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};
 pub use grants::{GrantError, Grants, parse_prefix};
 pub use id::{AgentId, AgentIdError, ShortId};

@@ -32,7 +32,9 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             let opened = shake_hands(&context, &endpoint, incoming).await;
             drop(slot);
             match opened {
-                Ok(opened) => drop(driver::run(context, opened).await),
+                Ok(opened) => {
+                    driver::run(context, opened).await;
+                }
                 Err(reason) => warn!(%remote, %reason, "link refused"),
             }
         });

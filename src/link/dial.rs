@@ -86,9 +86,9 @@ pub async fn dial_forever<R: Resolve>(
             Ok(opened) => match driver::run(context.clone(), opened).await {
                 // The other link is there; the loop waits until it is gone.
                 Ended::Duplicate => continue,
-                Ended::Down(_) if started.elapsed() >= LIVED => backoff.reset(),
+                Ended::Down if started.elapsed() >= LIVED => backoff.reset(),
                 Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
-                Ended::Down(_) => {}
+                Ended::Down => {}
             },
             Err(error) => {
                 let why = error.to_string();

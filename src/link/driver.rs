@@ -76,7 +76,7 @@ pub(super) struct Opened {
 pub(super) enum Ended {
     Duplicate,
     Full,
-    Down(DownReason),
+    Down,
 }
 
 /// Runs a link until it ends.
@@ -104,14 +104,14 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
         Verdict::Closed => {
             let reason = DownReason::Stopping;
             close(&opened.connection, code::GOODBYE, &reason.to_string());
-            return Ended::Down(reason);
+            return Ended::Down;
         }
     };
     let mut driver = Driver::start(context, opened, number, queue);
     driver.announce(cost).await;
     let reason = driver.run(ended).await;
     driver.finish(&reason).await;
-    Ended::Down(reason)
+    Ended::Down
 }
 
 fn link_info(opened: &Opened, cost: u32) -> LinkInfo {

@@ -15,6 +15,9 @@ use super::path::Standing;
 use super::prefix_table::Entry;
 use super::route_table::{Destination, RouteTable};
 
+/// Second paths are shown among this many candidates: each is a search of its own.
+const MAX_SECOND_WAYS: usize = 16;
+
 /// The answer to `explain`. Its JSON shape is a promise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
@@ -101,6 +104,9 @@ impl RouteTable {
                     prefix: destination.to_string(),
                     rejected,
                 });
+                if candidates.len() < MAX_SECOND_WAYS {
+                    candidates.extend(self.second_way(&destination, rank.exit, entry));
+                }
                 winner.get_or_insert(candidate);
             }
             let unusable = entries.iter().filter(|entry| self.rank(entry).is_none());
@@ -116,6 +122,27 @@ impl RouteTable {
             }),
             candidates,
         }
+    }
+
+    /// The path to the same exit that is held ready.
+    fn second_way(
+        &self,
+        destination: &Destination,
+        exit: AgentId,
+        entry: &Entry,
+    ) -> Option<Considered> {
+        let (best, second) = (self.paths(exit)?.best, self.alternate(exit)?);
+        let why = match second.cost > best.cost {
+            true => "second path to this exit, held ready: higher metric",
+            false => "second path to this exit, held ready: same metric, tie broken by rtt or id",
+        };
+        Some(Considered {
+            exit,
+            metric: entry.metric.saturating_add(second.cost),
+            path: second.hops,
+            prefix: destination.to_string(),
+            rejected: Some(why.to_owned()),
+        })
     }
 
     fn unusable(&self, destination: &Destination, entry: &Entry) -> Considered {
