@@ -174,7 +174,7 @@ impl Driver {
         let theirs = Duration::from_millis(u64::from(hello.heartbeat_ms));
         let liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
         Self {
-            rtt: opened.connection.rtt(),
+            rtt: opened.connection.min_rtt(),
             connection: opened.connection,
             neighbor: opened.neighbor,
             epoch: hello.epoch,
@@ -298,7 +298,8 @@ impl Driver {
         let _ = self.connection.send_datagram(Bytes::new());
         let now = Instant::now();
         self.rotate_token(now);
-        let rtt = self.connection.rtt();
+        // The smallest, because queues under load would make it jump and flood.
+        let rtt = self.connection.min_rtt();
         let mtu = self.connection.stats().path.current_mtu;
         if mtu != self.mtu || changed_much(self.rtt, rtt) {
             self.rtt = rtt;
@@ -310,7 +311,7 @@ impl Driver {
             })
             .await;
         }
-        let remote = self.connection.remote_address();
+        let (rtt, remote) = (self.connection.rtt(), self.connection.remote_address());
         self.context
             .links
             .update(self.neighbor, self.number, |info| {
