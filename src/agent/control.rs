@@ -56,7 +56,7 @@ pub(super) struct Control {
     pub(super) reports: mpsc::Receiver<PathErrorReport>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Path errors about our own packets, to the sessions.
-    pub(super) path_errors: broadcast::Sender<PathError>,
+    pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub(super) mesh: watch::Sender<Arc<Mesh>>,
     /// What became of the advertisements seen so far, for the metrics.
     pub(super) counters: Arc<Mutex<Counters>>,
@@ -148,9 +148,9 @@ impl Control {
                 self.core.handle_link_down(now, neighbor);
             }
             LinkEvent::Message { from, message } => self.core.handle_message(now, from, message),
-            LinkEvent::PathError(error) => {
+            LinkEvent::PathError { from, error } => {
                 // No session is there to listen: the error is about one that has ended.
-                let _ = self.path_errors.send(error);
+                let _ = self.path_errors.send((from, error));
             }
         }
     }
@@ -176,7 +176,7 @@ impl Control {
             back: back.collect(),
         };
         self.links
-            .send(previous.neighbor, ControlMessage::PathError(error));
+            .send_if_room(previous.neighbor, ControlMessage::PathError(error));
     }
 
     fn handle_command(&mut self, command: Command) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta};
+use quinn_udp::RecvMeta;
 
 use super::buffer::{Buffer, BufferPool};
 use super::fib::{Adjacency, Fib, PathErrorReport};
@@ -14,6 +14,10 @@ use super::metrics::DropReason;
 use super::port::{Port, Run};
 use super::quic_socket::QuicSocket;
 use crate::wire::packet::{Header, PacketType, QUIC_FIXED_BIT, advance};
+
+/// Buffers filled by one system call. With GRO each holds up to 64 KiB, so that more would only
+/// keep the tasks they are for waiting.
+const RECEIVE_BATCH: usize = 8;
 
 /// How long a forwarded run waits for a full socket. Longer than a burst takes to drain, short
 /// beside a heartbeat.
@@ -42,8 +46,8 @@ pub async fn receive(
     local: Local,
     pool: BufferPool,
 ) {
-    let mut buffers: Vec<Buffer> = (0..BATCH_SIZE).map(|_| pool.take()).collect();
-    let mut metas = [RecvMeta::default(); BATCH_SIZE];
+    let mut buffers: Vec<Buffer> = (0..RECEIVE_BATCH).map(|_| pool.take()).collect();
+    let mut metas = [RecvMeta::default(); RECEIVE_BATCH];
     let mut receiver = Receiver {
         quic,
         fib,
@@ -66,7 +70,7 @@ pub async fn receive(
         for (buffer, meta) in buffers.iter_mut().zip(&metas).take(count) {
             receiver.handle_buffer(buffer, meta).await;
         }
-        // One batch can hold 2 MiB: let those it was for run before the next.
+        // One batch can hold 512 KiB: let those it was for run before the next.
         tokio::task::yield_now().await;
     }
 }

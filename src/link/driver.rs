@@ -28,6 +28,10 @@ const TOKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
 
+/// A neighbour's path errors are taken no faster: an honest one reports each broken link of a path
+/// every 50 ms, and many sources may share it.
+const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(2);
+
 /// QUIC application error codes with which links close.
 pub(super) mod code {
     /// The link ends in order.
@@ -149,6 +153,8 @@ struct Driver {
     /// The token before `token_in`, and when it stops working.
     token_old: Option<(u64, Instant)>,
     token_since: Instant,
+    /// When the neighbour's last path error was taken.
+    path_error_last: Instant,
     mtu: u16,
     rtt: Duration,
 }
@@ -174,7 +180,7 @@ impl Driver {
         let theirs = Duration::from_millis(u64::from(hello.heartbeat_ms));
         let liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
         Self {
-            rtt: opened.connection.rtt(),
+            rtt: opened.connection.min_rtt(),
             connection: opened.connection,
             neighbor: opened.neighbor,
             epoch: hello.epoch,
@@ -188,6 +194,7 @@ impl Driver {
             token_in: opened.token_in,
             token_old: None,
             token_since: now,
+            path_error_last: now,
             mtu: opened.mtu,
             context,
         }
@@ -282,14 +289,20 @@ impl Driver {
     }
 
     /// Passes a path error on towards the packet's source.
-    async fn handle_path_error(&self, mut error: PathError) {
+    async fn handle_path_error(&mut self, mut error: PathError) {
+        let now = Instant::now();
+        if now.duration_since(self.path_error_last) < PATH_ERROR_INTERVAL {
+            return;
+        }
+        self.path_error_last = now;
         if error.back.is_empty() {
-            return self.emit(LinkEvent::PathError(error)).await;
+            let from = self.neighbor;
+            return self.emit(LinkEvent::PathError { from, error }).await;
         }
         let next = error.back.remove(0);
         if let Some(next) = self.context.fib.by_neighbor(next) {
             let message = ControlMessage::PathError(error);
-            self.context.links.send(next.neighbor, message);
+            self.context.links.send_if_room(next.neighbor, message);
         }
     }
 
@@ -298,7 +311,8 @@ impl Driver {
         let _ = self.connection.send_datagram(Bytes::new());
         let now = Instant::now();
         self.rotate_token(now);
-        let rtt = self.connection.rtt();
+        // The smallest, because queues under load would make it jump and flood.
+        let rtt = self.connection.min_rtt();
         let mtu = self.connection.stats().path.current_mtu;
         if mtu != self.mtu || changed_much(self.rtt, rtt) {
             self.rtt = rtt;
@@ -310,7 +324,7 @@ impl Driver {
             })
             .await;
         }
-        let remote = self.connection.remote_address();
+        let (rtt, remote) = (self.connection.rtt(), self.connection.remote_address());
         self.context
             .links
             .update(self.neighbor, self.number, |info| {

@@ -37,8 +37,8 @@ pub enum LinkEvent {
         from: AgentId,
         message: ControlMessage,
     },
-    /// A path of ours is broken somewhere else.
-    PathError(PathError),
+    /// A path of ours is broken somewhere else, says the neighbour that it leaves through.
+    PathError { from: AgentId, error: PathError },
 }
 
 /// Why a link went down.

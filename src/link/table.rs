@@ -230,6 +230,18 @@ impl Links {
         }
     }
 
+    /// Queues a message that may be lost, unless the neighbour is behind already. For messages that
+    /// others make us send: they must not cost a neighbour its link.
+    pub fn send_if_room(&self, to: AgentId, message: ControlMessage) {
+        let state = self.lock();
+        if let Some(live) = state.live.get(&to)
+            && live.outgoing.capacity() * 2 > live.outgoing.max_capacity()
+        {
+            // Checked for room just now; a closed queue belongs to a link that is ending.
+            let _ = live.outgoing.try_send(message);
+        }
+    }
+
     /// Ends the link with `neighbor`, if there is one.
     pub fn disconnect(&self, neighbor: AgentId, reason: DownReason) {
         if let Some(live) = self.lock().live.get(&neighbor) {
@@ -261,3 +273,6 @@ impl Links {
         self.state.lock().expect("no panic while locked")
     }
 }
+
+#[cfg(test)]
+mod tests;

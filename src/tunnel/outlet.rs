@@ -177,3 +177,64 @@ impl Tables {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: ShortId = ShortId(9);
+
+    fn path(hop: u64) -> Arc<Outlet> {
+        Outlet::new(PacketType::ToIngress, ShortId(1), &[ShortId(hop), PEER])
+    }
+
+    fn ways(outlets: &Outlets) -> (ShortId, Option<ShortId>) {
+        let ways = outlets.ways(PEER).unwrap();
+        let mirror = ways.mirror.map(|mirror| mirror.first_hop());
+        (ways.active.first_hop(), mirror)
+    }
+
+    #[test]
+    fn an_unproven_path_serves_until_a_proven_one_comes() {
+        let outlets = Outlets::new(4);
+        assert!(outlets.ways(PEER).is_none());
+        outlets.learn(PEER, path(2), Instant::now());
+        assert_eq!(ways(&outlets), (ShortId(2), None));
+        outlets.set(PEER, path(3), None);
+        assert_eq!(ways(&outlets), (ShortId(3), None));
+        assert_eq!(outlets.active(PEER), Some(path(3)));
+    }
+
+    #[test]
+    fn a_new_handshake_is_answered_on_both_ways_and_takes_nothing_over() {
+        let outlets = Outlets::new(4);
+        outlets.set(PEER, path(3), None);
+        outlets.learn(PEER, path(2), Instant::now());
+        assert_eq!(ways(&outlets), (ShortId(3), Some(ShortId(2))));
+        outlets.learn(PEER, path(3), Instant::now());
+        assert_eq!(ways(&outlets), (ShortId(3), None));
+    }
+
+    #[test]
+    fn unproven_paths_are_bounded_and_age() {
+        let outlets = Outlets::new(2);
+        for id in 1..=3 {
+            outlets.learn(ShortId(id), path(2), Instant::now());
+        }
+        assert!(outlets.ways(ShortId(1)).is_none());
+        assert!(outlets.ways(ShortId(2)).is_some());
+        if let Some(long_ago) = Instant::now().checked_sub(PROVISIONAL_LIFETIME) {
+            outlets.learn(PEER, path(2), long_ago);
+            assert!(outlets.ways(PEER).is_none());
+        }
+    }
+
+    #[test]
+    fn a_forgotten_destination_has_no_way() {
+        let outlets = Outlets::new(2);
+        outlets.set(PEER, path(2), Some(path(3)));
+        assert_eq!(ways(&outlets), (ShortId(2), Some(ShortId(3))));
+        outlets.remove(PEER);
+        assert!(outlets.ways(PEER).is_none());
+    }
+}

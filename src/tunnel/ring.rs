@@ -142,3 +142,90 @@ impl Ring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::{Port, Remote};
+    use crate::identity::{AgentId, ShortId};
+    use crate::wire::packet::PacketType;
+
+    fn outlet(hop: u64) -> Arc<Outlet> {
+        Outlet::new(PacketType::ToExit, ShortId(1), &[ShortId(hop)])
+    }
+
+    /// A tokio runtime is around: ports register with it.
+    fn adjacency() -> Arc<Adjacency> {
+        let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let remote = Remote {
+            address: port.local_addr(),
+            source: None,
+        };
+        Adjacency::new(AgentId([2; 16]), port, remote, 7)
+    }
+
+    fn sizes(ring: &mut Ring) -> Vec<(usize, usize)> {
+        let mut runs = Vec::new();
+        while let Some(run) = ring.front() {
+            runs.push((run.packets(), run.bytes.len()));
+            ring.pop_front();
+        }
+        runs
+    }
+
+    #[tokio::test]
+    async fn equal_packets_share_a_run_and_a_shorter_one_closes_it() {
+        let (outlet, adjacency, mut ring) = (outlet(2), adjacency(), Ring::default());
+        let header = outlet.header_len();
+        for length in [100, 100, 40, 100] {
+            ring.append(&outlet, &adjacency, None, &vec![0; length]);
+        }
+        assert!(ring.front().unwrap().is_complete());
+        let first = 3 * header + 240;
+        assert_eq!(sizes(&mut ring), [(3, first), (1, header + 100)]);
+    }
+
+    #[tokio::test]
+    async fn a_longer_packet_another_mark_or_path_opens_a_run() {
+        let (a, b, adjacency) = (outlet(2), outlet(3), adjacency());
+        let mut ring = Ring::default();
+        ring.append(&a, &adjacency, None, &[0; 100]);
+        ring.append(&a, &adjacency, None, &[0; 101]);
+        ring.append(&a, &adjacency, Some(EcnCodepoint::Ect0), &[0; 101]);
+        ring.append(&b, &adjacency, Some(EcnCodepoint::Ect0), &[0; 101]);
+        // The last run of the first path is still open, though another path's came after it.
+        ring.append(&a, &adjacency, Some(EcnCodepoint::Ect0), &[0; 101]);
+        let packets: Vec<usize> = sizes(&mut ring).into_iter().map(|run| run.0).collect();
+        assert_eq!(packets, [1, 1, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_run_ends_at_its_packets_or_its_bytes() {
+        let (outlet, adjacency, mut ring) = (outlet(2), adjacency(), Ring::default());
+        for _ in 0..RUN_PACKETS + 1 {
+            ring.append(&outlet, &adjacency, None, &[0; 100]);
+        }
+        let packets: Vec<usize> = sizes(&mut ring).into_iter().map(|run| run.0).collect();
+        assert_eq!(packets, [RUN_PACKETS, 1]);
+        for _ in 0..3 {
+            ring.append(&outlet, &adjacency, None, &[0; 30_000]);
+        }
+        let runs = sizes(&mut ring);
+        assert!(runs.iter().all(|(_, bytes)| *bytes <= RUN_BYTES));
+        assert_eq!(runs.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn every_packet_carries_the_header_and_token_of_its_path() {
+        let (outlet, adjacency, mut ring) = (outlet(2), adjacency(), Ring::default());
+        ring.append(&outlet, &adjacency, None, b"ab");
+        ring.append(&outlet, &adjacency, None, b"cd");
+        let run = ring.front().unwrap();
+        for (packet, payload) in run.bytes.chunks(run.stride).zip([b"ab", b"cd"]) {
+            let header = crate::wire::packet::Header::parse(packet).unwrap();
+            assert_eq!(header.token(), 7);
+            assert_eq!(header.destination(), ShortId(2));
+            assert_eq!(&packet[header.header_len()..], payload);
+        }
+    }
+}

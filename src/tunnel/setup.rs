@@ -16,6 +16,7 @@ use super::sessions::{MeshView, Parts, SessionCrypto, Sessions};
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
+use crate::identity::AgentId;
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -40,7 +41,7 @@ pub struct Tunnel<V> {
     pub sessions: Option<Arc<Sessions<V>>>,
     pub listener: Option<Arc<SessionListener>>,
     /// Path errors about our own packets go in here.
-    pub path_errors: broadcast::Sender<PathError>,
+    pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
     /// Flushers and the prober; dropping ends them.
     _tasks: JoinSet<()>,

@@ -84,7 +84,7 @@ struct Task<V> {
     steering: Steering,
     choice: PathChoice,
     view: watch::Receiver<Arc<V>>,
-    errors: broadcast::Receiver<PathError>,
+    errors: broadcast::Receiver<(AgentId, PathError)>,
     replies: mpsc::Receiver<u64>,
     sequence: u64,
     outstanding: VecDeque<Sent>,
@@ -119,8 +119,8 @@ impl<V: MeshView> Task<V> {
                 }
                 error = self.errors.recv() => {
                     // Lagging loses errors that the next packets cause again.
-                    if let Ok(error) = error {
-                        self.handle_path_error(&error);
+                    if let Ok((from, error)) = error {
+                        self.handle_path_error(from, &error);
                     }
                 }
                 Some(sequence) = self.replies.recv() => self.handle_reply(sequence),
@@ -175,13 +175,16 @@ impl<V: MeshView> Task<V> {
     }
 
     /// A transit could not forward: if it is on the active path, the alternate is better.
-    fn handle_path_error(&mut self, error: &PathError) {
+    ///
+    /// Only who forwards the path's packets anyway is believed: it comes from the first hop.
+    fn handle_path_error(&mut self, from: AgentId, error: &PathError) {
         let Some(active) = self.choice.active() else {
             return;
         };
         let hops = short_hops(active);
         let broken = (error.reporter.short(), error.next_hop);
-        let ours = error.destination == self.steering.exit.short()
+        let ours = from == active.first_hop()
+            && error.destination == self.steering.exit.short()
             && hops.windows(2).any(|link| (link[0], link[1]) == broken);
         if ours {
             self.choice.handle_path_error(Instant::now());
