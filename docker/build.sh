@@ -3,7 +3,8 @@
 #
 #   docker/build.sh [IMAGE]            default: warren
 #
-# glibc is linked in; warren resolves names itself, so nothing is loaded at run time.
+# glibc is linked in. An agent resolves names itself; what the commands ask of glibc (`--api` with a
+# host name) needs 2.34 or newer, which has files and DNS built in and loads nothing at run time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=${1:-warren}
