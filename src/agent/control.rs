@@ -78,6 +78,9 @@ pub(super) struct Changed {
 impl Control {
     /// Runs until the agent drops its ends of the channels.
     pub(super) async fn run(mut self) {
+        // What the core found while it was set up.
+        self.flush();
+        self.publish();
         loop {
             let due = self.core.poll_timeout();
             let wake = due.unwrap_or_else(|| Instant::now() + IDLE);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::identity::AgentId;
+use crate::identity::{AgentId, ShortId};
 use crate::routing::{Path, PathTable, RouteTable};
 use crate::tunnel::{MeshView, SessionSettings, inner_packet};
 
@@ -40,6 +40,20 @@ impl Mesh {
             streams: self.limits.streams,
             window: self.limits.window,
         }
+    }
+}
+
+impl Mesh {
+    /// What a session that `source` opens may use now.
+    pub(super) fn session_with(&self, source: ShortId) -> SessionSettings {
+        let paths = self.table.path_table();
+        let agents = paths.graph().agents().iter();
+        let path = agents
+            .map(|agent| agent.id)
+            .find(|id| id.short() == source)
+            .and_then(|id| paths.best(id));
+        let rtt_us = path.map_or(0, |path| path.rtt_us);
+        self.session(Duration::from_micros(rtt_us))
     }
 }
 

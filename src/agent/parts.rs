@@ -69,6 +69,8 @@ impl Parts {
         }
         let mut pinned: BTreeSet<AgentId> = config.allow.clone();
         pinned.extend(config.peers.iter().map(|peer| peer.id));
+        // What this agent says of itself is judged like everybody's word.
+        pinned.insert(id);
         let own_ca = config.tls.ca.as_deref();
         let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
         let trust = Trust::mesh(own_ca, peer_cas, pinned)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::error::StartError;
 use super::logging;
@@ -38,11 +38,11 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let agent = Agent::start(parts).await?;
-        let name = signals.next().await;
+        let name = signals.stop().await;
         info!(signal = name, "stopping");
         tokio::select! {
             () = agent.shutdown() => {}
-            name = signals.next() => info!(signal = name, "stopping at once"),
+            name = signals.stop() => info!(signal = name, "stopping at once"),
         }
         Ok(())
     })
@@ -51,7 +51,7 @@ pub fn run(file: &Path) -> Result<(), RunError> {
 /// Blocks until SIGTERM or SIGINT.
 pub fn wait_for_stop_signal() -> io::Result<()> {
     runtime()?.block_on(async {
-        Signals::listen()?.next().await;
+        Signals::listen()?.stop().await;
         Ok(())
     })
 }
@@ -59,6 +59,7 @@ pub fn wait_for_stop_signal() -> io::Result<()> {
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -66,13 +67,20 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// Waits for a signal that ends the agent.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => {
+                    warn!("SIGHUP ignored: this release cannot reload; restart the agent instead");
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use super::authority::MeshAuthority;
@@ -42,6 +42,9 @@ const LEAVE: Duration = Duration::from_millis(1_200);
 
 /// What the last words on the links get of that, however long the rest took.
 const FAREWELL: Duration = Duration::from_millis(300);
+
+/// What the ends of the sessions get to leave; they are small and sent at once.
+const LAST_PACKETS: Duration = Duration::from_millis(50);
 
 /// A route's base metric: the path's cost alone decides.
 const BASE_METRIC: u32 = 0;
@@ -120,7 +123,7 @@ impl Agent {
             let view = mesh.clone();
             let sessions = listener
                 .clone()
-                .accept(move |_source| view.borrow().session(Duration::ZERO));
+                .accept(move |source| view.borrow().session_with(source));
             tasks.spawn(serve_sessions(exit.clone(), sessions));
         }
         let (own_socks5, ingress) = match (socks5, &config.socks5, &tunnel.sessions) {
@@ -207,6 +210,14 @@ impl Agent {
     /// traffic moves at once, and ends. Takes at most 1.5 s.
     pub async fn shutdown(self) {
         let started = Instant::now();
+        // Sessions first: their last packets need the links.
+        if let Some(sessions) = &self.tunnel.sessions {
+            sessions.close("agent stops");
+        }
+        if let Some(listener) = &self.tunnel.listener {
+            listener.close("agent stops");
+        }
+        sleep(LAST_PACKETS).await;
         let (done, left) = oneshot::channel();
         let leave = Command::Leave {
             reason: "agent stops".to_owned(),
@@ -214,12 +225,6 @@ impl Agent {
         };
         if self.commands.send(leave).await.is_ok() {
             let _ = timeout(LEAVE, left).await;
-        }
-        if let Some(sessions) = &self.tunnel.sessions {
-            sessions.close("agent stops");
-        }
-        if let Some(listener) = &self.tunnel.listener {
-            listener.close("agent stops");
         }
         // Drivers flush their last messages and close; an endpoint is idle when all have.
         let closing = self

@@ -24,7 +24,8 @@ const BLOCK: usize = 64 * 1024;
 
 /// Runs the drill and tells what happened; `true` if every byte arrived and was right.
 pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) -> Result<bool> {
-    let path = chosen_path(mesh, target)?;
+    let mut stream = connect(mesh.socks(), target)?;
+    let path = path_in_use(mesh, target)?;
     let names: Vec<&str> = path.iter().map(|id| mesh.name_of(id)).collect();
     writeln!(out, "path:        ingress → {}", names.join(" → "))?;
     writeln!(
@@ -35,7 +36,6 @@ pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) 
     )?;
 
     let transit = path.first().context("the path has no hop")?.clone();
-    let mut stream = connect(mesh.socks(), target)?;
     writeln!(stream, "{TOTAL}")?;
     let mut checker = Checker::default();
     checker.read_until(&mut stream, KILL_AT)?;
@@ -52,13 +52,15 @@ pub(super) fn run(mesh: &mut DemoMesh, target: SocketAddr, out: &mut dyn Write) 
     let fresh =
         std::thread::spawn(move || new_connection(socks, target).map(|()| killed.elapsed()));
     checker.longest_gap = Duration::ZERO;
+    // More is still to come than buffers hold, so that the connection is still listed.
+    checker.read_until(&mut stream, TOTAL / 16 * 15)?;
+    let after = path_in_use(mesh, target)?;
     checker.read_until(&mut stream, TOTAL)?;
     let fresh = fresh
         .join()
         .unwrap_or_else(|_| bail!("the connecting thread panicked"));
     let end = checker.report();
 
-    let after = chosen_path(mesh, target)?;
     let names: Vec<&str> = after.iter().map(|id| mesh.name_of(id)).collect();
     writeln!(out, "new path:    ingress → {}", names.join(" → "))?;
     writeln!(
@@ -172,16 +174,18 @@ fn connect(socks: SocketAddr, target: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// The path that the ingress uses to `target`: agent ids, the exit last.
-fn chosen_path(mesh: &DemoMesh, target: SocketAddr) -> Result<Vec<String>> {
-    let explained = api(mesh.http(), &format!("/api/explain?dest={}", target.ip()))?;
-    let path: Vec<String> = explained["chosen"]["path"]
-        .as_array()
+/// The path that the connection to `target` takes: agent ids, the exit last.
+fn path_in_use(mesh: &DemoMesh, target: SocketAddr) -> Result<Vec<String>> {
+    let streams = api(mesh.http(), "/api/streams")?;
+    let to_target = |stream: &&Value| stream["target"].as_str() == Some(&target.to_string());
+    let stream = streams.as_array().into_iter().flatten().find(to_target);
+    let hops = stream.and_then(|stream| stream["path"].as_array());
+    let path: Vec<String> = hops
         .into_iter()
         .flatten()
         .filter_map(|id| id.as_str().map(str::to_owned))
         .collect();
-    ensure!(!path.is_empty(), "the ingress has no path to {target}");
+    ensure!(!path.is_empty(), "the connection to {target} has no path");
     Ok(path)
 }
 
