@@ -5,7 +5,7 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`bench`] | the benchmark: systems, phases, table, verdicts |
+//! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`process`], [`procstat`] | child processes and what they cost |

@@ -10,6 +10,9 @@ use crate::tunnel::{MeshView, SessionSettings, inner_packet};
 /// Packets for sessions of which nothing is known yet.
 const UNKNOWN_MTU: u16 = 0;
 
+/// QUIC's smallest packet (RFC 9000 section 14).
+const SMALLEST: u16 = 1_200;
+
 /// An immutable view of the mesh.
 #[derive(Debug)]
 pub(super) struct Mesh {
@@ -33,7 +36,11 @@ impl Mesh {
     /// What a session of that round trip may use now.
     pub(super) fn session(&self, rtt: Duration) -> SessionSettings {
         let links = self.table.path_table().graph().links();
-        let narrowest = links.map(|link| link.mtu).filter(|mtu| *mtu > 0).min();
+        // No QUIC link takes less than 1,200: such a claim is a lie, or nothing is known yet.
+        let narrowest = links
+            .map(|link| link.mtu)
+            .filter(|mtu| *mtu >= SMALLEST)
+            .min();
         SessionSettings {
             packet: inner_packet(narrowest.unwrap_or(UNKNOWN_MTU), self.limits.max_hops),
             rtt,

@@ -19,6 +19,9 @@ use super::port::Port;
 /// queue means a flood, and QUIC repairs the loss.
 const QUEUED: usize = 4_096;
 
+/// Bytes of the largest packet that a link endpoint takes (quinn's default).
+const LARGEST: usize = 1_472;
+
 /// The socket of a link endpoint.
 pub struct QuicSocket {
     port: Arc<Port>,
@@ -42,6 +45,9 @@ impl QuicSocket {
 
     /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each.
     pub(super) fn push(&self, meta: &RecvMeta, bytes: &[u8]) -> bool {
+        if meta.stride > LARGEST {
+            return false;
+        }
         let mut state = self.lock();
         for packet in bytes.chunks(meta.stride) {
             if state.queue.len() >= QUEUED {

@@ -22,6 +22,12 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             incoming.refuse();
             continue;
         }
+        // Half full: only who proves its address may take the rest (RFC 9000 section 8.1.2).
+        if slots.available_permits() <= pending / 2 && !incoming.remote_address_validated() {
+            // It has not been validated, so it may be.
+            let _ = incoming.retry();
+            continue;
+        }
         let Ok(slot) = slots.clone().try_acquire_owned() else {
             debug!(%remote, "link refused: too many handshakes");
             incoming.refuse();

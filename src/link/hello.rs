@@ -15,6 +15,10 @@ pub const VERSION: u16 = 1;
 /// Feature bits that this build offers. None is defined yet; unknown ones are ignored.
 pub const FEATURES: u64 = 0;
 
+/// Heartbeats that a neighbour may have, milliseconds: the bounds of `connections.heartbeat`. A
+/// longer one would keep a dead link up.
+const HEARTBEATS: std::ops::RangeInclusive<u32> = 20..=10_000;
+
 /// Why a link's opening failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HelloError {
@@ -30,6 +34,8 @@ pub(super) enum HelloError {
         "the neighbour speaks protocol version {0}, this agent {VERSION}: run the same release"
     )]
     Version(u16),
+    #[error("the neighbour's heartbeat of {0} ms is outside 20 ms to 10 s")]
+    Heartbeat(u32),
     #[error("no hello within {0:?}")]
     TimedOut(Duration),
 }
@@ -44,6 +50,7 @@ impl HelloError {
             | Self::Control(_)
             | Self::Unexpected { .. }
             | Self::Version(_)
+            | Self::Heartbeat(_)
             | Self::TimedOut(_) => self.to_string(),
         }
     }
@@ -143,6 +150,9 @@ async fn exchange(
     write(&mut send, &ControlMessage::Token(token)).await?;
     let mut recv = ControlReader::new(recv, own.message_limit);
     let hello = hello(&mut recv).await?;
+    if !HEARTBEATS.contains(&hello.heartbeat_ms) {
+        return Err(HelloError::Heartbeat(hello.heartbeat_ms));
+    }
     let ControlMessage::Token(token) = recv.next().await? else {
         return Err(HelloError::Unexpected { expected: "token" });
     };

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::address::{short_id, virtual_addr};
 use super::endpoint::{SessionSettings, endpoint, server_config};
+use super::kick::Kicker;
 use super::metrics::{Metrics, Side};
 use super::outlet::Outlets;
 use super::probe::ProbeKey;
@@ -35,7 +36,7 @@ pub struct AcceptedSession {
 /// Accepts sessions.
 pub struct SessionListener {
     endpoint: Endpoint,
-    socket: Arc<VirtualSocket>,
+    kicker: Arc<Kicker>,
     outlets: Arc<Outlets>,
     prober: Arc<Prober>,
     crypto: Arc<QuicServerConfig>,
@@ -54,9 +55,10 @@ impl SessionListener {
         metrics: Metrics,
     ) -> io::Result<Self> {
         let config = server_config(crypto.clone(), settings, limits.pending_handshakes);
+        let endpoint = endpoint(socket.clone(), Some(config))?;
         Ok(Self {
-            endpoint: endpoint(socket.clone(), Some(config))?,
-            socket,
+            kicker: Kicker::new(endpoint.clone(), socket),
+            endpoint,
             outlets,
             prober,
             crypto,
@@ -73,25 +75,38 @@ impl SessionListener {
     ) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         let open = Arc::new(Semaphore::new(self.limits.sessions));
+        let pending = Arc::new(Semaphore::new(self.limits.pending_handshakes));
         tokio::spawn(async move {
             while let Some(incoming) = self.endpoint.accept().await {
                 let Some(source) = short_id(incoming.remote_address()) else {
                     incoming.ignore();
                     continue;
                 };
-                let Ok(slot) = open.clone().try_acquire_owned() else {
-                    warn!(%source, "session refused: limits.sessions reached");
+                // Nothing is authenticated yet: a handshake takes no session's place.
+                let Ok(handshake) = pending.clone().try_acquire_owned() else {
+                    debug!(%source, "session refused: too many handshakes");
                     incoming.refuse();
                     continue;
                 };
+                let open = open.clone();
                 let (listener, accepted) = (self.clone(), accepted.clone());
                 let settings = settings(source);
                 tokio::spawn(async move {
-                    match listener.shake_hands(incoming, settings).await {
-                        Ok(session) => listener.serve(session, accepted).await,
-                        Err(reason) => warn!(%source, %reason, "session refused"),
+                    let shaken = listener.shake_hands(incoming, settings).await;
+                    drop(handshake);
+                    let session = match shaken {
+                        Ok(session) => session,
+                        Err(reason) => return warn!(%source, %reason, "session refused"),
+                    };
+                    match open.try_acquire_owned() {
+                        Ok(_slot) => listener.serve(session, accepted).await,
+                        Err(_) => {
+                            warn!(%source, "session refused: limits.sessions reached");
+                            session
+                                .connection
+                                .close(0u32.into(), b"limits.sessions reached");
+                        }
                     }
-                    drop(slot);
                 });
             }
         });
@@ -140,8 +155,8 @@ impl SessionListener {
             return warn!(%ingress, "session refused: no keying material");
         };
         let key = Arc::new(key);
-        let (endpoint, socket) = (self.endpoint.clone(), self.socket.clone());
-        let kick = Arc::new(move || kick(&endpoint, &socket));
+        let kicker = self.kicker.clone();
+        let kick = Arc::new(move || kicker.kick());
         self.prober
             .register_accepted(key.clone(), ingress.short(), self.outlets.clone(), kick);
         info!(%ingress, "session accepted");
@@ -161,12 +176,5 @@ impl SessionListener {
     /// Ends every session.
     pub fn close(&self, why: &str) {
         self.endpoint.close(0u32.into(), why.as_bytes());
-    }
-}
-
-/// Makes an endpoint's connections send at once instead of waiting for a backed-off time-out.
-pub(super) fn kick(endpoint: &Endpoint, socket: &Arc<VirtualSocket>) {
-    if let Err(error) = endpoint.rebind_abstract(socket.clone()) {
-        debug!(%error, "kick failed");
     }
 }

@@ -13,6 +13,7 @@ mod accept;
 mod address;
 mod endpoint;
 mod framed;
+mod kick;
 mod metrics;
 mod open;
 mod outlet;

@@ -23,7 +23,7 @@ pub struct Outlet {
 /// *Verified* paths were chosen here, or announced by an authenticated probe. *Provisional* paths
 /// come from the headers of packets that nothing authenticates; they carry handshakes until the
 /// first probe. While a destination shakes hands anew (it restarted and its old path may be dead)
-/// both are used.
+/// the handshake's packets take both, and all others the verified one alone.
 #[derive(Debug)]
 pub struct Outlets {
     provisional_limit: usize,
@@ -54,6 +54,8 @@ struct Provisional {
 pub(super) struct Ways {
     pub(super) active: Arc<Outlet>,
     pub(super) mirror: Option<Arc<Outlet>>,
+    /// Takes a copy of handshake packets only: nothing authenticates it.
+    pub(super) handshake: Option<Arc<Outlet>>,
 }
 
 impl Outlet {
@@ -148,14 +150,17 @@ impl Outlets {
             (Some(verified), None) => Some(Ways {
                 active: verified.active.clone(),
                 mirror: verified.mirror.clone(),
+                handshake: None,
             }),
             (Some(verified), Some(provisional)) => Some(Ways {
                 active: verified.active.clone(),
-                mirror: (verified.active != *provisional).then(|| provisional.clone()),
+                mirror: verified.mirror.clone(),
+                handshake: (verified.active != *provisional).then(|| provisional.clone()),
             }),
             (None, Some(provisional)) => Some(Ways {
                 active: provisional.clone(),
                 mirror: None,
+                handshake: None,
             }),
             (None, None) => None,
         }
@@ -188,10 +193,11 @@ mod tests {
         Outlet::new(PacketType::ToIngress, ShortId(1), &[ShortId(hop), PEER])
     }
 
+    /// The active way, and the one that handshakes take besides.
     fn ways(outlets: &Outlets) -> (ShortId, Option<ShortId>) {
         let ways = outlets.ways(PEER).unwrap();
-        let mirror = ways.mirror.map(|mirror| mirror.first_hop());
-        (ways.active.first_hop(), mirror)
+        let handshake = ways.handshake.map(|handshake| handshake.first_hop());
+        (ways.active.first_hop(), handshake)
     }
 
     #[test]
@@ -233,7 +239,7 @@ mod tests {
     fn a_forgotten_destination_has_no_way() {
         let outlets = Outlets::new(2);
         outlets.set(PEER, path(2), Some(path(3)));
-        assert_eq!(ways(&outlets), (ShortId(2), Some(ShortId(3))));
+        assert_eq!(outlets.ways(PEER).unwrap().mirror, Some(path(3)));
         outlets.remove(PEER);
         assert!(outlets.ways(PEER).is_none());
     }

@@ -156,7 +156,7 @@ mod tests {
         for other in [
             header(PacketType::Probe, 1, &[4, 3]),
             header(PacketType::Probe, 8, &[2, 3]),
-            header(PacketType::Probe, 1, &[2, 2, 3]),
+            header(PacketType::Probe, 1, &[2, 4, 3]),
             header(PacketType::ProbeReply, 1, &[2, 3]),
         ] {
             assert!(!key.verify(&Header::parse(&other).unwrap(), &payload));

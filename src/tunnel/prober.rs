@@ -31,7 +31,7 @@ enum Session {
         key: Arc<ProbeKey>,
         ingress: ShortId,
         outlets: Arc<Outlets>,
-        /// Highest sequence seen: older ones are late or replayed.
+        /// Highest sequence of an active probe: older ones are late or replayed.
         seen: u64,
         kick: Arc<dyn Fn() + Send + Sync>,
     },
@@ -139,13 +139,15 @@ impl Prober {
                 if header.source() != *ingress || !key.verify(header, payload) {
                     return false;
                 }
-                if probe.sequence <= *seen {
-                    return true;
-                }
-                *seen = probe.sequence;
                 let back = header.reverse();
                 let reply = (key.clone(), probe);
-                let moved = probe.active && answer_along(outlets, self.fib.own, *ingress, &back);
+                // A probe of the backup may overtake one of the active path; each is answered, but
+                // only the newest active one decides.
+                let newest = probe.active && probe.sequence > *seen;
+                if newest {
+                    *seen = probe.sequence;
+                }
+                let moved = newest && answer_along(outlets, self.fib.own, *ingress, &back);
                 let kick = moved.then(|| kick.clone());
                 drop(sessions);
                 self.transmit(PacketType::ProbeReply, &reply.0, &back, reply.1);

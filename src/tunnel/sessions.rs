@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::address::virtual_addr;
 use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::kick::Kicker;
 use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
@@ -56,7 +57,7 @@ pub struct SessionInfo {
 pub struct Sessions<V> {
     pub(super) fib: Arc<Fib>,
     endpoint: Endpoint,
-    pub(super) socket: Arc<VirtualSocket>,
+    kicker: Arc<Kicker>,
     pub(super) outlets: Arc<Outlets>,
     pub(super) prober: Arc<Prober>,
     pub(super) view: watch::Receiver<Arc<V>>,
@@ -97,10 +98,11 @@ pub(super) struct Parts<V> {
 
 impl<V: MeshView> Sessions<V> {
     pub(super) fn new(parts: Parts<V>) -> io::Result<Arc<Self>> {
+        let endpoint = endpoint(parts.socket.clone(), None)?;
         Ok(Arc::new(Self {
-            endpoint: endpoint(parts.socket.clone(), None)?,
+            kicker: Kicker::new(endpoint.clone(), parts.socket),
+            endpoint,
             fib: parts.fib,
-            socket: parts.socket,
             outlets: parts.outlets,
             prober: parts.prober,
             view: parts.view,
@@ -238,7 +240,19 @@ impl<V: MeshView> Sessions<V> {
 
     /// Makes the sessions send at once.
     pub(super) fn kick(&self) {
-        super::accept::kick(&self.endpoint, &self.socket);
+        self.kicker.kick();
+    }
+
+    /// Forgets a session that has ended, unless another has taken its place.
+    pub(super) fn forget(&self, exit: AgentId, connection: &Connection) {
+        let mut slots = self.lock();
+        let ended = |slot: &Slot| match slot {
+            Slot::Live(live) => live.connection.stable_id() == connection.stable_id(),
+            Slot::Opening(_) => false,
+        };
+        if slots.get(&exit).is_some_and(ended) {
+            slots.remove(&exit);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Slot>> {

@@ -40,6 +40,9 @@ const UNREACHABLE: Duration = Duration::from_secs(5);
 /// Probes on their way that are remembered.
 const OUTSTANDING: usize = 64;
 
+/// Paths are looked at again though nothing changed: one that failed is given another chance.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// What a new session hands to its task.
 pub(super) struct Steering {
     pub(super) exit: AgentId,
@@ -67,11 +70,13 @@ pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Ste
         confirmed: false,
         tries: 0,
         unreachable_since: None,
+        looked: Instant::now(),
     };
     sessions.metrics.opened(Side::Ingress);
     let reason = task.run().await;
     sessions.metrics.ended(Side::Ingress);
     info!(%exit, %reason, "session ended");
+    sessions.forget(exit, &task.steering.connection);
     // What quinn still has to say (its last close) needs the path.
     sleep(LINGER).await;
     if sessions.prober.unregister(&task.steering.key) {
@@ -92,6 +97,8 @@ struct Task<V> {
     confirmed: bool,
     tries: u32,
     unreachable_since: Option<Instant>,
+    /// When the paths were last looked at.
+    looked: Instant,
 }
 
 struct Sent {
@@ -138,6 +145,9 @@ impl<V: MeshView> Task<V> {
             if self.apply_switches() {
                 next_probe = Instant::now();
             }
+            if self.looked.elapsed() >= LOOK_AGAIN {
+                self.look_at_paths();
+            }
             if Instant::now() >= next_probe {
                 next_probe = Instant::now() + self.probe();
             }
@@ -170,8 +180,15 @@ impl<V: MeshView> Task<V> {
         {
             self.choice.handle_link_down(now, first_hop);
         }
-        self.choice.handle_paths(now, table);
+        self.look_at_paths();
         None
+    }
+
+    fn look_at_paths(&mut self) {
+        let now = Instant::now();
+        let view = self.view.borrow().clone();
+        self.choice.handle_paths(now, view.path_table());
+        self.looked = now;
     }
 
     /// A transit could not forward: if it is on the active path, the alternate is better.
@@ -227,6 +244,8 @@ impl<V: MeshView> Task<V> {
             }
         }
         if moved {
+            // A move leaves no backup until the paths are looked at again.
+            self.look_at_paths();
             self.confirmed = false;
             self.tries = 0;
             // Probes of the old path must not confirm the new one.

@@ -30,6 +30,9 @@ const QUINN_SEGMENTS: usize = 10;
 const INITIAL_MASK: u8 = 0xf0;
 const INITIAL: u8 = 0xc0;
 
+/// Form bit of a long header: handshake packets have it, data does not.
+const LONG_HEADER: u8 = 0x80;
+
 /// Datagrams that one received buffer may hold: GRO merges at most this many.
 const RECEIVE_SEGMENTS: usize = 64;
 
@@ -129,13 +132,19 @@ impl VirtualSocket {
         }
     }
 
-    fn append(&self, state: &mut Transmitting, outlet: &Arc<Outlet>, transmit: &Transmit<'_>) {
+    fn append(
+        &self,
+        state: &mut Transmitting,
+        outlet: &Arc<Outlet>,
+        transmit: &Transmit<'_>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) {
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let packets = transmit.contents.chunks(stride.max(1));
         let Some(adjacency) = self.fib.by_neighbor(outlet.first_hop()) else {
             return self.fib.metrics.dropped(DropReason::NextHop, packets.len());
         };
-        for packet in packets {
+        for packet in packets.filter(|packet| wanted(packet)) {
             state.ring.append(outlet, &adjacency, transmit.ecn, packet);
         }
     }
@@ -168,9 +177,12 @@ impl AsyncUdpSocket for VirtualSocket {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
         };
-        self.append(&mut state, &ways.active, transmit);
+        self.append(&mut state, &ways.active, transmit, |_| true);
         if let Some(mirror) = &ways.mirror {
-            self.append(&mut state, mirror, transmit);
+            self.append(&mut state, mirror, transmit, |_| true);
+        }
+        if let Some(handshake) = &ways.handshake {
+            self.append(&mut state, handshake, transmit, has_long_header);
         }
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let segments = transmit.contents.len().div_ceil(stride.max(1));
@@ -251,6 +263,10 @@ impl fmt::Debug for VirtualSocket {
             .field("kind", &self.kind)
             .finish()
     }
+}
+
+fn has_long_header(packet: &[u8]) -> bool {
+    packet.first().is_some_and(|first| first & LONG_HEADER != 0)
 }
 
 /// Waits for the ring for one quinn task.

@@ -53,6 +53,8 @@ pub enum HeaderError {
     UnknownType(u8),
     #[error("hop count {0} is out of range")]
     HopCount(u8),
+    #[error("the path visits an agent twice")]
+    Loop,
     #[error("index {index} is past the last of {count} hops")]
     Index { index: u8, count: u8 },
 }
@@ -80,7 +82,19 @@ impl<'a> Header<'a> {
         let bytes = packet
             .get(..header_len(usize::from(count)))
             .ok_or(HeaderError::Truncated)?;
-        Ok(Self { bytes })
+        let header = Self { bytes };
+        match header.visits_twice() {
+            true => Err(HeaderError::Loop),
+            false => Ok(header),
+        }
+    }
+
+    /// Paths are loop-free; a packet that is not would circle at the expense of others.
+    fn visits_twice(&self) -> bool {
+        (0..self.count()).any(|at| {
+            let hop = self.hop(at);
+            hop == self.source() || (0..at).any(|before| self.hop(before) == hop)
+        })
     }
 
     pub fn packet_type(&self) -> PacketType {
@@ -262,6 +276,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_path_that_visits_an_agent_twice_is_none() {
+        assert_eq!(
+            Header::parse(&header(&[1, 2, 1])).unwrap_err(),
+            HeaderError::Loop
+        );
+        assert_eq!(
+            Header::parse(&header(&[1, 9])).unwrap_err(),
+            HeaderError::Loop
+        );
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
@@ -276,6 +302,13 @@ mod tests {
             let hops: Vec<ShortId> = hops.into_iter().map(ShortId).collect();
             let mut out = Vec::new();
             write_header(&mut out, PacketType::Probe, token, ShortId(source), &hops);
+            let mut agents: Vec<ShortId> = [&[ShortId(source)], &hops[..]].concat();
+            agents.sort();
+            agents.dedup();
+            if agents.len() <= hops.len() {
+                prop_assert_eq!(Header::parse(&out).unwrap_err(), HeaderError::Loop);
+                return Ok(());
+            }
             let header = Header::parse(&out).unwrap();
             prop_assert_eq!(header.packet_type(), PacketType::Probe);
             prop_assert_eq!(header.source(), ShortId(source));
