@@ -1,7 +1,7 @@
 //! `warren check`: whether a file and a host fit each other, before an agent is started on them.
 //!
 //! Each check is a function from the configuration to lines; a new one is a file and an entry in
-//! [`run`].
+//! `run`.
 
 mod dns;
 mod identity;
