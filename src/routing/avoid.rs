@@ -30,6 +30,11 @@ impl Avoid {
         self.agents.extend(&other.agents);
     }
 
+    /// Whether the link between `a` and `b` is avoided.
+    pub fn has_link(&self, a: AgentId, b: AgentId) -> bool {
+        self.links.contains(&(a.min(b), a.max(b)))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.agents.is_empty()
     }

@@ -24,6 +24,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::identity::AgentId;
+use crate::wire::packet::header_len;
 
 use super::path::{Path, Standing};
 use super::path_table::PathTable;
@@ -43,6 +44,8 @@ pub const SHUN_FAILED: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct PathChoice {
     exit: AgentId,
+    /// Size of the session's packets, bytes: narrower paths are none.
+    packet: u16,
     state: State,
     /// The way that shares least with the active one, as of the last table.
     backup: Option<Path>,
@@ -121,9 +124,11 @@ enum Input {
 }
 
 impl PathChoice {
-    pub fn new(exit: AgentId) -> Self {
+    /// The paths of a session whose packets have at most `packet` bytes.
+    pub fn new(exit: AgentId, packet: u16) -> Self {
         Self {
             exit,
+            packet,
             state: State::Lost,
             backup: None,
             shunned: None,
@@ -168,10 +173,11 @@ impl PathChoice {
         let input = self.judge(now, table);
         self.step(now, input);
         let best = table.best(self.exit);
-        self.backup = self.active().and_then(|active| match best {
+        let backup = self.active().and_then(|active| match best {
             Some(best) if best.hops == active.hops => table.alternate(self.exit),
             Some(_) | None => table.disjoint_from(active),
         });
+        self.backup = backup.filter(|path| self.fits(path));
     }
 
     /// The link to `neighbor` is down.
@@ -297,7 +303,8 @@ impl PathChoice {
     /// What a table means for the active path.
     fn judge(&self, now: Instant, table: &PathTable) -> Input {
         let best = self.preferred(now, table);
-        let Some((active, standing)) = self.active().and_then(|active| table.assess(active)) else {
+        let active = self.active().and_then(|active| table.assess(active));
+        let Some((active, standing)) = active.filter(|(active, _)| self.fits(active)) else {
             return Input::Gone(best.map(|(best, _)| best));
         };
         match best {
@@ -319,16 +326,24 @@ impl PathChoice {
         }
     }
 
-    /// The best path, or the alternate while the best is shunned.
+    /// The best path, or the alternate while the best is shunned or if it is too narrow.
     fn preferred(&self, now: Instant, table: &PathTable) -> Option<(Path, Standing)> {
         let best = table.best(self.exit)?;
         let is_shunned =
             |(hops, until): &(Vec<AgentId>, Instant)| *hops == best.hops && now < *until;
-        let alternate = match &self.shunned {
-            Some(shunned) if is_shunned(shunned) => table.alternate(self.exit),
-            Some(_) | None => None,
+        let shunned = self.shunned.as_ref().is_some_and(is_shunned);
+        let alternate = match shunned || !self.fits(&best) {
+            true => table.alternate(self.exit).filter(|path| self.fits(path)),
+            false => None,
         };
-        table.assess(&alternate.unwrap_or(best))
+        let preferred = alternate.unwrap_or(best);
+        table.assess(&preferred).filter(|(path, _)| self.fits(path))
+    }
+
+    /// Whether the session's packets pass: their size stays as it was agreed when it opened.
+    fn fits(&self, path: &Path) -> bool {
+        let needed = usize::from(self.packet) + header_len(path.hops.len());
+        path.mtu == 0 || usize::from(path.mtu) >= needed
     }
 }
 

@@ -10,7 +10,12 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use crate::identity::AgentId;
+use crate::wire::packet::header_len;
 use crate::wire::{LinkAdv, LinkFlags};
+
+/// Narrower links cannot carry QUIC's smallest packet (1,200 bytes, RFC 9000 section 14) behind the
+/// header of a one-hop path, so they are no edges.
+const NARROWEST: u16 = 1_200 + header_len(1) as u16;
 
 /// An agent's place in [`Graph`]; ordered like the ids.
 pub(super) type Node = u32;
@@ -137,6 +142,15 @@ impl Graph {
         usable.chain(self.one_way.iter().copied())
     }
 
+    /// The other ends of `agent`'s links that only one end still advertises.
+    pub fn links_lost_with(&self, agent: AgentId) -> impl Iterator<Item = AgentId> + '_ {
+        self.one_way.iter().filter_map(move |link| match agent {
+            _ if link.a == agent => Some(link.b),
+            _ if link.b == agent => Some(link.a),
+            _ => None,
+        })
+    }
+
     /// Links that both ends advertise.
     pub fn link_count(&self) -> usize {
         self.edges.len() / 2
@@ -198,9 +212,11 @@ impl Graph {
             self.first.push(self.edges.len() as u32);
             for &claim in own_claims {
                 let other_end = &claims[claim.to as usize];
-                match other_end.binary_search_by_key(&(from as Node), |back| back.to) {
-                    Ok(at) => self.edges.push(claim.agreed(other_end[at])),
-                    Err(_) => self
+                let back = other_end.binary_search_by_key(&(from as Node), |back| back.to);
+                let agreed = back.map(|at| claim.agreed(other_end[at]));
+                match agreed {
+                    Ok(edge) if edge.mtu == 0 || edge.mtu >= NARROWEST => self.edges.push(edge),
+                    Ok(_) | Err(_) => self
                         .one_way
                         .push(claim.one_way(self.ids[from], self.id(claim.to))),
                 }

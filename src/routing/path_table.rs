@@ -128,6 +128,20 @@ impl PathTable {
                 .is_some_and(|node| self.tree.is_reached(node))
     }
 
+    /// Whether `exit` is known to be cut off rather than merely out of sight: an agent that we reach
+    /// lost its link with it, or it no longer advertises.
+    pub fn is_cut_off(&self, exit: AgentId) -> bool {
+        let sees = |witness| witness == self.own() || self.is_reachable(witness);
+        !self.is_reachable(exit)
+            && (self.graph.node(exit).is_none()
+                || self.graph.links_lost_with(exit).any(sees))
+    }
+
+    /// Whether paths keep away from the link with `neighbor`.
+    pub fn is_suspect(&self, neighbor: AgentId) -> bool {
+        self.avoid.has_link(self.own(), neighbor)
+    }
+
     /// Whether every link of `path` still exists and every agent on it still lets us pass.
     pub fn is_live(&self, path: &Path) -> bool {
         self.assess(path).is_some()

@@ -10,6 +10,7 @@ use quinn::{
     TransportConfig, VarInt,
 };
 
+use super::congestion::{Factory, Signals};
 use super::virtual_socket::VirtualSocket;
 use crate::wire::packet::header_len;
 
@@ -73,9 +74,10 @@ pub(super) fn endpoint(
 pub(super) fn client_config(
     crypto: Arc<QuicClientConfig>,
     settings: SessionSettings,
+    signals: Arc<Signals>,
 ) -> ClientConfig {
     let mut config = ClientConfig::new(crypto);
-    config.transport_config(transport(settings));
+    config.transport_config(transport(settings, signals));
     config
 }
 
@@ -83,18 +85,19 @@ pub(super) fn client_config(
 pub(super) fn server_config(
     crypto: Arc<QuicServerConfig>,
     settings: SessionSettings,
+    signals: Arc<Signals>,
     pending: usize,
 ) -> ServerConfig {
     let mut config = ServerConfig::with_crypto(crypto);
     config
-        .transport_config(transport(settings))
+        .transport_config(transport(settings, signals))
         // Addresses are virtual and never change.
         .migration(false)
         .max_incoming(pending);
     config
 }
 
-fn transport(settings: SessionSettings) -> Arc<TransportConfig> {
+fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportConfig> {
     let long = (settings.rtt.as_secs_f64() * STREAM_RATE) as u64;
     let stream = long.clamp(STREAM_WINDOW, STREAM_WINDOW_MAX) as u32;
     let idle = IdleTimeout::try_from(IDLE).expect("30 s is a valid idle time-out");
@@ -113,6 +116,7 @@ fn transport(settings: SessionSettings) -> Arc<TransportConfig> {
         // window is smaller than its credit: on a 60 Mbit/s path three of four downloads stood
         // still for 9.5 s.
         .send_fairness(true)
+        .congestion_controller_factory(Factory::new(signals))
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(KEEP_ALIVE));

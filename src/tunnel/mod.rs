@@ -11,14 +11,21 @@
 
 mod accept;
 mod address;
+mod congestion;
+mod doubt;
 mod endpoint;
+mod flow;
+mod follow;
 mod framed;
 mod kick;
 mod metrics;
 mod open;
 mod outlet;
+mod overdue;
 mod probe;
 mod prober;
+mod probing;
+mod rescue;
 mod relay;
 mod ring;
 mod sessions;

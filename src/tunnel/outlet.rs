@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use super::flow::Flow;
 use crate::identity::ShortId;
 use crate::wire::packet::{PacketType, header_len, write_header};
 
@@ -42,6 +43,7 @@ struct Tables {
 struct Verified {
     active: Arc<Outlet>,
     mirror: Option<Arc<Outlet>>,
+    flow: Arc<Flow>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(super) struct Ways {
     pub(super) mirror: Option<Arc<Outlet>>,
     /// Takes a copy of handshake packets only: nothing authenticates it.
     pub(super) handshake: Option<Arc<Outlet>>,
+    /// `None`: the path is unproven.
+    pub(super) flow: Option<Arc<Flow>>,
 }
 
 impl Outlet {
@@ -98,13 +102,42 @@ impl Outlets {
         }
     }
 
-    /// Sends what goes to `destination` along `active`, and a copy along `mirror`.
+    /// Sends what goes to `destination` along `active`, and a copy along `mirror`. An outlet equal
+    /// to the one in use goes on as it is.
     pub fn set(&self, destination: ShortId, active: Arc<Outlet>, mirror: Option<Arc<Outlet>>) {
         let mut tables = self.write();
         tables.forget_provisional(destination);
-        tables
-            .verified
-            .insert(destination, Verified { active, mirror });
+        match tables.verified.get_mut(&destination) {
+            Some(verified) => {
+                if verified.active != active {
+                    verified.active = active;
+                }
+                if verified.mirror != mirror {
+                    verified.mirror = mirror;
+                }
+            }
+            None => {
+                let verified = Verified {
+                    active,
+                    mirror,
+                    flow: Arc::new(Flow::new(Instant::now())),
+                };
+                tables.verified.insert(destination, verified);
+            }
+        }
+    }
+
+    /// Packets came from `source`.
+    pub(super) fn handle_arrived(&self, source: ShortId, now: Instant) {
+        if let Some(verified) = self.read().verified.get(&source) {
+            verified.flow.handle_arrived(now);
+        }
+    }
+
+    /// What comes and goes between `destination` and us; `None` without a verified path.
+    pub(super) fn flow(&self, destination: ShortId) -> Option<Arc<Flow>> {
+        let tables = self.read();
+        Some(tables.verified.get(&destination)?.flow.clone())
     }
 
     /// Forgets `destination`.
@@ -151,16 +184,19 @@ impl Outlets {
                 active: verified.active.clone(),
                 mirror: verified.mirror.clone(),
                 handshake: None,
+                flow: Some(verified.flow.clone()),
             }),
             (Some(verified), Some(provisional)) => Some(Ways {
                 active: verified.active.clone(),
                 mirror: verified.mirror.clone(),
                 handshake: (verified.active != *provisional).then(|| provisional.clone()),
+                flow: Some(verified.flow.clone()),
             }),
             (None, Some(provisional)) => Some(Ways {
                 active: provisional.clone(),
                 mirror: None,
                 handshake: None,
+                flow: None,
             }),
             (None, None) => None,
         }

@@ -3,18 +3,20 @@
 //! have.
 //!
 //! ```text
-//! packet header | session tag u64 | sequence u64 | flags u8 | HMAC-SHA-256, first 16 bytes
+//! packet header | session tag u64 | sequence u64 | flags u8 | HMAC-SHA-256, first 16 bytes | zeros
 //! ```
 //!
-//! The code covers type, source and hops of the header too, so a probe proves its whole path. A
-//! probe with the active flag tells the exit to answer along its reverse. Key and tag are exported
-//! from the session's TLS (RFC 8446 section 7.5).
+//! The zeros make a probe as large as the session's packets, so that a path which passes probes
+//! passes those. The code covers type, source and hops of the header and the length too, so a probe
+//! proves its whole path. A probe with the active flag tells the exit to answer along its reverse.
+//! A reply nobody asked for is the exit's word that it doubts the path. Key and tag are exported from
+//! the session's TLS (RFC 8446 section 7.5).
 
 use aws_lc_rs::hmac;
 
 use crate::wire::packet::Header;
 
-/// Bytes after the packet header.
+/// Bytes after the packet header, zeros not counted.
 const LEN: usize = 8 + 8 + 1 + MAC;
 
 /// Bytes of the truncated code: 128 bits, as RFC 4868 has it.
@@ -22,6 +24,12 @@ const MAC: usize = 16;
 
 /// The sender uses this path now.
 const ACTIVE: u8 = 1;
+
+/// The sender doubts the path it uses and mirrors its packets.
+const DOUBT: u8 = 2;
+
+/// Sent by the exit of its own accord.
+const SIGNAL: u8 = 4;
 
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-path-probe";
 
@@ -38,8 +46,18 @@ pub(super) struct Probe {
     pub(super) tag: u64,
     /// Grows with every probe of a session.
     pub(super) sequence: u64,
+    pub(super) flags: Flags,
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
     /// Answer the session along the reverse of this path from now on.
     pub(super) active: bool,
+    /// The sender doubts the path it uses: mirror until a probe without this arrives.
+    pub(super) doubt: bool,
+    /// No reply, though of that type: the exit says that it doubts.
+    pub(super) signal: bool,
 }
 
 impl ProbeKey {
@@ -62,35 +80,36 @@ impl ProbeKey {
         }
     }
 
-    /// The payload that goes after `header`.
-    pub(super) fn seal(&self, header: &Header<'_>, probe: Probe) -> [u8; LEN] {
-        let mut bytes = [0; LEN];
+    /// The payload of `size` bytes that goes after `header`.
+    pub(super) fn seal(&self, header: &Header<'_>, probe: Probe, size: usize) -> Vec<u8> {
+        let mut bytes = vec![0; size.max(LEN)];
         bytes[..8].copy_from_slice(&probe.tag.to_be_bytes());
         bytes[8..16].copy_from_slice(&probe.sequence.to_be_bytes());
-        bytes[16] = if probe.active { ACTIVE } else { 0 };
-        let code = self.code(header, &bytes[..LEN - MAC]);
-        bytes[LEN - MAC..].copy_from_slice(&code.as_ref()[..MAC]);
+        bytes[16] = probe.flags.to_byte();
+        let code = self.code(header, &bytes);
+        bytes[LEN - MAC..LEN].copy_from_slice(&code.as_ref()[..MAC]);
         bytes
     }
 
     /// Whether `payload` was made with this key for this header.
     pub(super) fn verify(&self, header: &Header<'_>, payload: &[u8]) -> bool {
-        if payload.len() != LEN {
+        let Some(code) = payload.get(LEN - MAC..LEN) else {
             return false;
-        }
-        let (body, code) = payload.split_at(LEN - MAC);
-        let expected = self.code(header, body);
+        };
+        let expected = self.code(header, payload);
         subtle::ConstantTimeEq::ct_eq(&expected.as_ref()[..MAC], code).into()
     }
 
-    fn code(&self, header: &Header<'_>, body: &[u8]) -> hmac::Tag {
+    /// `payload` has at least [`LEN`] bytes.
+    fn code(&self, header: &Header<'_>, payload: &[u8]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&[header.packet_type() as u8, header.count() as u8]);
         context.update(&header.source().0.to_be_bytes());
         for index in 0..header.count() {
             context.update(&header.hop(index).0.to_be_bytes());
         }
-        context.update(body);
+        context.update(&payload[..LEN - MAC]);
+        context.update(&(payload.len() as u64).to_be_bytes());
         context.sign()
     }
 }
@@ -98,7 +117,7 @@ impl ProbeKey {
 impl Probe {
     /// Reads a payload of the right length; nothing is authenticated yet.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
-        if payload.len() != LEN {
+        if payload.len() < LEN {
             return None;
         }
         let (tag, rest) = payload.split_first_chunk::<8>()?;
@@ -106,8 +125,23 @@ impl Probe {
         Some(Self {
             tag: u64::from_be_bytes(*tag),
             sequence: u64::from_be_bytes(*sequence),
-            active: rest[0] & ACTIVE != 0,
+            flags: Flags::from_byte(rest[0]),
         })
+    }
+}
+
+impl Flags {
+    fn to_byte(self) -> u8 {
+        let bit = |on, bit| if on { bit } else { 0 };
+        bit(self.active, ACTIVE) | bit(self.doubt, DOUBT) | bit(self.signal, SIGNAL)
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        Self {
+            active: byte & ACTIVE != 0,
+            doubt: byte & DOUBT != 0,
+            signal: byte & SIGNAL != 0,
+        }
     }
 }
 
@@ -124,13 +158,17 @@ mod tests {
         out
     }
 
-    fn sealed(key: &ProbeKey, header: &[u8], active: bool) -> [u8; LEN] {
+    fn sealed(key: &ProbeKey, header: &[u8], active: bool) -> Vec<u8> {
         let probe = Probe {
             tag: key.tag,
             sequence: 9,
-            active,
+            flags: Flags {
+                active,
+                doubt: true,
+                signal: false,
+            },
         };
-        key.seal(&Header::parse(header).unwrap(), probe)
+        key.seal(&Header::parse(header).unwrap(), probe, 1_200)
     }
 
     #[test]
@@ -138,18 +176,24 @@ mod tests {
         let key = ProbeKey::from_secret(&[5; 40]);
         let mut bytes = header(PacketType::Probe, 1, &[2, 3]);
         let payload = sealed(&key, &bytes, true);
+        assert_eq!(payload.len(), 1_200);
         crate::wire::packet::advance(&mut bytes, 99);
         let arrived = Header::parse(&bytes).unwrap();
         assert!(key.verify(&arrived, &payload));
         let probe = Probe::parse(&payload).unwrap();
+        assert_eq!((probe.tag, probe.sequence), (key.tag, 9));
         assert_eq!(
-            (probe.tag, probe.sequence, probe.active),
-            (key.tag, 9, true)
+            probe.flags,
+            Flags {
+                active: true,
+                doubt: true,
+                signal: false
+            }
         );
     }
 
     #[test]
-    fn another_path_type_key_or_flag_does_not_verify() {
+    fn another_path_type_key_flag_or_length_does_not_verify() {
         let key = ProbeKey::from_secret(&[5; 40]);
         let good = header(PacketType::Probe, 1, &[2, 3]);
         let payload = sealed(&key, &good, false);
@@ -164,9 +208,10 @@ mod tests {
         let good = Header::parse(&good).unwrap();
         let stranger = ProbeKey::from_secret(&[6; 40]);
         assert!(!stranger.verify(&good, &payload));
-        let mut flipped = payload;
+        let mut flipped = payload.clone();
         flipped[16] |= ACTIVE;
         assert!(!key.verify(&good, &flipped));
+        assert!(!key.verify(&good, &payload[..LEN]));
         assert!(!key.verify(&good, &payload[..LEN - 1]));
         assert!(Probe::parse(&payload[..LEN - 1]).is_none());
     }

@@ -1,19 +1,18 @@
-//! Where path probes arrive: replies go to the session that asked, probes are answered and tell
-//! the accepting side which way back to use.
+//! Where path probes arrive: each is checked and handed to the session it belongs to; those of an
+//! ingress are answered at once, along their reverse.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
-use super::outlet::{Outlet, Outlets};
 use super::probe::{Probe, ProbeKey};
 use crate::forward::{DropReason, Fib, Inbox, Run};
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, write_header};
 
-/// Replies that a session has not looked at yet; more are dropped, the next probe follows soon.
-const REPLIES: usize = 16;
+/// Probes that a session has not looked at yet; more are dropped, the next one follows soon.
+const QUEUED: usize = 16;
 
 /// All sessions that send or answer probes.
 pub(super) struct Prober {
@@ -21,20 +20,43 @@ pub(super) struct Prober {
     sessions: Mutex<HashMap<u64, Session>>,
 }
 
+/// What an opened session hears.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The probe of this sequence was answered.
+    Reply(u64),
+    /// The exit doubts the path that it answers along.
+    PeerDoubts,
+}
+
+/// A probe that an accepted session was sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) probe: Probe,
+    /// The way it came, backwards: each hop, the ingress last.
+    pub(super) back: Vec<ShortId>,
+}
+
 enum Session {
     Opened {
         key: Arc<ProbeKey>,
         exit: ShortId,
-        replies: mpsc::Sender<u64>,
+        answers: mpsc::Sender<Answer>,
+        /// Highest sequence of the exit's signals: older ones are late or replayed.
+        seen: u64,
     },
     Accepted {
         key: Arc<ProbeKey>,
         ingress: ShortId,
-        outlets: Arc<Outlets>,
-        /// Highest sequence of an active probe: older ones are late or replayed.
-        seen: u64,
-        kick: Arc<dyn Fn() + Send + Sync>,
+        asked: mpsc::Sender<Asked>,
     },
+}
+
+/// What a verified probe leads to.
+enum Outcome {
+    Nothing,
+    /// Send the probe back along the way it came.
+    Reply(Arc<ProbeKey>, Vec<ShortId>),
 }
 
 impl Prober {
@@ -45,35 +67,37 @@ impl Prober {
         })
     }
 
-    /// Registers a session that this side opened; the sequences of its answered probes arrive on
-    /// the channel.
-    pub(super) fn register_opened(&self, key: Arc<ProbeKey>, exit: ShortId) -> mpsc::Receiver<u64> {
-        let (replies, receiver) = mpsc::channel(REPLIES);
+    /// Registers a session that this side opened.
+    pub(super) fn register_opened(
+        &self,
+        key: Arc<ProbeKey>,
+        exit: ShortId,
+    ) -> mpsc::Receiver<Answer> {
+        let (answers, receiver) = mpsc::channel(QUEUED);
         let session = Session::Opened {
             key: key.clone(),
             exit,
-            replies,
+            answers,
+            seen: 0,
         };
         self.lock().insert(key.tag, session);
         receiver
     }
 
-    /// Registers a session that this side accepted. `kick` is called when its path changes.
+    /// Registers a session that this side accepted.
     pub(super) fn register_accepted(
         &self,
         key: Arc<ProbeKey>,
         ingress: ShortId,
-        outlets: Arc<Outlets>,
-        kick: Arc<dyn Fn() + Send + Sync>,
-    ) {
+    ) -> mpsc::Receiver<Asked> {
+        let (asked, receiver) = mpsc::channel(QUEUED);
         let session = Session::Accepted {
             key: key.clone(),
             ingress,
-            outlets,
-            seen: 0,
-            kick,
+            asked,
         };
         self.lock().insert(key.tag, session);
+        receiver
     }
 
     /// Forgets a session; `true` if it was the last with its peer on that side.
@@ -92,9 +116,13 @@ impl Prober {
         })
     }
 
-    /// Sends a probe along `hops`.
-    pub(super) fn send(&self, key: &ProbeKey, hops: &[ShortId], probe: Probe) {
-        self.transmit(PacketType::Probe, key, hops, probe);
+    /// Sends a probe with a payload of `size` bytes along `hops`.
+    pub(super) fn send(&self, key: &ProbeKey, hops: &[ShortId], probe: Probe, size: usize) {
+        let kind = match probe.flags.signal {
+            true => PacketType::ProbeReply,
+            false => PacketType::Probe,
+        };
+        self.transmit(kind, key, hops, probe, size);
     }
 
     /// Handles what arrives in `inbox` until aborted.
@@ -107,67 +135,78 @@ impl Prober {
                     self.fib.metrics.dropped(DropReason::Malformed, 1);
                     continue;
                 };
-                if !self.handle(&header, probe, payload) {
-                    self.fib.metrics.dropped(DropReason::Probe, 1);
+                match self.handle(&header, probe, payload) {
+                    Some(Outcome::Nothing) => {}
+                    Some(Outcome::Reply(key, back)) => {
+                        let kind = PacketType::ProbeReply;
+                        self.transmit(kind, &key, &back, probe, payload.len());
+                    }
+                    None => self.fib.metrics.dropped(DropReason::Probe, 1),
                 }
             }
         }
     }
 
-    /// `false` if the probe proves nothing.
-    fn handle(&self, header: &Header<'_>, probe: Probe, payload: &[u8]) -> bool {
+    /// `None` if the probe proves nothing.
+    fn handle(&self, header: &Header<'_>, probe: Probe, payload: &[u8]) -> Option<Outcome> {
         let mut sessions = self.lock();
-        match (header.packet_type(), sessions.get_mut(&probe.tag)) {
-            (PacketType::ProbeReply, Some(Session::Opened { key, exit, replies })) => {
-                if header.source() != *exit || !key.verify(header, payload) {
-                    return false;
-                }
-                // Full: the session will probe again.
-                let _ = replies.try_send(probe.sequence);
-                true
+        match (header.packet_type(), sessions.get_mut(&probe.tag)?) {
+            (
+                PacketType::ProbeReply,
+                Session::Opened {
+                    key,
+                    exit,
+                    answers,
+                    seen,
+                },
+            ) if header.source() == *exit && key.verify(header, payload) => {
+                let answer = match probe.flags.signal {
+                    false => Answer::Reply(probe.sequence),
+                    true if probe.sequence > *seen => {
+                        *seen = probe.sequence;
+                        Answer::PeerDoubts
+                    }
+                    true => return None,
+                };
+                // Full: the session will probe again, and the exit signal again.
+                let _ = answers.try_send(answer);
+                Some(Outcome::Nothing)
             }
             (
                 PacketType::Probe,
-                Some(Session::Accepted {
+                Session::Accepted {
                     key,
                     ingress,
-                    outlets,
-                    seen,
-                    kick,
-                }),
-            ) => {
-                if header.source() != *ingress || !key.verify(header, payload) {
-                    return false;
-                }
+                    asked,
+                },
+            ) if header.source() == *ingress && key.verify(header, payload) => {
                 let back = header.reverse();
-                let reply = (key.clone(), probe);
-                // A probe of the backup may overtake one of the active path; each is answered, but
-                // only the newest active one decides.
-                let newest = probe.active && probe.sequence > *seen;
-                if newest {
-                    *seen = probe.sequence;
-                }
-                let moved = newest && answer_along(outlets, self.fib.own, *ingress, &back);
-                let kick = moved.then(|| kick.clone());
-                drop(sessions);
-                self.transmit(PacketType::ProbeReply, &reply.0, &back, reply.1);
-                if let Some(kick) = kick {
-                    kick();
-                }
-                true
+                // Full: the ingress will probe again.
+                let _ = asked.try_send(Asked {
+                    probe,
+                    back: back.clone(),
+                });
+                Some(Outcome::Reply(key.clone(), back))
             }
-            _ => false,
+            _ => None,
         }
     }
 
-    fn transmit(&self, kind: PacketType, key: &ProbeKey, hops: &[ShortId], probe: Probe) {
+    fn transmit(
+        &self,
+        kind: PacketType,
+        key: &ProbeKey,
+        hops: &[ShortId],
+        probe: Probe,
+        size: usize,
+    ) {
         let Some(next) = hops.first().and_then(|hop| self.fib.by_neighbor(*hop)) else {
             return self.fib.metrics.dropped(DropReason::NextHop, 1);
         };
-        let mut packet = Vec::with_capacity(256);
+        let mut packet = Vec::with_capacity(256 + size);
         write_header(&mut packet, kind, next.token_out(), self.fib.own, hops);
         let header = Header::parse(&packet).expect("just written");
-        let payload = key.seal(&header, probe);
+        let payload = key.seal(&header, probe, size);
         packet.extend_from_slice(&payload);
         let remote = next.remote();
         let sent = next.port.send(&Run {
@@ -185,15 +224,4 @@ impl Prober {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Session>> {
         self.sessions.lock().expect("no panic while locked")
     }
-}
-
-/// Makes `back` the verified way to `ingress`; `true` if it replaces another verified way.
-fn answer_along(outlets: &Outlets, own: ShortId, ingress: ShortId, back: &[ShortId]) -> bool {
-    let current = outlets.active(ingress);
-    if current.as_ref().is_some_and(|active| active.hops() == back) {
-        return false;
-    }
-    let outlet = Outlet::new(PacketType::ToIngress, own, back);
-    outlets.set(ingress, outlet, None);
-    current.is_some()
 }

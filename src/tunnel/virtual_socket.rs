@@ -177,6 +177,9 @@ impl AsyncUdpSocket for VirtualSocket {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
         };
+        if let Some(flow) = &ways.flow {
+            flow.handle_sent(Instant::now());
+        }
         self.append(&mut state, &ways.active, transmit, |_| true);
         if let Some(mirror) = &ways.mirror {
             self.append(&mut state, mirror, transmit, |_| true);
@@ -208,6 +211,7 @@ impl AsyncUdpSocket for VirtualSocket {
                 break;
             };
             let header = delivery.header();
+            self.outlets.handle_arrived(header.source(), Instant::now());
             let mut length = 0;
             for payload in delivery.payloads() {
                 let Some(&first) = payload.first() else {

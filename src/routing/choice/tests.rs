@@ -41,7 +41,7 @@ fn transition(
     after: Duration,
     input: Input,
 ) -> (State, Option<(Option<Path>, SwitchCause)>) {
-    let mut choice = PathChoice::new(agent(9));
+    let mut choice = PathChoice::new(agent(9), 1_200);
     choice.state = state;
     choice.backup = Some(backup());
     choice.step(start + after, input);
@@ -203,7 +203,7 @@ fn without_a_backup_a_dead_link_loses_the_path_and_a_failed_path_is_kept() {
         (Input::LinkDown(agent(1)), State::Lost),
         (Input::PathFailed, on(active(), Mood::Settled)),
     ] {
-        let mut choice = PathChoice::new(agent(9));
+        let mut choice = PathChoice::new(agent(9), 1_200);
         choice.state = on(active(), Mood::Settled);
         choice.step(now, input);
         assert_eq!(choice.state, after);
@@ -216,7 +216,7 @@ fn diamond() -> Mesh {
 }
 
 fn settled(mesh: &Mesh, now: Instant) -> PathChoice {
-    let mut choice = PathChoice::new(agent(3));
+    let mut choice = PathChoice::new(agent(3), 1_200);
     choice.handle_paths(now, &mesh.table(8));
     let found = choice.poll_event().unwrap();
     assert_eq!((found.from, found.cause), (None, SwitchCause::Found));
@@ -391,7 +391,7 @@ proptest! {
         const LINKS: [(u32, u32); 7] = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4), (1, 2)];
         let mut up = [true; LINKS.len()];
         let mut now = Instant::now();
-        let mut choice = PathChoice::new(agent(4));
+        let mut choice = PathChoice::new(agent(4), 1_200);
         let mut known: Option<Vec<u32>> = None;
         for (happening, millis) in happenings {
             now += Duration::from_millis(millis);

@@ -1,0 +1,211 @@
+//! Whether the path of a session is trusted, seen from the session's opening end.
+//!
+//! ```text
+//!             link suspect, unanswered,
+//!   ┌───────┐ peer doubts, probe missed  ┌────────┐  backup answers, path does not, ┌────────┐
+//!   │ Trust │ ─────────────────────────► │ Doubts │ ──── for 600 ms ──────────────► │ Failed │
+//!   └───────┘ ◄───────────────────────── └────────┘                                 └────────┘
+//!       ▲      path answered since, and       │                                         │
+//!       │      its link is heard; or moved    │                                         │
+//!       └─────────────────────────────────────┴────────── moved ────────────────────────┘
+//! ```
+//!
+//! While a path is doubted its packets are mirrored on the backup, so the verdict may take its time.
+//! `Failed` is left by moving alone: nothing that a dead path says late brings it back.
+
+use std::time::{Duration, Instant};
+
+/// How long a path stays unanswered while its backup answers before it counts as failed: three
+/// probes 200 ms apart (design section 5).
+const VERDICT: Duration = Duration::from_millis(600);
+
+/// Probes and kicks are that close while a doubt is young (design section 5) ...
+const HURRY: Duration = Duration::from_millis(20);
+
+/// ... that is for so long; the usual doubt is over by then ...
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// ... and as far apart as probes of a busy path afterwards: the other end itself may be away.
+const PATIENT: Duration = Duration::from_millis(200);
+
+/// One session's trust in its active path.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    state: State,
+    /// The link to the first hop is silent.
+    link_suspect: bool,
+}
+
+/// Why a path is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The link to its first hop fell silent.
+    LinkSuspect,
+    /// Packets that must be answered are not.
+    Unanswered,
+    /// The other end doubts it.
+    PeerDoubts,
+    /// A probe was not answered in time.
+    ProbeMissed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Trust,
+    Doubts {
+        since: Instant,
+        reason: Reason,
+        backup_answers: bool,
+    },
+    Failed {
+        since: Instant,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// A sign that the path may be dead.
+    Sign(Reason),
+    /// The link to the first hop was heard again.
+    LinkHeard,
+    /// A probe of the active path, sent then, was answered.
+    PathAnswered(Instant),
+    /// A probe of the backup, sent then, was answered.
+    BackupAnswered(Instant),
+    /// The session took another path.
+    Moved,
+    /// Time passed.
+    Tick,
+}
+
+impl Doubt {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Trust,
+            link_suspect: false,
+        }
+    }
+
+    /// Since when the path is doubted; `None`: it is trusted.
+    pub(super) fn since(&self) -> Option<Instant> {
+        match self.state {
+            State::Trust => None,
+            State::Doubts { since, .. } | State::Failed { since } => Some(since),
+        }
+    }
+
+    /// The path was unanswered for long while its backup answered.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed { .. })
+    }
+
+    /// How far apart probes and kicks are now; `None`: as in peace.
+    pub(super) fn pace(&self, now: Instant) -> Option<Duration> {
+        let age = now.saturating_duration_since(self.since()?);
+        Some(if age < YOUNG { HURRY } else { PATIENT })
+    }
+
+    /// Whether the link to the first hop is silent.
+    pub(super) fn handle_link(&mut self, now: Instant, suspect: bool) {
+        if suspect != self.link_suspect {
+            self.link_suspect = suspect;
+            let input = match suspect {
+                true => Input::Sign(Reason::LinkSuspect),
+                false => Input::LinkHeard,
+            };
+            self.step(now, input);
+        }
+    }
+
+    /// The path may be dead.
+    pub(super) fn handle_sign(&mut self, now: Instant, reason: Reason) {
+        self.step(now, Input::Sign(reason));
+    }
+
+    /// A probe of the active path was answered.
+    pub(super) fn handle_path_answered(&mut self, now: Instant, sent: Instant) {
+        self.step(now, Input::PathAnswered(sent));
+    }
+
+    /// A probe of the backup was answered.
+    pub(super) fn handle_backup_answered(&mut self, now: Instant, sent: Instant) {
+        self.step(now, Input::BackupAnswered(sent));
+    }
+
+    /// The session took another path, whose link is heard.
+    pub(super) fn handle_moved(&mut self, now: Instant) {
+        self.link_suspect = false;
+        self.step(now, Input::Moved);
+    }
+
+    /// Time passed; due at every [`pace`](Self::pace).
+    pub(super) fn handle_tick(&mut self, now: Instant) {
+        self.step(now, Input::Tick);
+    }
+
+    fn step(&mut self, now: Instant, input: Input) {
+        self.state = match (self.state, input) {
+            (State::Trust, Input::Sign(reason)) => State::Doubts {
+                since: now,
+                reason,
+                backup_answers: false,
+            },
+            (
+                State::Trust,
+                Input::LinkHeard
+                | Input::PathAnswered(_)
+                | Input::BackupAnswered(_)
+                | Input::Moved
+                | Input::Tick,
+            ) => State::Trust,
+
+            (
+                State::Doubts {
+                    reason: Reason::LinkSuspect,
+                    ..
+                },
+                Input::LinkHeard,
+            ) => State::Trust,
+            (State::Doubts { since, .. }, Input::PathAnswered(sent))
+                if sent >= since && !self.link_suspect =>
+            {
+                State::Trust
+            }
+            (State::Doubts { since, reason, .. }, Input::BackupAnswered(sent)) if sent >= since => {
+                State::Doubts {
+                    since,
+                    reason,
+                    backup_answers: true,
+                }
+            }
+            (
+                State::Doubts {
+                    since,
+                    backup_answers: true,
+                    ..
+                },
+                Input::Tick,
+            ) if now >= since + VERDICT => State::Failed { since },
+            (State::Doubts { .. } | State::Failed { .. }, Input::Moved) => State::Trust,
+            (
+                doubts @ State::Doubts { .. },
+                Input::Sign(_)
+                | Input::LinkHeard
+                | Input::PathAnswered(_)
+                | Input::BackupAnswered(_)
+                | Input::Tick,
+            ) => doubts,
+            (
+                failed @ State::Failed { .. },
+                Input::Sign(_)
+                | Input::LinkHeard
+                | Input::PathAnswered(_)
+                | Input::BackupAnswered(_)
+                | Input::Tick,
+            ) => failed,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;
