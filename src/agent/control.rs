@@ -19,9 +19,8 @@ use tracing::{error, warn};
 
 use super::authority::MeshAuthority;
 use super::mesh::{Mesh, SessionLimits};
-use super::parts::unix_ms;
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, store_epoch};
+use crate::identity::{AgentId, store_epoch, unix_ms};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, PathTable, PrefixTable,

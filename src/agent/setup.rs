@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch};
 use super::authority::MeshAuthority;
 use super::error::StartError;
 use super::mesh::{Mesh, SessionLimits};
-use super::parts::{Parts, unix_ms};
+use super::parts::Parts;
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, tunnel_client, tunnel_server};
+use crate::identity::{AgentId, tunnel_client, tunnel_server, unix_ms};
 use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
     Avoid, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,

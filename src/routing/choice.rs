@@ -369,6 +369,16 @@ impl Mood {
 }
 
 impl SwitchCause {
+    /// Every cause: metrics show each from 0.
+    pub const ALL: [Self; 6] = [
+        Self::Found,
+        Self::LinkDown,
+        Self::PathError,
+        Self::PathGone,
+        Self::Draining,
+        Self::Better,
+    ];
+
     /// The cause as metrics and logs name it.
     pub fn as_str(self) -> &'static str {
         match self {

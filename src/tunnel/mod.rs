@@ -12,7 +12,9 @@
 mod accept;
 mod address;
 mod endpoint;
+mod failover;
 mod framed;
+mod journal;
 mod kick;
 mod metrics;
 mod open;
@@ -31,8 +33,10 @@ mod virtual_socket;
 
 pub use accept::{AcceptedSession, SessionListener};
 pub use endpoint::{SessionSettings, inner_packet};
+pub use failover::{Failover, Failovers, Recovery};
 pub use framed::{ReceiveError, receive_message, send_message};
-pub use metrics::Metrics;
+pub use journal::{Entry, Journal, Numbers};
+pub use metrics::{Metrics, Side};
 pub use open::{ExitStream, OpenError, OpenStream};
 pub use outlet::{Outlet, Outlets};
 pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::address::virtual_addr;
 use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::failover::Failovers;
 use super::kick::Kicker;
 use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
@@ -63,6 +64,7 @@ pub struct Sessions<V> {
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub(super) metrics: Metrics,
+    pub(super) failovers: Failovers,
     crypto: Box<SessionCrypto>,
     handshake_timeout: Duration,
     slots: Mutex<HashMap<AgentId, Slot>>,
@@ -94,6 +96,7 @@ pub(super) struct Parts<V> {
     pub(super) crypto: Box<SessionCrypto>,
     pub(super) handshake_timeout: Duration,
     pub(super) metrics: Metrics,
+    pub(super) failovers: Failovers,
 }
 
 impl<V: MeshView> Sessions<V> {
@@ -108,6 +111,7 @@ impl<V: MeshView> Sessions<V> {
             view: parts.view,
             path_errors: parts.path_errors,
             metrics: parts.metrics,
+            failovers: parts.failovers,
             crypto: parts.crypto,
             handshake_timeout: parts.handshake_timeout,
             slots: Mutex::default(),

@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 
 use super::accept::SessionListener;
 use super::endpoint::SessionSettings;
+use super::failover::Failovers;
+use super::journal::Numbers;
 use super::metrics::Metrics;
 use super::outlet::Outlets;
 use super::prober::Prober;
@@ -43,6 +45,9 @@ pub struct Tunnel<V> {
     /// Path errors about our own packets go in here.
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
+    pub failovers: Failovers,
+    /// What the numbers of failovers are drawn from.
+    pub numbers: Numbers,
     /// Flushers and the prober; dropping ends them.
     _tasks: JoinSet<()>,
 }
@@ -52,6 +57,8 @@ impl<V: MeshView> Tunnel<V> {
     pub fn start(setup: TunnelSetup<V>) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
         let metrics = Metrics::default();
+        let numbers = Numbers::default();
+        let failovers = Failovers::new(metrics.clone(), &numbers);
         let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
         let (path_errors, _) = broadcast::channel(PATH_ERRORS);
         let prober = Prober::new(setup.fib.clone());
@@ -84,6 +91,7 @@ impl<V: MeshView> Tunnel<V> {
                 crypto,
                 handshake_timeout: setup.limits.handshake_timeout,
                 metrics: metrics.clone(),
+                failovers: failovers.clone(),
             })?);
         }
         let mut listener = None;
@@ -111,6 +119,8 @@ impl<V: MeshView> Tunnel<V> {
             listener,
             path_errors,
             metrics,
+            failovers,
+            numbers,
             _tasks: tasks,
         })
     }

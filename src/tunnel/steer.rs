@@ -18,7 +18,8 @@ use tokio::time::{sleep, sleep_until};
 use tracing::{info, warn};
 
 use super::accept::LINGER;
-use super::metrics::{Side, label};
+use super::failover::Failover;
+use super::metrics::Side;
 use super::probe::{Probe, ProbeKey};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
 use crate::identity::{AgentId, ShortId};
@@ -238,9 +239,19 @@ impl<V: MeshView> Task<V> {
             };
             moved = true;
             self.sessions.route(exit, &path);
-            if switch.from.is_some() {
-                info!(%exit, cause = label(switch.cause), %from, %to, "session moved to another path");
-                self.sessions.metrics.failover(switch.cause);
+            if let Some(left) = switch.from {
+                let cause = switch.cause.as_str();
+                info!(%exit, cause, %from, %to, "session moved to another path");
+                self.sessions.failovers.begin(Failover {
+                    side: Side::Ingress,
+                    peer: exit,
+                    cause: switch.cause,
+                    from: left.hops,
+                    to: path.hops,
+                    detected: None,
+                    stall: None,
+                    in_flight: 0,
+                });
             }
         }
         if moved {
