@@ -35,7 +35,7 @@ impl Collector {
         let one = ConstGauge::new(1_i64);
         let mut family =
             encoder.encode_descriptor("links", "Peers by link state", None, one.metric_type())?;
-        for (id, peer) in self.0.links.snapshot() {
+        for (id, peer) in self.0.shared.links.snapshot() {
             let state = match peer.live.map(|live| live.state) {
                 Some(LinkState::Up) => "up",
                 Some(LinkState::Suspect) => "suspect",
@@ -61,6 +61,7 @@ impl Collector {
     fn advertisements(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counters = self
             .0
+            .shared
             .counters
             .lock()
             .expect("no panic while locked")

@@ -8,7 +8,7 @@
 //!
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,19 +19,21 @@ use tracing::{error, warn};
 
 use super::authority::MeshAuthority;
 use super::mesh::{Mesh, SessionLimits};
-use super::parts::unix_ms;
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, store_epoch};
+use crate::identity::{AgentId, store_epoch, unix_ms};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, PathTable, PrefixTable,
-    RouteTable,
+    RouteTable, SHUN_FAILED,
 };
 use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
 
 /// Events taken before the mesh is published anew, so that a burst costs one computation.
 const BURST: usize = 256;
+
+/// Failed paths kept in mind; more push the oldest out.
+const SHUNNED: usize = 64;
 
 /// Wakes the core even if it has nothing due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -65,6 +67,10 @@ pub(super) struct Control {
     /// Present: this agent is an exit, and these are its streams.
     pub(super) load: Option<Arc<StreamTable>>,
     pub(super) suspects: BTreeSet<AgentId>,
+    /// From the sessions: what may be to blame for a path that failed end to end.
+    pub(super) failed_paths: mpsc::Receiver<Avoid>,
+    /// The same, and until when.
+    pub(super) shunned: VecDeque<(Instant, Avoid)>,
     pub(super) changed: Changed,
 }
 
@@ -82,7 +88,8 @@ impl Control {
         self.flush();
         self.publish();
         loop {
-            let due = self.core.poll_timeout();
+            let shunned = self.shunned.front().map(|(until, _)| *until);
+            let due = self.core.poll_timeout().into_iter().chain(shunned).min();
             let wake = due.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -90,11 +97,15 @@ impl Control {
                     None => return,
                 },
                 Some(report) = self.reports.recv() => self.handle_report(report),
+                Some(avoid) = self.failed_paths.recv() => self.shun(avoid),
                 command = self.commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => return,
                 },
-                () = sleep_until(wake.into()) => self.core.handle_timeout(now()),
+                () = sleep_until(wake.into()) => {
+                    self.core.handle_timeout(now());
+                    self.forgive();
+                }
             }
             if let Some(streams) = &self.load {
                 let count = u32::try_from(streams.count()).unwrap_or(u32::MAX);
@@ -165,6 +176,24 @@ impl Control {
             false => self.suspects.remove(&neighbor),
         };
         self.changed.topology |= changed;
+    }
+
+    /// New paths keep away from what failed a session though its links look alive.
+    fn shun(&mut self, avoid: Avoid) {
+        if self.shunned.len() == SHUNNED {
+            self.shunned.pop_front();
+        }
+        self.shunned
+            .push_back((Instant::now() + SHUN_FAILED, avoid));
+        self.changed.topology = true;
+    }
+
+    fn forgive(&mut self) {
+        let now = Instant::now();
+        while self.shunned.front().is_some_and(|(until, _)| *until <= now) {
+            self.shunned.pop_front();
+            self.changed.topology = true;
+        }
     }
 
     fn handle_report(&mut self, report: PathErrorReport) {
@@ -265,6 +294,9 @@ impl Control {
         let mut avoid = Avoid::default();
         for suspect in &self.suspects {
             avoid.insert_link(self.own, *suspect);
+        }
+        for (_, failed) in &self.shunned {
+            avoid.extend(failed);
         }
         PathTable::build(graph, self.limits.max_hops, avoid)
     }

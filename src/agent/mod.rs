@@ -11,6 +11,7 @@
 //! (design section 5). Dropping the runtime ends the agent as SIGKILL would.
 
 mod authority;
+mod bind;
 mod collector;
 mod control;
 mod error;
@@ -22,6 +23,8 @@ mod probe;
 mod resolve;
 mod routes;
 mod run;
+mod setup;
+mod shutdown;
 mod start;
 mod status;
 

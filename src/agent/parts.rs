@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
 use super::error::StartError;
 use crate::config::{Config, Peer};
-use crate::identity::{AgentId, Identity, Trust, next_epoch};
+use crate::identity::{AgentId, Identity, Trust, next_epoch, unix_ms};
 
 /// Everything that an agent starts with.
 pub struct Parts {
@@ -110,11 +109,4 @@ fn load_identity(config: &Config) -> Result<Identity, StartError> {
     };
     loaded.warning.iter().for_each(|text| warn!("{text}"));
     Ok(loaded.value)
-}
-
-/// Milliseconds since the Unix epoch by this host's clock.
-pub(super) fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -1,28 +1,27 @@
 //! What the agent says of itself: the API's questions answered from snapshots.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
 
 use super::collector::Collector;
 use super::mesh::Mesh;
 use super::routes::MeshRoutes;
+use super::setup::Shared;
 use crate::api::{
     self, AgentView, CandidateView, ChosenView, Dest, Direction, EdgeView, ExplainError,
     ExplainView, Health, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView,
 };
 use crate::config::Balance;
 use crate::exit::Exit;
-use crate::forward::Fib;
 use crate::identity::{AgentId, unix_now};
 use crate::ingress::{ConnectError, Ingress};
-use crate::link::{Links, PeerStatus};
-use crate::routing::{Candidate, Counters, Explanation, LinkState};
-use crate::tunnel::{Role, SessionOpener, StreamTable, Tunnel};
+use crate::link::PeerStatus;
+use crate::routing::{Candidate, Explanation, LinkState};
+use crate::tunnel::{Role, SessionOpener};
 
 /// Certificates are renewed in time if somebody hears of it (design section 3).
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -43,12 +42,7 @@ pub(super) struct Status {
     pub(super) balance: Balance,
     /// The file names peers.
     pub(super) has_peers: bool,
-    pub(super) links: Arc<Links>,
-    pub(super) mesh: watch::Receiver<Arc<Mesh>>,
-    pub(super) streams: Arc<StreamTable>,
-    pub(super) counters: Arc<Mutex<Counters>>,
-    pub(super) fib: Arc<Fib>,
-    pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) shared: Shared,
     pub(super) ingress: Option<Arc<MeshIngress>>,
     pub(super) exit: Option<Arc<Exit>>,
 }
@@ -63,9 +57,9 @@ impl Status {
     /// Collects the counters of every room.
     pub(super) fn with_registry(self, http: &api::Metrics) -> Reporter {
         let mut registry = Registry::with_prefix("warren");
-        self.fib.metrics.register(&mut registry);
-        self.tunnel.metrics.register(&mut registry);
-        self.streams.register(&mut registry);
+        self.shared.fib.metrics.register(&mut registry);
+        self.shared.tunnel.metrics.register(&mut registry);
+        self.shared.streams.register(&mut registry);
         if let Some(ingress) = &self.ingress {
             ingress.metrics().register(&mut registry);
         }
@@ -81,7 +75,7 @@ impl Status {
     /// Why traffic cannot be carried.
     fn obstacles(&self, mesh: &Mesh) -> Vec<String> {
         let mut obstacles = Vec::new();
-        if self.has_peers && self.links.live().is_empty() {
+        if self.has_peers && self.shared.links.live().is_empty() {
             obstacles.push("no live link to any peer".to_owned());
         }
         if self.ingress.is_some() && self.has_peers && mesh.table.counts().exits == 0 {
@@ -93,7 +87,7 @@ impl Status {
     /// What is lost or about to be, though traffic flows.
     fn worries(&self, mesh: &Mesh) -> Vec<String> {
         let mut worries = Vec::new();
-        let down = self.links.snapshot();
+        let down = self.shared.links.snapshot();
         for (id, peer) in &down {
             if peer.configured.is_some() && peer.live.is_none() {
                 worries.push(format!("peer {id} is not linked"));
@@ -173,7 +167,7 @@ impl Status {
     }
 
     pub(super) fn mesh(&self) -> Arc<Mesh> {
-        self.mesh.borrow().clone()
+        self.shared.mesh.borrow().clone()
     }
 
     fn explain_name(&self, name: &str) -> ExplainView {
@@ -212,9 +206,9 @@ impl api::Agent for Reporter {
             display_name: status.display_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: status.started.elapsed().as_secs(),
-            peers: status.links.live().len(),
+            peers: status.shared.links.live().len(),
             routes: counts.prefixes + counts.domains,
-            streams: status.streams.count(),
+            streams: status.shared.streams.count(),
             socks5_running: status.ingress.is_some(),
             exit_handler_running: status.exit.is_some(),
             reasons: obstacles.into_iter().chain(worries).collect(),
@@ -222,7 +216,7 @@ impl api::Agent for Reporter {
     }
 
     fn peers(&self) -> Vec<PeerView> {
-        let peers = self.status.links.snapshot().into_iter();
+        let peers = self.status.shared.links.snapshot().into_iter();
         peers
             .map(|(id, peer)| self.status.peer_view(id, peer))
             .collect()
@@ -244,13 +238,13 @@ impl api::Agent for Reporter {
 
     fn streams(&self) -> Vec<StreamView> {
         let own = self.status.id;
-        let sessions = self.status.tunnel.sessions.as_ref();
+        let sessions = self.status.shared.tunnel.sessions.as_ref();
         let paths = sessions.map_or_else(Vec::new, |sessions| sessions.snapshot());
         let path_to = |exit| {
             let session = paths.iter().find(|session| session.exit == exit);
             session.map_or_else(Vec::new, |session| session.path.hops.clone())
         };
-        let streams = self.status.streams.snapshot().into_iter();
+        let streams = self.status.shared.streams.snapshot().into_iter();
         streams
             .map(|stream| {
                 let (ingress, exit, path) = match stream.role {

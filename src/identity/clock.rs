@@ -1,4 +1,4 @@
-//! Wall-clock time as certificates count it: whole seconds since the Unix epoch.
+//! Wall-clock time since the Unix epoch: seconds, as certificates count it, and milliseconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,9 +7,14 @@ use time::format_description::well_known::Rfc3339;
 
 /// Seconds since the Unix epoch; 0 on a clock that stands before it.
 pub fn unix_now() -> u64 {
+    unix_ms() / 1_000
+}
+
+/// Milliseconds since the Unix epoch; 0 on a clock that stands before it.
+pub fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// `unix` seconds as `2025-11-21T10:00:00Z`, or as a plain number past the year 9999.

@@ -72,8 +72,12 @@ pub enum SwitchCause {
     Found,
     /// The link to the first hop went down.
     LinkDown,
-    /// A transit refused the path, or probes went unanswered.
+    /// A transit refused the path.
     PathError,
+    /// The path's probes went unanswered while those of another were answered.
+    Unanswered,
+    /// The other end uses another path; only the accepting end of a session follows.
+    PeerMoved,
     /// The graph no longer has the path.
     PathGone,
     /// The path leads over an agent that is leaving, and there is another.
@@ -101,7 +105,7 @@ enum Mood {
         better: Path,
         since: Instant,
     },
-    /// The active path's link is silent; packets are mirrored on the backup.
+    /// The active path may be dead; packets are mirrored on the backup.
     Doubted,
 }
 
@@ -116,8 +120,8 @@ enum Input {
     /// The link to this neighbour is down.
     LinkDown(AgentId),
     /// The active path failed beyond the first link.
-    PathFailed,
-    /// The active path's link fell silent, or was heard again.
+    PathFailed(SwitchCause),
+    /// The active path is doubted, or trusted again.
     Suspect(bool),
     /// Time passed.
     Tick,
@@ -186,15 +190,21 @@ impl PathChoice {
         self.step(now, Input::LinkDown(neighbor));
     }
 
-    /// The link to the active path's first hop fell silent (`true`) or was heard again.
+    /// The active path is doubted (`true`: its link fell silent, or packets along it are not
+    /// answered), or trusted again.
     pub fn handle_suspect(&mut self, now: Instant, suspect: bool) {
         self.step(now, Input::Suspect(suspect));
     }
 
-    /// A transit refused the active path, or its probes went unanswered. Without another path the
-    /// session stays where it is.
+    /// A transit refused the active path. Without another path the session stays where it is.
     pub fn handle_path_error(&mut self, now: Instant) {
-        self.step(now, Input::PathFailed);
+        self.step(now, Input::PathFailed(SwitchCause::PathError));
+    }
+
+    /// The active path's probes went unanswered while the backup's were answered. Without another
+    /// path the session stays where it is.
+    pub fn handle_unanswered(&mut self, now: Instant) {
+        self.step(now, Input::PathFailed(SwitchCause::Unanswered));
     }
 
     /// Time passed; due at [`poll_timeout`](Self::poll_timeout).
@@ -231,7 +241,7 @@ impl PathChoice {
                 Input::Draining(_)
                 | Input::Alive { .. }
                 | Input::LinkDown(_)
-                | Input::PathFailed
+                | Input::PathFailed(_)
                 | Input::Suspect(_)
                 | Input::Tick,
             ) => State::Lost,
@@ -255,10 +265,10 @@ impl PathChoice {
                 active,
                 mood: mood.without(neighbor),
             },
-            (State::On { active, mood }, Input::PathFailed) => match self.backup.take() {
+            (State::On { active, mood }, Input::PathFailed(cause)) => match self.backup.take() {
                 Some(backup) => {
                     self.shunned = Some((active.hops.clone(), now + SHUN_FAILED));
-                    self.go(Some(active), Some(backup), SwitchCause::PathError)
+                    self.go(Some(active), Some(backup), cause)
                 }
                 None => State::On { active, mood },
             },
@@ -384,12 +394,26 @@ impl Mood {
 }
 
 impl SwitchCause {
+    /// Every cause: metrics show each from 0.
+    pub const ALL: [Self; 8] = [
+        Self::Found,
+        Self::LinkDown,
+        Self::PathError,
+        Self::Unanswered,
+        Self::PeerMoved,
+        Self::PathGone,
+        Self::Draining,
+        Self::Better,
+    ];
+
     /// The cause as metrics and logs name it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Found => "found",
             Self::LinkDown => "link_down",
             Self::PathError => "path_error",
+            Self::Unanswered => "unanswered",
+            Self::PeerMoved => "peer_moved",
             Self::PathGone => "path_gone",
             Self::Draining => "draining",
             Self::Better => "better",

@@ -133,8 +133,7 @@ impl PathTable {
     pub fn is_cut_off(&self, exit: AgentId) -> bool {
         let sees = |witness| witness == self.own() || self.is_reachable(witness);
         !self.is_reachable(exit)
-            && (self.graph.node(exit).is_none()
-                || self.graph.links_lost_with(exit).any(sees))
+            && (self.graph.node(exit).is_none() || self.graph.links_lost_with(exit).any(sees))
     }
 
     /// Whether paths keep away from the link with `neighbor`.

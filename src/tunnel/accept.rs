@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::address::{short_id, virtual_addr};
+use super::congestion::Signals;
 use super::endpoint::{SessionSettings, endpoint, server_config};
+use super::failover::Failovers;
+use super::follow::{Following, follow};
 use super::kick::Kicker;
 use super::metrics::{Metrics, Side};
 use super::outlet::Outlets;
 use super::probe::ProbeKey;
 use super::prober::Prober;
+use super::sessions::MeshView;
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
+use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
 
 /// Sessions handed over and not yet taken.
@@ -34,36 +39,45 @@ pub struct AcceptedSession {
 }
 
 /// Accepts sessions.
-pub struct SessionListener {
+pub struct SessionListener<V> {
     endpoint: Endpoint,
     kicker: Arc<Kicker>,
-    outlets: Arc<Outlets>,
-    prober: Arc<Prober>,
-    crypto: Arc<QuicServerConfig>,
-    limits: Limits,
-    metrics: Metrics,
+    parts: Parts<V>,
 }
 
-impl SessionListener {
-    pub(super) fn new(
-        socket: Arc<VirtualSocket>,
-        outlets: Arc<Outlets>,
-        prober: Arc<Prober>,
-        crypto: Arc<QuicServerConfig>,
-        settings: SessionSettings,
-        limits: Limits,
-        metrics: Metrics,
-    ) -> io::Result<Self> {
-        let config = server_config(crypto.clone(), settings, limits.pending_handshakes);
-        let endpoint = endpoint(socket.clone(), Some(config))?;
+/// What a [`SessionListener`] is made of.
+pub(super) struct Parts<V> {
+    pub(super) fib: Arc<Fib>,
+    pub(super) socket: Arc<VirtualSocket>,
+    pub(super) outlets: Arc<Outlets>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) view: watch::Receiver<Arc<V>>,
+    pub(super) crypto: Arc<QuicServerConfig>,
+    pub(super) limits: Limits,
+    pub(super) metrics: Metrics,
+    pub(super) failovers: Failovers,
+}
+
+/// A session with what its task needs to know.
+struct Shaken {
+    session: AcceptedSession,
+    packet: u16,
+    signals: Arc<Signals>,
+}
+
+impl<V: MeshView> SessionListener<V> {
+    pub(super) fn new(parts: Parts<V>, settings: SessionSettings) -> io::Result<Self> {
+        let config = server_config(
+            parts.crypto.clone(),
+            settings,
+            Arc::default(),
+            parts.limits.pending_handshakes,
+        );
+        let endpoint = endpoint(parts.socket.clone(), Some(config))?;
         Ok(Self {
-            kicker: Kicker::new(endpoint.clone(), socket),
+            kicker: Kicker::new(endpoint.clone(), parts.socket.clone()),
             endpoint,
-            outlets,
-            prober,
-            crypto,
-            limits,
-            metrics,
+            parts,
         })
     }
 
@@ -74,8 +88,8 @@ impl SessionListener {
         settings: impl Fn(ShortId) -> SessionSettings + Send + Sync + 'static,
     ) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
-        let open = Arc::new(Semaphore::new(self.limits.sessions));
-        let pending = Arc::new(Semaphore::new(self.limits.pending_handshakes));
+        let open = Arc::new(Semaphore::new(self.parts.limits.sessions));
+        let pending = Arc::new(Semaphore::new(self.parts.limits.pending_handshakes));
         tokio::spawn(async move {
             while let Some(incoming) = self.endpoint.accept().await {
                 let Some(source) = short_id(incoming.remote_address()) else {
@@ -94,17 +108,16 @@ impl SessionListener {
                 tokio::spawn(async move {
                     let shaken = listener.shake_hands(incoming, settings).await;
                     drop(handshake);
-                    let session = match shaken {
-                        Ok(session) => session,
+                    let shaken = match shaken {
+                        Ok(shaken) => shaken,
                         Err(reason) => return warn!(%source, %reason, "session refused"),
                     };
                     match open.try_acquire_owned() {
-                        Ok(_slot) => listener.serve(session, accepted).await,
+                        Ok(_slot) => listener.serve(shaken, accepted).await,
                         Err(_) => {
                             warn!(%source, "session refused: limits.sessions reached");
-                            session
-                                .connection
-                                .close(0u32.into(), b"limits.sessions reached");
+                            let connection = &shaken.session.connection;
+                            connection.close(0u32.into(), b"limits.sessions reached");
                         }
                     }
                 });
@@ -117,16 +130,18 @@ impl SessionListener {
         &self,
         incoming: Incoming,
         settings: SessionSettings,
-    ) -> Result<AcceptedSession, String> {
+    ) -> Result<Shaken, String> {
+        let signals = Arc::new(Signals::default());
         let config = server_config(
-            self.crypto.clone(),
+            self.parts.crypto.clone(),
             settings,
-            self.limits.pending_handshakes,
+            signals.clone(),
+            self.parts.limits.pending_handshakes,
         );
         let connecting = incoming
             .accept_with(Arc::new(config))
             .map_err(|error| error.to_string())?;
-        let within = self.limits.handshake_timeout;
+        let within = self.parts.limits.handshake_timeout;
         let connection = timeout(within, connecting)
             .await
             .map_err(|_| format!("no handshake within {within:?}"))?
@@ -142,34 +157,49 @@ impl SessionListener {
                 "{ingress} does not have the source id of its packets"
             ));
         }
-        Ok(AcceptedSession {
-            connection,
-            ingress,
+        Ok(Shaken {
+            session: AcceptedSession {
+                connection,
+                ingress,
+            },
+            packet: settings.packet,
+            signals,
         })
     }
 
-    /// Answers the session's probes for as long as it lives.
-    async fn serve(&self, session: AcceptedSession, accepted: mpsc::Sender<AcceptedSession>) {
+    /// Follows the session for as long as it lives.
+    async fn serve(&self, shaken: Shaken, accepted: mpsc::Sender<AcceptedSession>) {
+        let session = shaken.session;
         let (connection, ingress) = (session.connection.clone(), session.ingress);
-        let Some(key) = ProbeKey::export(&connection) else {
+        let Some(key) = ProbeKey::export(&connection).map(Arc::new) else {
             return warn!(%ingress, "session refused: no keying material");
         };
-        let key = Arc::new(key);
-        let kicker = self.kicker.clone();
-        let kick = Arc::new(move || kicker.kick());
-        self.prober
-            .register_accepted(key.clone(), ingress.short(), self.outlets.clone(), kick);
+        let parts = &self.parts;
+        let following = Following {
+            ingress,
+            connection,
+            packet: shaken.packet,
+            signals: shaken.signals,
+            asked: parts.prober.register_accepted(key.clone(), ingress.short()),
+            key: key.clone(),
+            view: parts.view.clone(),
+            fib: parts.fib.clone(),
+            outlets: parts.outlets.clone(),
+            prober: parts.prober.clone(),
+            kicker: self.kicker.clone(),
+            failovers: parts.failovers.clone(),
+        };
         info!(%ingress, "session accepted");
-        self.metrics.opened(Side::Exit);
+        parts.metrics.opened(Side::Exit);
         if accepted.send(session).await.is_ok() {
-            let reason = connection.closed().await;
+            let reason = follow(following).await;
             debug!(%ingress, %reason, "session ended");
         }
-        self.metrics.ended(Side::Exit);
+        parts.metrics.ended(Side::Exit);
         // What quinn still has to say (its last close) needs the way back.
         sleep(LINGER).await;
-        if self.prober.unregister(&key) {
-            self.outlets.remove(ingress.short());
+        if parts.prober.unregister(&key) {
+            parts.outlets.remove(ingress.short());
         }
     }
 

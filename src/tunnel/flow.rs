@@ -69,6 +69,11 @@ impl Flow {
         self.unanswered.store(0, Ordering::Relaxed);
     }
 
+    /// Nothing waits for an answer any more: the path was judged by other means, or was left.
+    pub(super) fn forgive(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
     /// When the packets that wait for an answer will have waited too long on a path of that round
     /// trip; `None`: none waits.
     pub(super) fn overdue_at(&self, rtt: Duration) -> Option<Instant> {

@@ -1,19 +1,23 @@
 //! What sessions count.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::routing::SwitchCause;
 
 /// Counters of the opened and accepted sessions. Cloning shares them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Metrics {
     failovers: Family<CauseLabels, Counter>,
+    detect: Histogram,
+    stall: Histogram,
     sessions: Family<SideLabels, Gauge>,
 }
 
@@ -27,19 +31,17 @@ struct SideLabels {
     side: &'static str,
 }
 
-/// Every cause that is counted.
-const CAUSES: [SwitchCause; 6] = [
-    SwitchCause::Found,
-    SwitchCause::LinkDown,
-    SwitchCause::PathError,
-    SwitchCause::PathGone,
-    SwitchCause::Draining,
-    SwitchCause::Better,
+/// Upper ends of the buckets of failover times, seconds. Heartbeats of 50 to 100 ms decide after
+/// 75 to 300 ms, so it is finest there; 1 ms is as fine as tasks run, and past 30 s sessions idle
+/// out.
+const BUCKETS: [f64; 18] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0,
 ];
 
 /// Which end of a session this agent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub enum Side {
     Ingress,
     Exit,
 }
@@ -48,7 +50,7 @@ impl Metrics {
     /// Adds the counters to `registry`, each cause from 0: a rate needs the value before the first
     /// failover.
     pub fn register(&self, registry: &mut Registry) {
-        for cause in CAUSES.map(label) {
+        for cause in SwitchCause::ALL.map(SwitchCause::as_str) {
             drop(self.failovers.get_or_create(&CauseLabels { cause }));
         }
         for side in [Side::Ingress, Side::Exit] {
@@ -60,15 +62,32 @@ impl Metrics {
             self.failovers.clone(),
         );
         registry.register(
+            "failover_detect_seconds",
+            "From the old path's last sign of life to the decision to leave it",
+            self.detect.clone(),
+        );
+        registry.register(
+            "failover_stall_seconds",
+            "Longest gap between two arrivals of a session's packets around a failover",
+            self.stall.clone(),
+        );
+        registry.register(
             "sessions",
             "Live end-to-end sessions",
             self.sessions.clone(),
         );
     }
 
-    pub(super) fn failover(&self, cause: SwitchCause) {
-        let cause = label(cause);
+    pub(super) fn moved(&self, cause: SwitchCause, detected: Option<Duration>) {
+        let cause = cause.as_str();
         self.failovers.get_or_create(&CauseLabels { cause }).inc();
+        if let Some(detected) = detected {
+            self.detect.observe(detected.as_secs_f64());
+        }
+    }
+
+    pub(super) fn stalled(&self, stall: Duration) {
+        self.stall.observe(stall.as_secs_f64());
     }
 
     pub(super) fn opened(&self, side: Side) {
@@ -80,22 +99,28 @@ impl Metrics {
     }
 
     fn side(&self, side: Side) -> impl Deref<Target = Gauge> {
-        let side = match side {
-            Side::Ingress => "ingress",
-            Side::Exit => "exit",
-        };
+        let side = side.as_str();
         self.sessions.get_or_create(&SideLabels { side })
     }
 }
 
-/// A cause as metrics and logs name it.
-pub(super) fn label(cause: SwitchCause) -> &'static str {
-    match cause {
-        SwitchCause::Found => "found",
-        SwitchCause::LinkDown => "link_down",
-        SwitchCause::PathError => "path_error",
-        SwitchCause::PathGone => "path_gone",
-        SwitchCause::Draining => "draining",
-        SwitchCause::Better => "better",
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            failovers: Family::default(),
+            detect: Histogram::new(BUCKETS),
+            stall: Histogram::new(BUCKETS),
+            sessions: Family::default(),
+        }
+    }
+}
+
+impl Side {
+    /// The side as metrics and logs name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Exit => "exit",
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::failover::{Failover, Failovers};
 use super::flow::Flow;
 use super::metrics::Side;
-use crate::identity::{AgentId, unix_now_ms};
+use crate::identity::AgentId;
 use crate::routing::SwitchCause;
 
 /// A session without packets for this long was idle: nothing was on its way, so nothing stalled.
@@ -76,10 +76,7 @@ impl Rescue {
 
     /// The session moved.
     pub(super) fn handle_move(&mut self, now: Instant, moved: Move) {
-        let alarm = self
-            .alarm
-            .take()
-            .unwrap_or_else(|| self.raise(now, None));
+        let alarm = self.alarm.take().unwrap_or_else(|| self.raise(now, None));
         let silent = match moved.cause {
             SwitchCause::LinkDown | SwitchCause::Unanswered | SwitchCause::PeerMoved => true,
             SwitchCause::Found
@@ -90,8 +87,6 @@ impl Rescue {
         };
         let detected = alarm.heard.filter(|_| silent || alarm.at < now);
         let number = self.failovers.begin(Failover {
-            number: 0,
-            at_unix_ms: unix_now_ms(),
             side: self.side,
             peer: self.peer,
             cause: moved.cause,

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::address::virtual_addr;
+use super::congestion::Signals;
 use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::failover::Failovers;
 use super::kick::Kicker;
 use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
@@ -24,7 +26,7 @@ use super::steer::{Steering, steer};
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
-use crate::routing::{Path, PathTable};
+use crate::routing::{Avoid, Path, PathTable};
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -51,6 +53,12 @@ pub struct SessionInfo {
     pub alternate: Option<Path>,
     /// Round trip by the last answered probe of the active path.
     pub rtt: Option<Duration>,
+    /// The path may be dead.
+    pub suspect: bool,
+    /// Packets go along the alternate too.
+    pub mirroring: bool,
+    /// Probes that were not answered though later ones of the same path were.
+    pub probes_lost: u64,
 }
 
 /// Every session that this agent opened.
@@ -63,6 +71,9 @@ pub struct Sessions<V> {
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub(super) metrics: Metrics,
+    pub(super) failovers: Failovers,
+    /// What to keep away from, because a path failed end to end.
+    pub(super) failed_paths: mpsc::Sender<Avoid>,
     crypto: Box<SessionCrypto>,
     handshake_timeout: Duration,
     slots: Mutex<HashMap<AgentId, Slot>>,
@@ -94,6 +105,8 @@ pub(super) struct Parts<V> {
     pub(super) crypto: Box<SessionCrypto>,
     pub(super) handshake_timeout: Duration,
     pub(super) metrics: Metrics,
+    pub(super) failovers: Failovers,
+    pub(super) failed_paths: mpsc::Sender<Avoid>,
 }
 
 impl<V: MeshView> Sessions<V> {
@@ -108,6 +121,8 @@ impl<V: MeshView> Sessions<V> {
             view: parts.view,
             path_errors: parts.path_errors,
             metrics: parts.metrics,
+            failovers: parts.failovers,
+            failed_paths: parts.failed_paths,
             crypto: parts.crypto,
             handshake_timeout: parts.handshake_timeout,
             slots: Mutex::default(),
@@ -179,23 +194,35 @@ impl<V: MeshView> Sessions<V> {
             .ok_or(OpenError::NoPath(exit))?;
         let incarnation = view.incarnation(exit);
         let settings = view.session_settings(&path);
-        self.route(exit, &path);
-        let connection = self.connect(exit, settings).await.inspect_err(|_| {
-            self.outlets.remove(exit.short());
-        })?;
+        let signals = Arc::new(Signals::default());
+        let connection = tokio::select! {
+            // The first packet needs a path.
+            biased;
+            () = self.follow_paths(exit) => Err(OpenError::NoPath(exit)),
+            connected = self.connect(exit, settings, signals.clone()) => connected,
+        };
+        let connection = connection.inspect_err(|_| self.outlets.remove(exit.short()))?;
         let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
+        let flow = self.outlets.flow(exit.short());
+        let flow = flow.ok_or(OpenError::NoPath(exit))?;
         info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
         let (info, receiver) = watch::channel(SessionInfo {
             exit,
             path,
             alternate: None,
             rtt: None,
+            suspect: false,
+            mirroring: false,
+            probes_lost: 0,
         });
         let steering = Steering {
             exit,
             incarnation,
             connection: connection.clone(),
             key: Arc::new(key),
+            packet: settings.packet,
+            signals,
+            flow,
             info,
         };
         tokio::spawn(steer(self.clone(), steering));
@@ -205,17 +232,34 @@ impl<V: MeshView> Sessions<V> {
         })
     }
 
+    /// Sends a handshake along the best path and the alternate at once: it has no time to find out
+    /// which of them is dead. Ends when there is no path.
+    async fn follow_paths(&self, exit: AgentId) {
+        let mut view = self.view.clone();
+        loop {
+            let current = view.borrow_and_update().clone();
+            let Some(paths) = current.path_table().paths(exit) else {
+                return;
+            };
+            self.route(exit, &paths.best, paths.alternate.as_ref());
+            if view.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     async fn connect(
         &self,
         exit: AgentId,
         settings: SessionSettings,
+        signals: Arc<Signals>,
     ) -> Result<Connection, OpenError> {
         let refused = |reason| OpenError::Refused { exit, reason };
         let crypto = (self.crypto)(exit).map_err(refused)?;
         let connecting = self
             .endpoint
             .connect_with(
-                client_config(crypto, settings),
+                client_config(crypto, settings, signals),
                 virtual_addr(exit.short()),
                 SERVER_NAME,
             )
@@ -232,10 +276,11 @@ impl<V: MeshView> Sessions<V> {
             })
     }
 
-    /// Sends what goes to `exit` along `path` from now on.
-    pub(super) fn route(&self, exit: AgentId, path: &Path) {
-        let outlet = Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path));
-        self.outlets.set(exit.short(), outlet, None);
+    /// Sends what goes to `exit` along `path` from now on, and a copy along `mirror`.
+    pub(super) fn route(&self, exit: AgentId, path: &Path, mirror: Option<&Path>) {
+        let outlet = |path: &Path| Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path));
+        self.outlets
+            .set(exit.short(), outlet(path), mirror.map(outlet));
     }
 
     /// Makes the sessions send at once.

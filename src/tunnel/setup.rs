@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::accept::SessionListener;
+use super::accept::{self, SessionListener};
 use super::endpoint::SessionSettings;
+use super::failover::Failovers;
+use super::journal::Numbers;
 use super::metrics::Metrics;
 use super::outlet::Outlets;
 use super::prober::Prober;
@@ -17,6 +19,7 @@ use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
 use crate::identity::AgentId;
+use crate::routing::Avoid;
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -28,6 +31,8 @@ pub struct TunnelSetup<V> {
     pub fib: Arc<Fib>,
     pub limits: Limits,
     pub view: watch::Receiver<Arc<V>>,
+    /// Takes what paths should keep away from for a while, because one failed end to end.
+    pub failed_paths: mpsc::Sender<Avoid>,
     /// Present: this agent opens sessions.
     pub ingress: Option<Box<SessionCrypto>>,
     /// Present: this agent accepts sessions.
@@ -39,10 +44,13 @@ pub struct Tunnel<V> {
     /// Where the receive loops put what is for us.
     pub local: Local,
     pub sessions: Option<Arc<Sessions<V>>>,
-    pub listener: Option<Arc<SessionListener>>,
+    pub listener: Option<Arc<SessionListener<V>>>,
     /// Path errors about our own packets go in here.
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
+    pub failovers: Failovers,
+    /// What the numbers of failovers are drawn from.
+    pub numbers: Numbers,
     /// Flushers and the prober; dropping ends them.
     _tasks: JoinSet<()>,
 }
@@ -52,6 +60,8 @@ impl<V: MeshView> Tunnel<V> {
     pub fn start(setup: TunnelSetup<V>) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
         let metrics = Metrics::default();
+        let numbers = Numbers::default();
+        let failovers = Failovers::new(metrics.clone(), &numbers);
         let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
         let (path_errors, _) = broadcast::channel(PATH_ERRORS);
         let prober = Prober::new(setup.fib.clone());
@@ -79,11 +89,13 @@ impl<V: MeshView> Tunnel<V> {
                 socket,
                 outlets,
                 prober: prober.clone(),
-                view: setup.view,
+                view: setup.view.clone(),
                 path_errors: path_errors.clone(),
                 crypto,
                 handshake_timeout: setup.limits.handshake_timeout,
                 metrics: metrics.clone(),
+                failovers: failovers.clone(),
+                failed_paths: setup.failed_paths,
             })?);
         }
         let mut listener = None;
@@ -95,15 +107,18 @@ impl<V: MeshView> Tunnel<V> {
                 setup.limits.provisional_paths,
             );
             local.exit = Some(inbox);
-            listener = Some(Arc::new(SessionListener::new(
+            let parts = accept::Parts {
+                fib: setup.fib,
                 socket,
                 outlets,
                 prober,
+                view: setup.view,
                 crypto,
-                settings,
-                setup.limits,
-                metrics.clone(),
-            )?));
+                limits: setup.limits,
+                metrics: metrics.clone(),
+                failovers: failovers.clone(),
+            };
+            listener = Some(Arc::new(SessionListener::new(parts, settings)?));
         }
         Ok(Self {
             local,
@@ -111,6 +126,8 @@ impl<V: MeshView> Tunnel<V> {
             listener,
             path_errors,
             metrics,
+            failovers,
+            numbers,
             _tasks: tasks,
         })
     }

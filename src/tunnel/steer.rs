@@ -1,44 +1,55 @@
-//! One task per opened session: keeps it on a live path and its probes going.
+//! One task per opened session: keeps it on a live path, and on two while it doubts the one.
 //!
 //! ```text
-//!  new view, path error ──► PathChoice ──► outlet, kick, probe (active)
-//!  timer ────────────────► probes of active and alternate path ──► replies: round trips
+//!  new view, path error ────► PathChoice ◄──── verdict ──── Doubt ◄──── link suspect, unanswered
+//!                                │                            │         packets, missed probes,
+//!                                ▼                            ▼         the exit's own doubt
+//!                   outlet, kick, failover record     mirror, kicks, probes in a hurry
+//!
 //!  unreachable too long, exit restarted ──► close
 //! ```
 //!
 //! Aborting the task leaves the session on its path until it idles out.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::accept::LINGER;
-use super::metrics::{Side, label};
-use super::probe::{Probe, ProbeKey};
+use super::congestion::Signals;
+use super::doubt::{Doubt, Reason};
+use super::flow::Flow;
+use super::metrics::Side;
+use super::overdue::Overdue;
+use super::probe::ProbeKey;
+use super::prober::Answer;
+use super::probing::{Probing, Way};
+use super::rescue::{Move, Rescue};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
-use crate::identity::{AgentId, ShortId};
-use crate::routing::{Path, PathChoice};
+use crate::identity::AgentId;
+use crate::routing::{Avoid, Path, PathChoice, SwitchCause, Switched};
 use crate::wire::PathError;
 
-/// Probes of a settled session: often enough to keep round trips fresh.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Probes of a quiet session: often enough to keep round trips fresh and to notice a dead path
+/// before the next packet does.
+const PROBE_QUIET: Duration = Duration::from_secs(1);
+
+/// Probes of the active path while packets come and go (design section 5).
+const PROBE_BUSY: Duration = Duration::from_millis(200);
 
 /// Probes until the exit has confirmed a path: it answers along the old one until then.
-const CONFIRM_INTERVAL: Duration = Duration::from_millis(20);
+const PROBE_CONFIRM: Duration = Duration::from_millis(20);
 
-/// After this many unanswered probes the confirming ones slow down.
-const CONFIRM_TRIES: u32 = 50;
+/// A session whose exit is out of sight this long is over: its streams end instead of hanging. A
+/// transit that was the only way is back by then if it just restarted.
+const OUT_OF_SIGHT: Duration = Duration::from_secs(5);
 
-/// A session whose exit is out of reach this long is over: its streams end instead of hanging.
-const UNREACHABLE: Duration = Duration::from_secs(5);
-
-/// Probes on their way that are remembered.
-const OUTSTANDING: usize = 64;
+/// The same if agents that we see have lost the exit: it is most likely dead.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Paths are looked at again though nothing changed: one that failed is given another chance.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -49,29 +60,16 @@ pub(super) struct Steering {
     pub(super) incarnation: Option<u64>,
     pub(super) connection: Connection,
     pub(super) key: Arc<ProbeKey>,
+    pub(super) packet: u16,
+    pub(super) signals: Arc<Signals>,
+    pub(super) flow: Arc<Flow>,
     pub(super) info: watch::Sender<SessionInfo>,
 }
 
 /// Steers a session until it ends.
 pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Steering) {
     let exit = steering.exit;
-    let replies = sessions
-        .prober
-        .register_opened(steering.key.clone(), exit.short());
-    let mut task = Task {
-        choice: PathChoice::new(exit),
-        view: sessions.view.clone(),
-        errors: sessions.path_errors.subscribe(),
-        sessions: sessions.clone(),
-        steering,
-        replies,
-        sequence: 0,
-        outstanding: VecDeque::new(),
-        confirmed: false,
-        tries: 0,
-        unreachable_since: None,
-        looked: Instant::now(),
-    };
+    let mut task = Task::new(sessions.clone(), steering);
     sessions.metrics.opened(Side::Ingress);
     let reason = task.run().await;
     sessions.metrics.ended(Side::Ingress);
@@ -90,30 +88,57 @@ struct Task<V> {
     choice: PathChoice,
     view: watch::Receiver<Arc<V>>,
     errors: broadcast::Receiver<(AgentId, PathError)>,
-    replies: mpsc::Receiver<u64>,
-    sequence: u64,
-    outstanding: VecDeque<Sent>,
+    answers: mpsc::Receiver<Answer>,
+    probing: Probing,
+    doubt: Doubt,
+    /// What `doubt` said last.
+    doubted: bool,
+    rescue: Rescue,
+    unanswered: Overdue,
+    missed: Overdue,
     /// The exit has answered a probe of the active path.
     confirmed: bool,
-    tries: u32,
     unreachable_since: Option<Instant>,
     /// When the paths were last looked at.
     looked: Instant,
-}
-
-struct Sent {
-    sequence: u64,
-    at: Instant,
-    active: bool,
+    next_probe: Instant,
+    next_backup_probe: Instant,
+    next_kick: Instant,
 }
 
 impl<V: MeshView> Task<V> {
+    fn new(sessions: Arc<Sessions<V>>, steering: Steering) -> Self {
+        let (exit, now) = (steering.exit, Instant::now());
+        let (prober, key) = (sessions.prober.clone(), steering.key.clone());
+        let failovers = sessions.failovers.clone();
+        Self {
+            answers: prober.register_opened(key.clone(), exit.short()),
+            choice: PathChoice::new(exit, steering.packet),
+            view: sessions.view.clone(),
+            errors: sessions.path_errors.subscribe(),
+            probing: Probing::new(prober, key, usize::from(steering.packet)),
+            doubt: Doubt::new(),
+            doubted: false,
+            rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),
+            unanswered: Overdue::default(),
+            missed: Overdue::default(),
+            confirmed: false,
+            unreachable_since: None,
+            looked: now,
+            next_probe: now,
+            next_backup_probe: now,
+            next_kick: now,
+            sessions,
+            steering,
+        }
+    }
+
     async fn run(&mut self) -> String {
-        let mut next_probe = Instant::now();
         // The view may have changed while the session shook hands.
         self.view.mark_changed();
         loop {
-            let wake = self.choice.poll_timeout();
+            let wake = self.wake_at();
+            let flow = self.steering.flow.clone();
             tokio::select! {
                 reason = self.steering.connection.closed() => return reason.to_string(),
                 changed = self.view.changed() => {
@@ -130,28 +155,50 @@ impl<V: MeshView> Task<V> {
                         self.handle_path_error(from, &error);
                     }
                 }
-                Some(sequence) = self.replies.recv() => self.handle_reply(sequence),
-                () = sleep_until(next_probe.into()) => {}
-                () = sleep_until(wake.unwrap_or(next_probe + PROBE_INTERVAL).into()) => {
-                    self.choice.handle_tick(Instant::now());
-                }
+                Some(answer) = self.answers.recv() => self.handle_answer(&answer),
+                () = flow.unanswered() => {}
+                () = sleep_until(wake.into()) => {}
             }
-            if self
-                .unreachable_since
-                .is_some_and(|since| since.elapsed() >= UNREACHABLE)
-            {
-                return self.close("the exit is out of reach");
+            if let Some(reason) = self.out_of_reach() {
+                return self.close(reason);
             }
-            if self.apply_switches() {
-                next_probe = Instant::now();
-            }
-            if self.looked.elapsed() >= LOOK_AGAIN {
-                self.look_at_paths();
-            }
-            if Instant::now() >= next_probe {
-                next_probe = Instant::now() + self.probe();
-            }
+            self.turn(Instant::now());
         }
+    }
+
+    /// What is done after every input.
+    fn turn(&mut self, now: Instant) {
+        self.choice.handle_tick(now);
+        self.judge(now);
+        self.apply_switches(now);
+        if now >= self.looked + LOOK_AGAIN {
+            self.look_at_paths(now);
+        }
+        self.route();
+        self.kick(now);
+        self.probe(now);
+        self.rescue.handle_tick(now);
+        self.publish();
+    }
+
+    /// When [`turn`](Self::turn) is due without any input.
+    fn wake_at(&self) -> Instant {
+        let rtt = self.steering.connection.rtt();
+        let unanswered = self.steering.flow.overdue_at(rtt);
+        let missed = self.probing.overdue_at(rtt);
+        let trusted = self.doubt.since().is_none();
+        [
+            self.choice.poll_timeout(),
+            self.rescue.poll_timeout(),
+            unanswered
+                .filter(|_| trusted)
+                .map(|at| self.unanswered.due(at)),
+            missed.filter(|_| trusted).map(|at| self.missed.due(at)),
+            Some(self.next_backup_probe),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.next_probe, Instant::min)
     }
 
     fn close(&self, reason: &str) -> String {
@@ -159,6 +206,14 @@ impl<V: MeshView> Task<V> {
             .connection
             .close(1u32.into(), reason.as_bytes());
         reason.to_owned()
+    }
+
+    fn out_of_reach(&self) -> Option<&'static str> {
+        let since = self.unreachable_since?;
+        let exit = self.steering.exit;
+        let cut_off = self.view.borrow().path_table().is_cut_off(exit);
+        let patience = if cut_off { CUT_OFF } else { OUT_OF_SIGHT };
+        (since.elapsed() >= patience).then_some("the exit is out of reach")
     }
 
     /// Follows a new view; a reason to close the session, if there is one.
@@ -174,18 +229,26 @@ impl<V: MeshView> Task<V> {
             true => self.unreachable_since = None,
             false => self.unreachable_since = self.unreachable_since.or(Some(now)),
         }
-        let first_hop = self.choice.active().map(Path::first_hop);
-        if let Some(first_hop) = first_hop
-            && self.sessions.fib.by_neighbor(first_hop.short()).is_none()
-        {
-            self.choice.handle_link_down(now, first_hop);
+        if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
+            if self.sessions.fib.by_neighbor(first_hop.short()).is_none() {
+                self.choice.handle_link_down(now, first_hop);
+            }
+            self.suspect(now, first_hop, table.is_suspect(first_hop));
         }
-        self.look_at_paths();
+        self.look_at_paths(now);
         None
     }
 
-    fn look_at_paths(&mut self) {
-        let now = Instant::now();
+    fn suspect(&mut self, now: Instant, first_hop: AgentId, suspect: bool) {
+        self.doubt.handle_link(now, suspect);
+        if suspect {
+            let link = self.sessions.fib.by_neighbor(first_hop.short());
+            let heard = link.and_then(|link| self.sessions.fib.last_heard(&link));
+            self.rescue.handle_alarm(now, heard);
+        }
+    }
+
+    fn look_at_paths(&mut self, now: Instant) {
         let view = self.view.borrow().clone();
         self.choice.handle_paths(now, view.path_table());
         self.looked = now;
@@ -208,102 +271,219 @@ impl<V: MeshView> Task<V> {
         }
     }
 
-    fn handle_reply(&mut self, sequence: u64) {
-        let Some(at) = self
-            .outstanding
-            .iter()
-            .position(|sent| sent.sequence == sequence)
-        else {
+    fn handle_answer(&mut self, answer: &Answer) {
+        let now = Instant::now();
+        let sequence = match answer {
+            Answer::Reply(sequence) => *sequence,
+            Answer::PeerDoubts => return self.sign(now, Reason::PeerDoubts),
+        };
+        let Some(sent) = self.probing.handle_reply(sequence) else {
             return;
         };
-        let Some(sent) = self.outstanding.remove(at) else {
-            return;
-        };
-        if sent.active {
-            self.confirmed = true;
-            let rtt = sent.at.elapsed();
-            self.steering.info.send_modify(|info| info.rtt = Some(rtt));
+        match sent.way {
+            Way::Active => {
+                self.confirmed = true;
+                self.doubt.handle_path_answered(now, sent.at);
+                let rtt = now.saturating_duration_since(sent.at);
+                self.steering.info.send_modify(|info| info.rtt = Some(rtt));
+                if self.doubt.since().is_none() {
+                    self.steering.signals.take_room();
+                }
+            }
+            Way::Backup => self.doubt.handle_backup_answered(now, sent.at),
         }
     }
 
-    /// Carries out what the choice decided; `true` if the session moved.
-    fn apply_switches(&mut self) -> bool {
-        let mut moved = false;
-        while let Some(switch) = self.choice.poll_event() {
-            let exit = self.steering.exit;
-            let (from, to) = (hops_text(&switch.from), hops_text(&switch.to));
-            let Some(path) = switch.to else {
-                warn!(%exit, %from, "session has no path");
-                continue;
-            };
-            moved = true;
-            self.sessions.route(exit, &path);
-            if switch.from.is_some() {
-                info!(%exit, cause = label(switch.cause), %from, %to, "session moved to another path");
-                self.sessions.metrics.failover(switch.cause);
+    /// The path may be dead.
+    fn sign(&mut self, now: Instant, reason: Reason) {
+        if self.doubt.since().is_none() {
+            debug!(exit = %self.steering.exit, ?reason, "path doubted");
+        }
+        self.doubt.handle_sign(now, reason);
+        self.rescue.handle_alarm(now, None);
+    }
+
+    /// The path proved itself.
+    fn trust(&mut self, now: Instant) {
+        debug!(exit = %self.steering.exit, "path trusted again");
+        // The exit mirrors until it is told.
+        self.next_probe = now;
+        self.rescue.handle_all_clear();
+        self.steering.flow.forgive();
+        self.steering.signals.take_room();
+    }
+
+    /// Looks for signs of a dead path, and at the verdict.
+    fn judge(&mut self, now: Instant) {
+        let rtt = self.steering.connection.rtt();
+        if self.doubt.since().is_none() {
+            let unanswered = self.steering.flow.overdue_at(rtt);
+            let missed = self.probing.overdue_at(rtt);
+            if unanswered.is_some_and(|at| self.unanswered.judge(now, at)) {
+                self.sign(now, Reason::Unanswered);
+            } else if missed.is_some_and(|at| self.missed.judge(now, at)) {
+                self.probing.forget();
+                self.sign(now, Reason::ProbeMissed);
             }
         }
-        if moved {
-            // A move leaves no backup until the paths are looked at again.
-            self.look_at_paths();
-            self.confirmed = false;
-            self.tries = 0;
-            // Probes of the old path must not confirm the new one.
-            self.outstanding.clear();
+        self.doubt.handle_tick(now);
+        if self.doubt.has_failed() {
+            self.choice.handle_unanswered(now);
+            self.doubt.handle_moved(now);
+        }
+        let doubted = self.doubt.since().is_some();
+        if self.doubted && !doubted {
+            self.trust(now);
+        }
+        self.doubted = doubted;
+        self.choice.handle_suspect(now, doubted);
+    }
+
+    /// Carries out what the choice decided.
+    fn apply_switches(&mut self, now: Instant) {
+        let mut moved = false;
+        while let Some(switch) = self.choice.poll_event() {
+            moved |= switch.to.is_some();
+            self.report(now, switch);
+        }
+        if !moved {
+            return;
+        }
+        // A move leaves no backup until the paths are looked at again.
+        self.look_at_paths(now);
+        self.doubt.handle_moved(now);
+        self.doubted = false;
+        self.steering.flow.forgive();
+        self.confirmed = false;
+        // Probes of the old path must not confirm the new one.
+        self.probing.forget();
+        self.next_probe = now;
+        self.route();
+        self.steering.signals.make_room();
+        self.sessions.kick();
+    }
+
+    fn report(&mut self, now: Instant, switch: Switched) {
+        let exit = self.steering.exit;
+        let cause = switch.cause.as_str();
+        let (from, to) = (hops_text(&switch.from), hops_text(&switch.to));
+        let Some(to_path) = switch.to else {
+            self.rescue.handle_alarm(now, None);
+            return warn!(%exit, cause, %from, "session has no path");
+        };
+        if switch.cause == SwitchCause::Unanswered
+            && let Some(left) = &switch.from
+        {
+            // Full: others have failed just now, and this one will again.
+            let own = self.view.borrow().path_table().own();
+            let blamed = suspects(own, left, &to_path);
+            let _ = self.sessions.failed_paths.try_send(blamed);
+        }
+        // The first path of a new session is no failover.
+        if switch.from.is_none() && self.steering.info.borrow().path.hops == to_path.hops {
+            return;
+        }
+        info!(%exit, cause, %from, %to, "session moved to another path");
+        let moved = Move {
+            cause: switch.cause,
+            from: switch.from.map_or_else(Vec::new, |path| path.hops),
+            to: to_path.hops,
+            in_flight: self.steering.signals.in_flight(),
+        };
+        self.rescue.handle_move(now, moved);
+    }
+
+    /// Sends along the active path, and along the backup too while that one is doubted.
+    fn route(&self) {
+        if let Some(active) = self.choice.active() {
+            self.sessions
+                .route(self.steering.exit, active, self.choice.mirror());
+        }
+    }
+
+    /// Repeats the kick while the path is doubted.
+    fn kick(&mut self, now: Instant) {
+        let Some(pace) = self.doubt.pace(now) else {
+            self.next_kick = now;
+            return;
+        };
+        if now >= self.next_kick && self.choice.mirror().is_some() {
+            self.next_kick = now + pace;
+            self.steering.signals.make_room();
             self.sessions.kick();
         }
-        self.publish();
-        moved
+    }
+
+    /// Sends due probes.
+    fn probe(&mut self, now: Instant) {
+        let Some(active) = self.choice.active().map(short_hops) else {
+            self.next_probe = now + PROBE_QUIET;
+            return;
+        };
+        let hurry = self.doubt.pace(now);
+        let doubted = hurry.is_some();
+        if let Some(pace) = hurry {
+            self.next_probe = self.next_probe.min(now + pace);
+            self.next_backup_probe = self.next_backup_probe.min(now + pace);
+        }
+        if now >= self.next_probe {
+            self.probing.send(now, &active, Way::Active, doubted);
+            let busy = self
+                .steering
+                .flow
+                .last_activity()
+                .is_some_and(|at| now.saturating_duration_since(at) < PROBE_QUIET);
+            self.next_probe = now
+                + match hurry {
+                    Some(pace) => pace,
+                    None if !self.confirmed => PROBE_CONFIRM,
+                    None if busy => PROBE_BUSY,
+                    None => PROBE_QUIET,
+                };
+        }
+        if now >= self.next_backup_probe {
+            if let Some(backup) = self.choice.backup().map(short_hops) {
+                self.probing.send(now, &backup, Way::Backup, doubted);
+            }
+            self.next_backup_probe = now + hurry.unwrap_or(PROBE_QUIET);
+        }
     }
 
     fn publish(&self) {
         let (Some(path), alternate) = (self.choice.active(), self.choice.backup()) else {
             return;
         };
+        let suspect = self.doubt.since().is_some();
+        let mirroring = self.choice.mirror().is_some();
+        let probes_lost = self.probing.missed();
         self.steering.info.send_if_modified(|info| {
-            let changed = info.path != *path || info.alternate.as_ref() != alternate;
+            let changed = info.path != *path
+                || info.alternate.as_ref() != alternate
+                || (info.suspect, info.mirroring, info.probes_lost)
+                    != (suspect, mirroring, probes_lost);
             if changed {
                 info.path = path.clone();
                 info.alternate = alternate.cloned();
+                (info.suspect, info.mirroring) = (suspect, mirroring);
+                info.probes_lost = probes_lost;
             }
             changed
         });
     }
+}
 
-    /// Sends due probes; returns when the next are due.
-    fn probe(&mut self) -> Duration {
-        let Some(active) = self.choice.active().map(short_hops) else {
-            return PROBE_INTERVAL;
-        };
-        self.send(&active, true);
-        if !self.confirmed {
-            self.tries = self.tries.saturating_add(1);
-            if self.tries < CONFIRM_TRIES {
-                return CONFIRM_INTERVAL;
-            }
-        } else if let Some(backup) = self.choice.backup().map(short_hops) {
-            self.send(&backup, false);
-        }
-        PROBE_INTERVAL
+/// What may be to blame if `failed` is silent and `works` is not: the agents that only the one
+/// passes, or its first link if there are none.
+fn suspects(own: AgentId, failed: &Path, works: &Path) -> Avoid {
+    let mut avoid = Avoid::default();
+    let (_, interior) = failed.hops.split_last().expect("a path has hops");
+    for agent in interior.iter().filter(|hop| !works.hops.contains(hop)) {
+        avoid.insert_agent(*agent);
     }
-
-    fn send(&mut self, hops: &[ShortId], active: bool) {
-        self.sequence += 1;
-        let probe = Probe {
-            tag: self.steering.key.tag,
-            sequence: self.sequence,
-            active,
-        };
-        self.sessions.prober.send(&self.steering.key, hops, probe);
-        self.outstanding.push_back(Sent {
-            sequence: self.sequence,
-            at: Instant::now(),
-            active,
-        });
-        if self.outstanding.len() > OUTSTANDING {
-            self.outstanding.pop_front();
-        }
+    if avoid.is_empty() {
+        avoid.insert_link(own, failed.first_hop());
     }
+    avoid
 }
 
 fn hops_text(path: &Option<Path>) -> String {

@@ -6,7 +6,7 @@ use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
 
 /// What others rely on, at every agent.
-const METRICS: [&str; 10] = [
+const METRICS: [&str; 12] = [
     "warren_links",
     "warren_routes",
     "warren_streams",
@@ -15,6 +15,8 @@ const METRICS: [&str; 10] = [
     "warren_forwarded_bytes_total",
     "warren_dropped_packets_total",
     "warren_failovers_total",
+    "warren_failover_detect_seconds",
+    "warren_failover_stall_seconds",
     "warren_advertisements_total",
     "warren_certificate_expiry_seconds",
 ];

@@ -1,0 +1,180 @@
+//! What the rooms of an agent share and are given, made from its configuration.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::authority::MeshAuthority;
+use super::error::StartError;
+use super::mesh::{Mesh, SessionLimits};
+use super::parts::Parts;
+use crate::forward::{Fib, PathErrorReport};
+use crate::identity::{AgentId, tunnel_client, tunnel_server, unix_ms};
+use crate::link::{LinkContext, LinkEvent, Links};
+use crate::routing::{
+    Avoid, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
+};
+use crate::tunnel::{SessionCrypto, StreamTable, Tunnel, TunnelSetup};
+use crate::wire::Hello;
+
+/// A route's base metric: the path's cost alone decides.
+const BASE_METRIC: u32 = 0;
+
+/// Paths that failed end to end and that the control task has not looked at yet.
+const FAILED_PATHS: usize = 16;
+
+/// What several rooms of an agent use.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) fib: Arc<Fib>,
+    pub(super) links: Arc<Links>,
+    pub(super) mesh: watch::Receiver<Arc<Mesh>>,
+    pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) streams: Arc<StreamTable>,
+    /// What became of the advertisements seen so far.
+    pub(super) counters: Arc<Mutex<Counters>>,
+}
+
+/// The control task's ends of what is shared.
+pub(super) struct ControlEnds {
+    pub(super) mesh: watch::Sender<Arc<Mesh>>,
+    pub(super) failed_paths: mpsc::Receiver<Avoid>,
+    pub(super) reports: mpsc::Receiver<PathErrorReport>,
+    pub(super) limits: SessionLimits,
+}
+
+impl Shared {
+    pub(super) fn new(parts: &Parts) -> Result<(Self, ControlEnds), StartError> {
+        let config = &parts.config;
+        let id = parts.id();
+        let (fib, reports) = Fib::new(id.short(), config.routing.transit);
+        let limits = SessionLimits {
+            max_hops: config.routing.max_hops,
+            streams: config.limits.streams_per_session,
+            window: u32::try_from(config.limits.session_window).unwrap_or(u32::MAX),
+        };
+        let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
+        let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
+        let shared = Self {
+            links: Links::new(id, config.limits.links),
+            tunnel: Arc::new(start_tunnel(parts, &fib, &mesh, failed)?),
+            fib,
+            mesh,
+            streams: StreamTable::new(),
+            counters: Arc::default(),
+        };
+        let ends = ControlEnds {
+            mesh: sender,
+            failed_paths,
+            reports,
+            limits,
+        };
+        Ok((shared, ends))
+    }
+}
+
+fn start_tunnel(
+    parts: &Parts,
+    fib: &Arc<Fib>,
+    mesh: &watch::Receiver<Arc<Mesh>>,
+    failed_paths: mpsc::Sender<Avoid>,
+) -> Result<Tunnel<Mesh>, StartError> {
+    let config = &parts.config;
+    let (identity, trust) = (parts.identity.clone(), parts.trust.clone());
+    let crypto: Box<SessionCrypto> = Box::new(move |exit| {
+        tunnel_client(&identity, trust.clone(), exit).map_err(|error| error.to_string())
+    });
+    let exit = match config.exit {
+        Some(_) => {
+            let server = tunnel_server(&parts.identity, parts.trust.clone())?;
+            Some((server, mesh.borrow().session(Duration::ZERO)))
+        }
+        None => None,
+    };
+    Tunnel::start(TunnelSetup {
+        fib: fib.clone(),
+        limits: config.limits.clone(),
+        view: mesh.clone(),
+        failed_paths,
+        ingress: config.socks5.as_ref().map(|_| crypto),
+        exit,
+    })
+    .map_err(|error| StartError::Setup {
+        what: "tunnel",
+        reason: error.to_string(),
+    })
+}
+
+pub(super) fn core(parts: &Parts) -> Core<MeshAuthority> {
+    let config = &parts.config;
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: unix_ms(),
+    };
+    let settings = Settings {
+        id: parts.id(),
+        epoch: parts.epoch,
+        display_name: parts.display_name(),
+        max_hops: config.routing.max_hops,
+        advertise_interval: config.routing.advertise_interval,
+        route_ttl: config.routing.route_ttl,
+        transit: config.routing.transit,
+        limits: config.limits.clone(),
+    };
+    let authority = MeshAuthority::new(parts.identity.clone(), parts.trust.clone());
+    let mut core = Core::new(now, settings, authority);
+    if let Some(exit) = &config.exit {
+        let metric = |prefix: &ipnet::IpNet| (*prefix, BASE_METRIC);
+        core.handle_routes(
+            now,
+            OwnRoutes {
+                prefixes: exit.routes.iter().map(metric).collect(),
+                domains: exit.domain_routes.clone(),
+                resolves: !exit.dns.servers.is_empty(),
+                pool: String::new(),
+            },
+        );
+    }
+    core
+}
+
+pub(super) fn link_context(
+    parts: &Parts,
+    shared: &Shared,
+    events: mpsc::Sender<LinkEvent>,
+) -> LinkContext {
+    let config = &parts.config;
+    let heartbeat = config.connections.heartbeat;
+    LinkContext {
+        own: parts.id(),
+        hello: Hello {
+            version: crate::link::VERSION,
+            features: crate::link::FEATURES,
+            epoch: parts.epoch,
+            display_name: parts.display_name(),
+            heartbeat_ms: heartbeat.as_millis() as u32,
+            cost: 1,
+        },
+        heartbeat,
+        dead_after: config.connections.dead_after,
+        handshake_timeout: config.limits.handshake_timeout,
+        control_message: config.limits.control_message,
+        control_queue: config.limits.control_queue,
+        links: shared.links.clone(),
+        fib: shared.fib.clone(),
+        events,
+    }
+}
+
+fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
+    let graph = Arc::new(Graph::build(own, std::iter::empty()));
+    let paths = Arc::new(PathTable::build(graph, limits.max_hops, Avoid::default()));
+    let prefixes = Arc::new(PrefixTable::build(std::iter::empty()));
+    Mesh {
+        table: RouteTable::new(prefixes, paths),
+        incarnations: Default::default(),
+        duplicate_identity: false,
+        limits,
+    }
+}

@@ -1,0 +1,329 @@
+//! One task per accepted session: answers along the path that the ingress uses, and along another
+//! one too while either end doubts that path.
+//!
+//! ```text
+//!  active probe ───────────► answer along its reverse; no doubt in it: stop mirroring
+//!  backup probe ───────────► remember its reverse
+//!  doubt in either ────────► mirror
+//!  link suspect, packets
+//!  not answered ───────────► mirror, tell the ingress, kick
+//!  link down ──────────────► answer along the backup
+//! ```
+//!
+//! The ingress decides which path is used; only where our own link to it is gone do we leave it by
+//! ourselves. Aborting the task leaves the session on its path until it idles out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use quinn::Connection;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+use tracing::{debug, info};
+
+use super::congestion::Signals;
+use super::failover::Failovers;
+use super::flow::Flow;
+use super::kick::Kicker;
+use super::metrics::Side;
+use super::outlet::{Outlet, Outlets};
+use super::overdue::Overdue;
+use super::probe::{Flags, Probe, ProbeKey};
+use super::prober::{Asked, Prober};
+use super::rescue::{Move, Rescue};
+use super::sessions::MeshView;
+use crate::forward::Fib;
+use crate::identity::{AgentId, ShortId};
+use crate::routing::SwitchCause;
+use crate::wire::packet::PacketType;
+
+/// Kicks and words of doubt are that close while a doubt is young (design section 5) ...
+const HURRY: Duration = Duration::from_millis(20);
+
+/// ... that is for so long ...
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// ... and so far apart afterwards: the ingress itself may be away.
+const PATIENT: Duration = Duration::from_millis(200);
+
+/// Wakes the task though nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What an accepted session hands to its task.
+pub(super) struct Following<V> {
+    pub(super) ingress: AgentId,
+    pub(super) connection: Connection,
+    pub(super) key: Arc<ProbeKey>,
+    /// Bytes of the session's packets.
+    pub(super) packet: u16,
+    pub(super) signals: Arc<Signals>,
+    pub(super) asked: mpsc::Receiver<Asked>,
+    pub(super) view: watch::Receiver<Arc<V>>,
+    pub(super) fib: Arc<Fib>,
+    pub(super) outlets: Arc<Outlets>,
+    pub(super) prober: Arc<Prober>,
+    pub(super) kicker: Arc<Kicker>,
+    pub(super) failovers: Failovers,
+}
+
+/// Follows a session until it ends; returns why it did.
+pub(super) async fn follow<V: MeshView>(mut following: Following<V>) -> String {
+    let connection = following.connection.clone();
+    // The first probe tells the path; until then answers take the handshake's.
+    let first = loop {
+        tokio::select! {
+            reason = connection.closed() => return reason.to_string(),
+            asked = following.asked.recv() => match asked {
+                Some(asked) if asked.probe.flags.active => break asked,
+                Some(_) => {}
+                None => return "no longer probed".to_owned(),
+            },
+        }
+    };
+    let mut task = Task::new(following, first);
+    task.run().await
+}
+
+struct Task<V> {
+    session: Following<V>,
+    flow: Arc<Flow>,
+    /// The way back that is in use, and another one.
+    active: Vec<ShortId>,
+    backup: Option<Vec<ShortId>>,
+    /// Highest sequence of an active and of a backup probe: older ones are late or replayed.
+    seen_active: u64,
+    seen_backup: u64,
+    /// Since when the path is doubted, by either end.
+    doubted: Option<Instant>,
+    /// It is this end that doubts, so the other must be told.
+    own_doubt: bool,
+    link_suspect: bool,
+    unanswered: Overdue,
+    rescue: Rescue,
+    /// Of our own words.
+    sequence: u64,
+    next_word: Instant,
+}
+
+impl<V: MeshView> Task<V> {
+    fn new(session: Following<V>, first: Asked) -> Self {
+        let now = Instant::now();
+        let ingress = session.ingress;
+        let outlet = Outlet::new(PacketType::ToIngress, session.fib.own, &first.back);
+        session.outlets.set(ingress.short(), outlet, None);
+        let flow = session.outlets.flow(ingress.short());
+        let flow = flow.unwrap_or_else(|| Arc::new(Flow::new(now)));
+        Self {
+            rescue: Rescue::new(session.failovers.clone(), Side::Exit, ingress, flow.clone()),
+            flow,
+            active: first.back,
+            backup: None,
+            seen_active: first.probe.sequence,
+            seen_backup: 0,
+            doubted: None,
+            own_doubt: false,
+            link_suspect: false,
+            unanswered: Overdue::default(),
+            sequence: 0,
+            next_word: now,
+            session,
+        }
+    }
+
+    async fn run(&mut self) -> String {
+        loop {
+            let wake = self.wake_at();
+            let flow = self.flow.clone();
+            tokio::select! {
+                reason = self.session.connection.closed() => return reason.to_string(),
+                Some(asked) = self.session.asked.recv() => self.handle_asked(asked),
+                changed = self.session.view.changed() => {
+                    if changed.is_err() {
+                        return "the agent stops".to_owned();
+                    }
+                    self.handle_view();
+                }
+                () = flow.unanswered() => {}
+                () = sleep_until(wake.into()) => {}
+            }
+            let now = Instant::now();
+            self.judge(now);
+            self.route();
+            self.speak(now);
+            self.rescue.handle_tick(now);
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let idle = Instant::now() + IDLE;
+        let unanswered = match self.doubted {
+            None => self.overdue_at().map(|at| self.unanswered.due(at)),
+            Some(_) => Some(self.next_word),
+        };
+        [unanswered, self.rescue.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .fold(idle, Instant::min)
+    }
+
+    fn overdue_at(&self) -> Option<Instant> {
+        self.flow.overdue_at(self.session.connection.rtt())
+    }
+
+    fn handle_asked(&mut self, asked: Asked) {
+        let now = Instant::now();
+        let Asked { probe, back } = asked;
+        let seen = match probe.flags.active {
+            true => &mut self.seen_active,
+            false => &mut self.seen_backup,
+        };
+        if probe.sequence <= *seen {
+            return;
+        }
+        *seen = probe.sequence;
+        if !probe.flags.active {
+            self.backup = Some(back);
+            return;
+        }
+        if back != self.active {
+            self.take(now, back, SwitchCause::PeerMoved);
+            self.link_suspect = self.is_suspect();
+        }
+        match probe.flags.doubt {
+            true => self.doubt(now, false),
+            false => self.trust(),
+        }
+    }
+
+    fn handle_view(&mut self) {
+        let now = Instant::now();
+        self.session.view.mark_unchanged();
+        if self.link_is_down(&self.active)
+            && let Some(backup) = self.backup.clone()
+            && backup != self.active
+            && !self.link_is_down(&backup)
+        {
+            self.take(now, backup, SwitchCause::LinkDown);
+        }
+        let suspect = self.is_suspect();
+        if suspect && !self.link_suspect {
+            let link = self.session.fib.by_neighbor(self.active[0]);
+            let heard = link.and_then(|link| self.session.fib.last_heard(&link));
+            self.rescue.handle_alarm(now, heard);
+            self.doubt(now, true);
+        }
+        self.link_suspect = suspect;
+    }
+
+    fn link_is_down(&self, path: &[ShortId]) -> bool {
+        self.session.fib.by_neighbor(path[0]).is_none()
+    }
+
+    fn is_suspect(&self) -> bool {
+        let view = self.session.view.borrow();
+        let link = self.session.fib.by_neighbor(self.active[0]);
+        link.is_some_and(|link| view.path_table().is_suspect(link.neighbor))
+    }
+
+    /// Answers along `path` from now on.
+    fn take(&mut self, now: Instant, path: Vec<ShortId>, cause: SwitchCause) {
+        let ingress = self.session.ingress;
+        info!(%ingress, cause = cause.as_str(), "session answered along another path");
+        let left = std::mem::replace(&mut self.active, path);
+        self.rescue.handle_move(
+            now,
+            Move {
+                cause,
+                from: self.named(&left),
+                to: self.named(&self.active),
+                in_flight: self.session.signals.in_flight(),
+            },
+        );
+        self.flow.forgive();
+        self.route();
+        self.session.signals.make_room();
+        self.session.kicker.kick();
+    }
+
+    /// The agents behind short ids, as far as they are known.
+    fn named(&self, path: &[ShortId]) -> Vec<AgentId> {
+        let view = self.session.view.borrow();
+        let agents = view.path_table().graph().agents();
+        let find = |hop: &ShortId| agents.iter().find(|agent| agent.id.short() == *hop);
+        path.iter()
+            .filter_map(|hop| find(hop).map(|agent| agent.id))
+            .collect()
+    }
+
+    /// The path may be dead.
+    fn doubt(&mut self, now: Instant, own: bool) {
+        if self.doubted.is_none() {
+            debug!(ingress = %self.session.ingress, own, "path doubted");
+            self.doubted = Some(now);
+            self.own_doubt = own;
+            self.next_word = now;
+            self.rescue.handle_alarm(now, None);
+        }
+    }
+
+    /// The ingress says that the path is sound.
+    fn trust(&mut self) {
+        if self.doubted.take().is_some() {
+            debug!(ingress = %self.session.ingress, "path trusted again");
+            self.rescue.handle_all_clear();
+            self.flow.forgive();
+        }
+        self.session.signals.take_room();
+    }
+
+    fn judge(&mut self, now: Instant) {
+        if self.doubted.is_none()
+            && let Some(at) = self.overdue_at()
+            && self.unanswered.judge(now, at)
+        {
+            self.doubt(now, true);
+        }
+    }
+
+    /// Answers along the active path, and along the backup too while that one is doubted.
+    fn route(&self) {
+        let own = self.session.fib.own;
+        let outlet = |path: &Vec<ShortId>| Outlet::new(PacketType::ToIngress, own, path);
+        let mirrors = self.doubted.is_some() || self.link_suspect;
+        let other = |path: &&Vec<ShortId>| **path != self.active;
+        let mirror = self.backup.as_ref().filter(other).filter(|_| mirrors);
+        self.session.outlets.set(
+            self.session.ingress.short(),
+            outlet(&self.active),
+            mirror.map(outlet),
+        );
+    }
+
+    /// Kicks while the path is doubted, and tells the ingress if it is this end that doubts.
+    fn speak(&mut self, now: Instant) {
+        let Some(since) = self.doubted.filter(|_| now >= self.next_word) else {
+            return;
+        };
+        let young = now.saturating_duration_since(since) < YOUNG;
+        self.next_word = now + if young { HURRY } else { PATIENT };
+        self.session.signals.make_room();
+        self.session.kicker.kick();
+        let Some(backup) = self.backup.as_ref().filter(|_| self.own_doubt) else {
+            return;
+        };
+        self.sequence += 1;
+        let word = Probe {
+            tag: self.session.key.tag,
+            sequence: self.sequence,
+            flags: Flags {
+                active: false,
+                doubt: true,
+                signal: true,
+            },
+        };
+        let size = usize::from(self.session.packet);
+        self.session
+            .prober
+            .send(&self.session.key, backup, word, size);
+    }
+}
