@@ -20,6 +20,7 @@ mod hello;
 mod mtu;
 mod probe;
 mod table;
+mod voice;
 
 pub use accept::accept;
 pub use backoff::Backoff;
