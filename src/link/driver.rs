@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
 use super::hello::Greeting;
+use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
 use super::voice::Voice;
 use crate::forward::{Adjacency, Fib, Port, Remote};
@@ -146,6 +147,7 @@ struct Driver {
     number: LinkNumber,
     voice: Voice,
     adjacency: Arc<Adjacency>,
+    remote: RemoteChoice,
     reader: ControlReader,
     writer: JoinHandle<()>,
     liveness: Liveness,
@@ -199,6 +201,7 @@ impl Driver {
             number,
             voice,
             adjacency,
+            remote: RemoteChoice::new(remote, theirs),
             reader: recv,
             writer: tokio::spawn(write_all(send, queue)),
             liveness,
@@ -247,7 +250,7 @@ impl Driver {
                     Err(error) => return self.broken(error.to_string()),
                 },
                 datagram = self.connection.read_datagram() => match datagram {
-                    Ok(_) => self.heard(),
+                    Ok(_) => self.handle_heartbeat(),
                     Err(error) => return self.broken(error.to_string()),
                 },
                 _ = heartbeat.tick() => self.beat().await,
@@ -266,7 +269,16 @@ impl Driver {
 
     fn heard(&self) {
         self.context.fib.heard(&self.adjacency, Instant::now());
-        self.adjacency.set_remote(remote_of(&self.connection));
+    }
+
+    fn handle_heartbeat(&mut self) {
+        self.heard();
+        let seen = remote_of(&self.connection);
+        let rtt = self.connection.rtt();
+        if let Some(remote) = self.remote.handle_heartbeat(Instant::now(), seen, rtt) {
+            info!(neighbor = %self.neighbor, remote = %remote.address, "neighbour moved");
+            self.context.fib.set_remote(&self.adjacency, remote);
+        }
     }
 
     /// Names what ended the connection, if it did.

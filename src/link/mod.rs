@@ -19,6 +19,7 @@ mod event;
 mod hello;
 mod mtu;
 mod probe;
+mod remote;
 mod table;
 mod voice;
 
