@@ -63,6 +63,22 @@ pub struct Fib {
 struct Tables {
     by_token: HashMap<u64, Arc<Adjacency>>,
     by_neighbor: HashMap<ShortId, Arc<Adjacency>>,
+    /// The latest adjacency at each address, by [`place`].
+    by_address: HashMap<(IpAddr, u16), Arc<Adjacency>>,
+}
+
+impl Tables {
+    /// Forgets where `adjacency` is; a newer one at the same address stays.
+    fn forget_address(&mut self, adjacency: &Arc<Adjacency>) {
+        let address = place(adjacency.remote().address);
+        if self
+            .by_address
+            .get(&address)
+            .is_some_and(|current| Arc::ptr_eq(current, adjacency))
+        {
+            self.by_address.remove(&address);
+        }
+    }
 }
 
 impl Fib {
@@ -88,7 +104,25 @@ impl Fib {
     /// Makes `adjacency` the way to its neighbour.
     pub fn insert(&self, adjacency: Arc<Adjacency>) {
         let short = adjacency.neighbor.short();
-        self.write().by_neighbor.insert(short, adjacency);
+        let mut tables = self.write();
+        let address = place(adjacency.remote().address);
+        tables.by_address.insert(address, adjacency.clone());
+        tables.by_neighbor.insert(short, adjacency);
+    }
+
+    /// Sends what goes over `adjacency` to `remote` from now on.
+    pub fn set_remote(&self, adjacency: &Arc<Adjacency>, remote: Remote) {
+        let mut tables = self.write();
+        tables.forget_address(adjacency);
+        adjacency.set_remote(remote);
+        tables
+            .by_address
+            .insert(place(remote.address), adjacency.clone());
+    }
+
+    /// Whether a live link is at `address`.
+    pub(super) fn is_link(&self, address: SocketAddr) -> bool {
+        self.read().by_address.contains_key(&place(address))
     }
 
     /// Lets packets with `token` in, as coming over `adjacency`.
@@ -115,6 +149,7 @@ impl Fib {
         tables
             .by_token
             .retain(|_, current| !Arc::ptr_eq(current, adjacency));
+        tables.forget_address(adjacency);
     }
 
     /// The adjacency whose packets carry `token`.
@@ -175,6 +210,11 @@ impl Fib {
     }
 }
 
+/// What names an address's host and port, whichever family the socket that saw it is of.
+fn place(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip().to_canonical(), address.port())
+}
+
 impl Adjacency {
     /// A link with `neighbor` over `port`. `token_out` is the token that the neighbour announced.
     pub fn new(neighbor: AgentId, port: Arc<Port>, remote: Remote, token_out: u64) -> Arc<Self> {
@@ -203,8 +243,7 @@ impl Adjacency {
         *self.remote.lock().expect("no panic while locked")
     }
 
-    /// Follows the link connection to another address (NAT rebinding).
-    pub fn set_remote(&self, remote: Remote) {
+    fn set_remote(&self, remote: Remote) {
         *self.remote.lock().expect("no panic while locked") = remote;
     }
 }

@@ -16,6 +16,7 @@ mod fib;
 mod inbox;
 mod metrics;
 mod port;
+mod quic_queue;
 mod quic_socket;
 mod receive;
 

@@ -1,7 +1,6 @@
 //! The link endpoint's share of a [`Port`]: what it sends goes straight out, what it receives the
 //! receive loop puts here.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSliceMut};
@@ -14,10 +13,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit};
 
 use super::port::Port;
-
-/// Link packets waiting for the link endpoint. Links carry control messages only, so a longer
-/// queue means a flood, and QUIC repairs the loss.
-const QUEUED: usize = 4_096;
+use super::quic_queue::{QuicQueue, Sender};
 
 /// Bytes of the largest packet that a link endpoint takes (quinn's default).
 const LARGEST: usize = 1_472;
@@ -30,7 +26,7 @@ pub struct QuicSocket {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(RecvMeta, Box<[u8]>)>,
+    queue: QuicQueue,
     reader: Option<Waker>,
 }
 
@@ -43,29 +39,30 @@ impl QuicSocket {
         })
     }
 
-    /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each.
-    pub(super) fn push(&self, meta: &RecvMeta, bytes: &[u8]) -> bool {
+    /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each. Returns
+    /// how many there was no room for.
+    pub(super) fn push(&self, sender: Sender, meta: &RecvMeta, bytes: &[u8]) -> usize {
         if meta.stride > LARGEST {
-            return false;
+            return bytes.len().div_ceil(meta.stride);
         }
+        let mut lost = 0;
         let mut state = self.lock();
         for packet in bytes.chunks(meta.stride) {
-            if state.queue.len() >= QUEUED {
-                return false;
-            }
             let meta = RecvMeta {
                 len: packet.len(),
                 stride: packet.len(),
                 ..*meta
             };
-            state.queue.push_back((meta, packet.into()));
+            if !state.queue.push(sender, meta, packet) {
+                lost += 1;
+            }
         }
         let reader = state.reader.take();
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
-        true
+        lost
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -103,7 +100,7 @@ impl AsyncUdpSocket for QuicSocket {
         let mut state = self.lock();
         let mut filled = 0;
         while filled < bufs.len() {
-            let Some((packet_meta, packet)) = state.queue.pop_front() else {
+            let Some((packet_meta, packet)) = state.queue.pop() else {
                 break;
             };
             // Longer than the endpoint takes: not a packet of ours.

@@ -12,6 +12,7 @@ use super::fib::{Adjacency, Fib, PathErrorReport};
 use super::inbox::{Delivery, Inbox};
 use super::metrics::DropReason;
 use super::port::{Port, Run};
+use super::quic_queue::Sender;
 use super::quic_socket::QuicSocket;
 use crate::wire::packet::{Header, PacketType, QUIC_FIXED_BIT, advance};
 
@@ -94,8 +95,13 @@ impl Receiver {
                 let end = run_end(&buffer[..meta.len], start, meta.stride, |packet| {
                     packet[0] & QUIC_FIXED_BIT != 0
                 });
-                if !self.quic.push(meta, &buffer[start..end]) {
-                    self.fib.metrics.dropped(DropReason::InboxFull, 1);
+                let sender = match self.fib.is_link(meta.addr) {
+                    true => Sender::Link,
+                    false => Sender::Stranger,
+                };
+                let lost = self.quic.push(sender, meta, &buffer[start..end]);
+                if lost > 0 {
+                    self.fib.metrics.dropped(DropReason::InboxFull, lost);
                 }
                 start = end;
                 continue;

@@ -1,9 +1,13 @@
 //! The receive loop over real ports on loopback.
 
+use std::future::poll_fn;
+use std::io::IoSliceMut;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quinn::AsyncUdpSocket;
+use quinn_udp::RecvMeta;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -22,6 +26,7 @@ struct Bench {
     fib: Arc<Fib>,
     reports: mpsc::Receiver<PathErrorReport>,
     local: Local,
+    quic: Arc<QuicSocket>,
     address: SocketAddr,
     previous: UdpSocket,
     next: UdpSocket,
@@ -62,9 +67,10 @@ impl Bench {
             exit: Some(Arc::new(Inbox::new(8))),
             ..Local::default()
         };
+        let quic = QuicSocket::new(port.clone());
         let task = tokio::spawn(receive(
             port.clone(),
-            QuicSocket::new(port.clone()),
+            quic.clone(),
             fib.clone(),
             local.clone(),
             BufferPool::default(),
@@ -73,6 +79,7 @@ impl Bench {
             fib,
             reports,
             local,
+            quic,
             address: port.local_addr(),
             previous,
             next,
@@ -92,6 +99,23 @@ impl Bench {
             .unwrap();
         buffer.truncate(count);
         buffer
+    }
+
+    /// The next QUIC packets that the link endpoint is given, and where they are from.
+    async fn quic_packets(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut memory = vec![[0; 1_472]; 16];
+        let mut slices: Vec<IoSliceMut<'_>> =
+            memory.iter_mut().map(|m| IoSliceMut::new(m)).collect();
+        let mut metas = [RecvMeta::default(); 16];
+        let taken = poll_fn(|cx| self.quic.poll_recv(cx, &mut slices, &mut metas));
+        let count = timeout(SOON, taken)
+            .await
+            .expect("no QUIC packet arrived")
+            .unwrap();
+        drop(slices);
+        let packet =
+            |(meta, bytes): (&RecvMeta, &[u8; 1_472])| (meta.addr, bytes[..meta.len].to_vec());
+        metas[..count].iter().zip(&memory).map(packet).collect()
     }
 
     /// Waits until `reason` was counted.
@@ -273,4 +297,51 @@ async fn a_removed_adjacency_takes_its_tokens_along_and_leaves_its_successor() {
         bench.fib.by_neighbor(short(PREVIOUS)).unwrap().token_out(),
         5
     );
+}
+
+/// The first bytes of a QUIC Initial packet (RFC 9000 section 17.2.2); to the port it is QUIC.
+const INITIAL: &[u8] = &[0xc0, 0, 0, 0, 1, 8];
+
+#[tokio::test]
+async fn a_flood_of_strangers_keeps_no_live_link_from_being_heard() {
+    let bench = Bench::start(true).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // Nobody reads meanwhile: the flood fills whatever room there is for it.
+    while bench.fib.metrics.dropped_count(DropReason::InboxFull) < 100 {
+        stranger.send_to(INITIAL, bench.address).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    bench.send(b"\x40heartbeat").await;
+    // What comes after it on the same path has been queued once this is forwarded.
+    bench
+        .send(&packet(PacketType::ToExit, TOKEN_IN, &[OWN, NEXT], b"on"))
+        .await;
+    bench.received().await;
+    let (from, first) = bench.quic_packets().await.remove(0);
+    assert_eq!(from, bench.previous.local_addr().unwrap());
+    assert_eq!(first, b"\x40heartbeat");
+}
+
+#[tokio::test]
+async fn a_link_is_known_by_its_address_until_it_moves_or_ends() {
+    let bench = Bench::start(true).await;
+    let adjacency = bench.fib.by_neighbor(short(PREVIOUS)).unwrap();
+    let (old, new) = (adjacency.remote(), "127.0.0.1:9".parse().unwrap());
+    assert!(bench.fib.is_link(old.address) && !bench.fib.is_link(new));
+    let moved = Remote {
+        address: new,
+        ..old
+    };
+    bench.fib.set_remote(&adjacency, moved);
+    assert_eq!(adjacency.remote(), moved);
+    assert!(!bench.fib.is_link(old.address) && bench.fib.is_link(new));
+    // A dual-stack port sees the same host under another name.
+    assert!(bench.fib.is_link("[::ffff:127.0.0.1]:9".parse().unwrap()));
+
+    let successor = Adjacency::new(agent(PREVIOUS), adjacency.port.clone(), moved, 5);
+    bench.fib.insert(successor.clone());
+    bench.fib.remove(&adjacency);
+    assert!(bench.fib.is_link(new), "the successor is there");
+    bench.fib.remove(&successor);
+    assert!(!bench.fib.is_link(new));
 }

@@ -13,7 +13,9 @@ use tracing::{debug, info, warn};
 use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
 use super::hello::Greeting;
+use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
+use super::voice::Voice;
 use crate::forward::{Adjacency, Fib, Port, Remote};
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
@@ -143,7 +145,9 @@ struct Driver {
     epoch: u64,
     display_name: String,
     number: LinkNumber,
+    voice: Voice,
     adjacency: Arc<Adjacency>,
+    remote: RemoteChoice,
     reader: ControlReader,
     writer: JoinHandle<()>,
     liveness: Liveness,
@@ -176,9 +180,18 @@ impl Driver {
         let remote = remote_of(&opened.connection);
         let adjacency = Adjacency::new(opened.neighbor, opened.port, remote, token_out);
         context.fib.admit(opened.token_in, adjacency.clone());
-        context.fib.insert(adjacency.clone());
+        // Not if another link has replaced this one meanwhile: its way must stay.
+        context.links.while_kept(opened.neighbor, number, || {
+            context.fib.insert(adjacency.clone());
+        });
         let theirs = Duration::from_millis(u64::from(hello.heartbeat_ms));
         let liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
+        let voice = Voice {
+            links: context.links.clone(),
+            events: context.events.clone(),
+            neighbor: opened.neighbor,
+            number,
+        };
         Self {
             rtt: opened.connection.min_rtt(),
             connection: opened.connection,
@@ -186,7 +199,9 @@ impl Driver {
             epoch: hello.epoch,
             display_name: hello.display_name,
             number,
+            voice,
             adjacency,
+            remote: RemoteChoice::new(remote, theirs),
             reader: recv,
             writer: tokio::spawn(write_all(send, queue)),
             liveness,
@@ -208,14 +223,15 @@ impl Driver {
             cost,
             "link up"
         );
-        self.emit(LinkEvent::Up {
-            neighbor: self.neighbor,
-            cost,
-            rtt: self.rtt,
-            mtu: self.mtu,
-            epoch: self.epoch,
-        })
-        .await;
+        self.voice
+            .say(LinkEvent::Up {
+                neighbor: self.neighbor,
+                cost,
+                rtt: self.rtt,
+                mtu: self.mtu,
+                epoch: self.epoch,
+            })
+            .await;
     }
 
     async fn run(&mut self, mut ended: watch::Receiver<Option<DownReason>>) -> DownReason {
@@ -234,7 +250,7 @@ impl Driver {
                     Err(error) => return self.broken(error.to_string()),
                 },
                 datagram = self.connection.read_datagram() => match datagram {
-                    Ok(_) => self.heard(),
+                    Ok(_) => self.handle_heartbeat(),
                     Err(error) => return self.broken(error.to_string()),
                 },
                 _ = heartbeat.tick() => self.beat().await,
@@ -253,7 +269,16 @@ impl Driver {
 
     fn heard(&self) {
         self.context.fib.heard(&self.adjacency, Instant::now());
-        self.adjacency.set_remote(remote_of(&self.connection));
+    }
+
+    fn handle_heartbeat(&mut self) {
+        self.heard();
+        let seen = remote_of(&self.connection);
+        let rtt = self.connection.rtt();
+        if let Some(remote) = self.remote.handle_heartbeat(Instant::now(), seen, rtt) {
+            info!(neighbor = %self.neighbor, remote = %remote.address, "neighbour moved");
+            self.context.fib.set_remote(&self.adjacency, remote);
+        }
     }
 
     /// Names what ended the connection, if it did.
@@ -282,7 +307,7 @@ impl Driver {
             | ControlMessage::BucketSummary(_)
             | ControlMessage::Request(_)) => {
                 let from = self.neighbor;
-                self.emit(LinkEvent::Message { from, message }).await;
+                self.voice.say(LinkEvent::Message { from, message }).await;
             }
         }
         Ok(())
@@ -297,7 +322,7 @@ impl Driver {
         self.path_error_last = now;
         if error.back.is_empty() {
             let from = self.neighbor;
-            return self.emit(LinkEvent::PathError { from, error }).await;
+            return self.voice.say(LinkEvent::PathError { from, error }).await;
         }
         let next = error.back.remove(0);
         if let Some(next) = self.context.fib.by_neighbor(next) {
@@ -317,12 +342,13 @@ impl Driver {
         if mtu != self.mtu || changed_much(self.rtt, rtt) {
             self.rtt = rtt;
             self.mtu = mtu;
-            self.emit(LinkEvent::Measured {
-                neighbor: self.neighbor,
-                rtt,
-                mtu,
-            })
-            .await;
+            self.voice
+                .say(LinkEvent::Measured {
+                    neighbor: self.neighbor,
+                    rtt,
+                    mtu,
+                })
+                .await;
         }
         let (rtt, remote) = (self.connection.rtt(), self.connection.remote_address());
         self.context
@@ -372,7 +398,7 @@ impl Driver {
                 .links
                 .update(self.neighbor, self.number, |info| info.state = state);
             let neighbor = self.neighbor;
-            self.emit(LinkEvent::Suspect { neighbor, on }).await;
+            self.voice.say(LinkEvent::Suspect { neighbor, on }).await;
         }
         None
     }
@@ -382,24 +408,22 @@ impl Driver {
             context,
             connection,
             neighbor,
-            number,
+            voice,
             adjacency,
             writer,
             ..
         } = self;
         context.fib.remove(&adjacency);
         let text = reason.to_string();
-        if context.links.remove(neighbor, number, &text) {
+        let event = LinkEvent::Down {
+            neighbor,
+            reason: reason.clone(),
+        };
+        if voice.end(&text, event).await {
             match reason {
                 DownReason::Stopping => info!(%neighbor, reason = %text, "link down"),
                 _ => warn!(%neighbor, reason = %text, "link down"),
             }
-            let event = LinkEvent::Down {
-                neighbor,
-                reason: reason.clone(),
-            };
-            // The control task ends only with the agent.
-            let _ = context.events.send(event).await;
         }
         let code = match reason {
             DownReason::Stopping | DownReason::Goodbye(_) | DownReason::Closed(_) => code::GOODBYE,
@@ -414,11 +438,6 @@ impl Driver {
         }
         abort.abort();
         close(&connection, code, &text);
-    }
-
-    async fn emit(&self, event: LinkEvent) {
-        // The control task ends only with the agent.
-        let _ = self.context.events.send(event).await;
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::identity::AgentId;
 use crate::wire::{ControlMessage, PathError};
 
-/// Something that happened on a link. Events of one neighbour arrive in order.
+/// Something that happened on the link kept with a neighbour. Events of one neighbour arrive in
+/// order, those of a link that was replaced never after the `Up` of its successor.
 #[derive(Debug)]
 pub enum LinkEvent {
     /// A link is up; if there was one with this neighbour, this one replaces it.

@@ -19,7 +19,9 @@ mod event;
 mod hello;
 mod mtu;
 mod probe;
+mod remote;
 mod table;
+mod voice;
 
 pub use accept::accept;
 pub use backoff::Backoff;

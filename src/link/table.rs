@@ -79,6 +79,13 @@ struct State {
     peers: BTreeMap<AgentId, PeerStatus>,
 }
 
+impl State {
+    fn keeps(&self, neighbor: AgentId, number: LinkNumber) -> bool {
+        let live = self.live.get(&neighbor);
+        live.is_some_and(|live| live.number == number)
+    }
+}
+
 /// What became of a candidate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -166,16 +173,37 @@ impl Links {
         Verdict::Kept(number)
     }
 
-    /// Takes a link out; `false` if another has replaced it, so that nothing went down.
-    pub(super) fn remove(&self, neighbor: AgentId, number: LinkNumber, why: &str) -> bool {
+    /// Does `then` while the link is the one kept with `neighbor`; nothing if it is not. Links come
+    /// and go before or after, never meanwhile: `then` must be short and not use this table.
+    pub(super) fn while_kept(
+        &self,
+        neighbor: AgentId,
+        number: LinkNumber,
+        then: impl FnOnce(),
+    ) -> bool {
+        let state = self.lock();
+        let kept = state.keeps(neighbor, number);
+        if kept {
+            then();
+        }
+        kept
+    }
+
+    /// Takes a link out and does `then` in the same step, under the rule of
+    /// [`while_kept`](Self::while_kept); `false` if another has replaced it, so that nothing went
+    /// down.
+    pub(super) fn remove(
+        &self,
+        neighbor: AgentId,
+        number: LinkNumber,
+        why: &str,
+        then: impl FnOnce(),
+    ) -> bool {
         let mut state = self.lock();
-        if state
-            .live
-            .get(&neighbor)
-            .is_none_or(|live| live.number != number)
-        {
+        if !state.keeps(neighbor, number) {
             return false;
         }
+        then();
         state.live.remove(&neighbor);
         if let Some(status) = state.peers.get_mut(&neighbor) {
             status.live = None;
@@ -198,11 +226,7 @@ impl Links {
         change: impl FnOnce(&mut LinkInfo),
     ) {
         let mut state = self.lock();
-        let current = state
-            .live
-            .get(&neighbor)
-            .is_some_and(|live| live.number == number);
-        if current
+        if state.keeps(neighbor, number)
             && let Some(info) = state
                 .peers
                 .get_mut(&neighbor)

@@ -111,9 +111,13 @@ fn the_end_of_a_replaced_link_takes_nothing_down() {
     let (Verdict::Kept(new), _b) = side.offer(true, 6) else {
         panic!("a restart replaces");
     };
-    assert!(!side.links.remove(HIGH, old, "replaced"));
+    assert!(
+        !side
+            .links
+            .remove(HIGH, old, "replaced", || panic!("it was replaced"))
+    );
     assert!(side.links.is_live(HIGH));
-    assert!(side.links.remove(HIGH, new, "gone"));
+    assert!(side.links.remove(HIGH, new, "gone", || ()));
     assert!(!side.links.is_live(HIGH));
 }
 
@@ -128,7 +132,7 @@ fn links_are_limited_and_strangers_forgotten() {
     let (second, _b) = candidate(HIGH, true, 1);
     assert_eq!(links.admit(second), Verdict::Full);
     assert_eq!(links.snapshot().len(), 2);
-    links.remove(AgentId([7; 16]), number, "gone");
+    links.remove(AgentId([7; 16]), number, "gone", || ());
     let left: Vec<AgentId> = links.snapshot().into_keys().collect();
     assert_eq!(left, [HIGH]);
 }
