@@ -49,6 +49,8 @@ pub struct Limits {
     pub password_checks: usize,
     /// Names waiting for a resolver at an exit at once.
     pub dns_queries: usize,
+    /// Health checks of an exit.
+    pub health_checks: usize,
     /// HTTP connections at once.
     pub http_connections: usize,
 }
@@ -75,6 +77,7 @@ impl Default for Limits {
             socks_handshake_timeout: Duration::from_secs(10),
             password_checks: 4,
             dns_queries: 1_024,
+            health_checks: 64,
             http_connections: 256,
         }
     }
@@ -144,6 +147,9 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         dns_queries: s
             .number("dns_queries", 1..=1_048_576)
             .unwrap_or(default.dns_queries),
+        health_checks: s
+            .number("health_checks", 1..=4_096)
+            .unwrap_or(default.health_checks),
         http_connections: s
             .number("http_connections", 1..=65_536)
             .unwrap_or(default.http_connections),

@@ -7,7 +7,7 @@
 //! | YAML events become a tree that knows the place of every key and value | `yaml` |
 //! | `${VAR}` is replaced inside values, after parsing, so that it cannot add structure | `variables` |
 //! | every section reads the keys it knows, what is left over is unknown | `reader`, `section` |
-//! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `limits` |
+//! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `health`, `limits` |
 //!
 //! The tree is built from the YAML library's events and not by serde, because serde stops at the
 //! first error, does not know the dotted path of a key, and guesses a type for a bare scalar (an
@@ -15,6 +15,7 @@
 //! once. `docs/configuration.md` is the reference; `tests/config.rs` holds it to this code.
 
 mod error;
+mod health;
 mod limits;
 mod load;
 mod mesh;
@@ -32,6 +33,6 @@ pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
 pub use load::{Env, MAX_FILE_BYTES};
 pub use model::{
-    Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Listener, LogFormat,
-    PasswordHash, Peer, Reconnect, Routing, Socks5, Tls, User,
+    Agent, Balance, Config, Connections, Dns, Exit, Guards, HealthCheck, HealthTarget, HostPort,
+    Http, Listener, LogFormat, PasswordHash, Peer, Reconnect, Route, Routing, Socks5, Tls, User,
 };

@@ -112,6 +112,53 @@ pub struct Exit {
     pub domain_routes: Vec<DomainPattern>,
     pub dns: Dns,
     pub connect_timeout: Duration,
+    /// Names are distinct. At most `limits.health_checks`.
+    pub health_checks: Vec<HealthCheck>,
+}
+
+/// One entry of `exit.health_checks`.
+#[derive(Clone, Debug)]
+pub struct HealthCheck {
+    pub name: String,
+    pub target: HealthTarget,
+    pub interval: Duration,
+    /// Not longer than `interval`.
+    pub timeout: Duration,
+    /// Failures in a row until the check is down, at least 1.
+    pub fall: u32,
+    /// Successes in a row until it is up again, at least 1.
+    pub rise: u32,
+    pub guards: Guards,
+}
+
+/// What a health check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HealthTarget {
+    /// A connection is enough.
+    Tcp(HostPort),
+    /// A GET, without TLS.
+    Http {
+        host: HostPort,
+        /// With its query, beginning with a slash.
+        path: String,
+        /// The only status that is good; `None`: 2xx and 3xx are.
+        status: Option<u16>,
+    },
+}
+
+/// The routes that are advertised only while a health check is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guards {
+    All,
+    /// Each is one of the exit's own.
+    These(Vec<Route>),
+}
+
+/// One route of an exit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    Prefix(IpNet),
+    Domain(DomainPattern),
 }
 
 /// `exit.dns`.
@@ -221,6 +268,29 @@ impl fmt::Display for HostPort {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Without a query, which may be a secret: the target is a check's default name, for everyone to
+/// read.
+impl fmt::Display for HealthTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp {address}"),
+            Self::Http { host, path, .. } => {
+                let path = path.split('?').next().unwrap_or_default();
+                write!(f, "http://{host}{path}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => prefix.fmt(f),
+            Self::Domain(domain) => domain.fmt(f),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reader::Value;
-use super::scalar;
 use super::section::Section;
 use super::{Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
+use super::{health, scalar};
 
 /// Open to this host only: whoever reaches the port uses the mesh.
 const DEFAULT_SOCKS5: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1080);
@@ -52,9 +52,12 @@ pub(super) fn exit(mut section: Section<'_>, limits: &Limits) -> Option<Exit> {
             "{count} routes; limits.routes_per_origin allows {limit}"
         ));
     }
+    let (routes, domain_routes) = (distinct(routes), distinct(domains));
+    let health_checks = health::health_checks(&mut section, &routes, &domain_routes, limits);
     let exit = Exit {
-        routes: distinct(routes),
-        domain_routes: distinct(domains),
+        routes,
+        domain_routes,
+        health_checks,
         dns: dns(section.section("dns")),
         connect_timeout: section
             .duration("connect_timeout", WAITS)
@@ -163,7 +166,9 @@ fn dns(mut section: Section<'_>) -> Dns {
 }
 
 /// Takes the values out of their places; a repeated one is an error.
-fn distinct<T: Hash + Eq + Clone + std::fmt::Display>(items: Vec<(Value<'_>, T)>) -> Vec<T> {
+pub(super) fn distinct<T: Hash + Eq + Clone + std::fmt::Display>(
+    items: Vec<(Value<'_>, T)>,
+) -> Vec<T> {
     let mut seen = HashSet::new();
     for (item, value) in &items {
         if !seen.insert(value) {

@@ -12,6 +12,7 @@ mod dial;
 mod dns;
 mod metrics;
 mod serve;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use crate::config;
 use crate::tunnel::StreamTable;
 use acl::Acl;
 use dns::Resolver;
+use sessions::Sessions;
 
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
@@ -35,6 +37,7 @@ pub use metrics::Metrics;
 pub struct Exit {
     settings: ArcSwap<Settings>,
     streams: Arc<StreamTable>,
+    sessions: Sessions,
     /// One permit per name under way; without one a query is refused, not queued.
     dns_queries: Semaphore,
     /// How long a stream may take to say what it wants.
@@ -61,6 +64,7 @@ impl Exit {
         Arc::new(Self {
             settings: ArcSwap::from_pointee(Settings::new(config, limits)),
             streams,
+            sessions: Sessions::default(),
             dns_queries: Semaphore::new(limits.dns_queries),
             request_timeout: limits.handshake_timeout,
             draining: AtomicBool::new(false),

@@ -32,8 +32,10 @@ const MAX_DETAIL: usize = 256;
 const BAD_REQUEST: VarInt = VarInt::from_u32(2);
 
 impl Exit {
-    /// Serves every stream that `peer` opens on `connection`, until the session ends.
+    /// Serves every stream that `peer` opens on `connection`, until the session ends: at the latest
+    /// when `peer` opens another.
     pub async fn serve_connection(self: Arc<Self>, connection: quinn::Connection, peer: AgentId) {
+        self.sessions.enter(peer, &connection);
         while let Ok((send, recv)) = connection.accept_bi().await {
             let exit = self.clone();
             tokio::spawn(async move {
@@ -45,6 +47,7 @@ impl Exit {
                 }
             });
         }
+        self.sessions.leave(peer, &connection);
     }
 
     /// Answers a stream's request; what is left to relay if it was a connect that succeeded.

@@ -24,6 +24,7 @@ pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) ->
             timeout: Duration::from_secs(5),
         },
         connect_timeout: Duration::from_secs(5),
+        health_checks: Vec::new(),
     }
 }
 

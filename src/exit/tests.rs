@@ -146,10 +146,15 @@ async fn a_reload_replaces_the_routes() {
     assert_eq!(status_of(&exit, target).await, ConnectStatus::Connected);
 }
 
+const INGRESS: AgentId = AgentId([9; 16]);
+
 async fn serve(exit: &Arc<Exit>) -> Session {
+    serve_for(exit, INGRESS).await
+}
+
+async fn serve_for(exit: &Arc<Exit>, ingress: AgentId) -> Session {
     let session = session().await;
-    let peer = AgentId([9; 16]);
-    tokio::spawn(exit.clone().serve_connection(session.exit.clone(), peer));
+    tokio::spawn(exit.clone().serve_connection(session.exit.clone(), ingress));
     session
 }
 
@@ -181,7 +186,7 @@ async fn a_stream_is_connected_relayed_and_listed() {
     assert!(answer.bound.unwrap().ip().is_loopback());
     let listed = exit.streams.snapshot();
     assert_eq!(listed[0].target, target.to_string());
-    assert_eq!(listed[0].peer, AgentId([9; 16]));
+    assert_eq!(listed[0].peer, INGRESS);
     stream.send.write_all(b"ping").await.unwrap();
     stream.send.finish().unwrap();
     let echoed = timeout(PATIENCE, stream.recv.read_to_end(16))
@@ -252,4 +257,35 @@ async fn a_stream_that_says_nothing_is_reset() {
     send.write_all(&[0]).await.unwrap();
     let ended = timeout(PATIENCE, recv.read_to_end(16)).await.unwrap();
     assert!(ended.is_err());
+}
+
+/// An ingress that died without a word and came back, among others that stayed.
+#[tokio::test]
+async fn a_new_session_of_an_ingress_ends_its_earlier_one_and_no_other() {
+    let exit = exit(&config(&["127.0.0.0/8"], &[], vec![]));
+    let address = echo_server().await;
+    let other = serve_for(&exit, AgentId([8; 16])).await;
+    let mut others = ask(&other, &connect_to(address)).await;
+    assert_eq!(reply(&mut others).await.status, ConnectStatus::Connected);
+    let earlier = serve(&exit).await;
+    let mut stream = ask(&earlier, &connect_to(address)).await;
+    assert_eq!(reply(&mut stream).await.status, ConnectStatus::Connected);
+
+    let later = serve(&exit).await;
+    timeout(PATIENCE, earlier.ingress.closed()).await.unwrap();
+    let mut next = ask(&later, &connect_to(address)).await;
+    assert_eq!(reply(&mut next).await.status, ConnectStatus::Connected);
+    assert!(other.exit.close_reason().is_none());
+    let peers = || {
+        exit.streams
+            .snapshot()
+            .into_iter()
+            .map(|stream| stream.peer)
+    };
+    assert_eq!(peers().filter(|peer| *peer == AgentId([8; 16])).count(), 1);
+
+    // What the earlier session leaves behind must not take the later one's place.
+    let last = serve(&exit).await;
+    timeout(PATIENCE, later.ingress.closed()).await.unwrap();
+    assert!(last.exit.close_reason().is_none());
 }

@@ -3,20 +3,22 @@
 //! ```text
 //! address ──► exits of its prefix ─────────────────────┐
 //! name ──► exits of its domain route, which resolve ───┼──► attempts ──► connected | the verdict
-//! name ──► resolvers ──► addresses ──► their exits ────┘
+//! name ──► resolvers ──► addresses ──► their exits ────┘       ▲  │ all failed in the mesh
+//!                                                              └──┘ once, by the routes as of then
 //! ```
 //!
-//! A failure in the mesh or at the exit leads to the next attempt. A verdict about the target ends
-//! the attempts on that target; a name's other addresses are still tried.
+//! A failure in the mesh or at the exit leads to the next attempt; one whose exit goes out of reach
+//! fails at that moment. A verdict about the target ends the attempts on that target; a name's other
+//! addresses are still tried.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use fast_socks5::ReplyError;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::error::{Blame, ConnectError};
 use super::resolve::resolve;
 use super::socks::Destination;
 use super::{Ingress, Routes};
@@ -72,121 +74,6 @@ impl Patience {
     }
 }
 
-/// Why a client was not connected.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("no live route to {0}")]
-    NoRoute(String),
-    #[error("{0} has no address")]
-    NotFound(String),
-    #[error("no resolver could answer for {0}")]
-    NotResolved(String),
-    #[error("no answer for {0} in time")]
-    TimedOut(String),
-    #[error(transparent)]
-    Mesh(#[from] OpenError),
-    #[error("exit {exit} gave no sign of life within {} ms", .after.as_millis())]
-    Silent { exit: AgentId, after: Duration },
-    #[error("stream to exit {exit} failed: {reason}")]
-    Stream { exit: AgentId, reason: String },
-    #[error("exit {exit} answered {status:?}: {detail}")]
-    Exit {
-        exit: AgentId,
-        status: ConnectStatus,
-        detail: String,
-    },
-}
-
-/// What a failed attempt leaves to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Further {
-    /// Any other attempt.
-    All,
-    /// Attempts on other targets: the target has answered.
-    OtherTargets,
-}
-
-impl ConnectError {
-    /// The SOCKS5 reply for this error.
-    pub fn reply(&self) -> ReplyError {
-        match self {
-            Self::NoRoute(_) | Self::Mesh(_) | Self::Stream { .. } => {
-                ReplyError::NetworkUnreachable
-            }
-            Self::NotFound(_) | Self::NotResolved(_) => ReplyError::HostUnreachable,
-            Self::TimedOut(_) | Self::Silent { .. } => ReplyError::TtlExpired,
-            Self::Exit { status, .. } => match status {
-                ConnectStatus::NotAllowed => ReplyError::ConnectionNotAllowed,
-                ConnectStatus::NetworkUnreachable | ConnectStatus::Draining => {
-                    ReplyError::NetworkUnreachable
-                }
-                ConnectStatus::HostUnreachable | ConnectStatus::NameNotFound => {
-                    ReplyError::HostUnreachable
-                }
-                ConnectStatus::Refused => ReplyError::ConnectionRefused,
-                ConnectStatus::TimedOut => ReplyError::TtlExpired,
-                ConnectStatus::Internal | ConnectStatus::Pending | ConnectStatus::Connected => {
-                    ReplyError::GeneralFailure
-                }
-            },
-        }
-    }
-
-    /// Its metrics label.
-    pub(super) fn result(&self) -> &'static str {
-        match self.reply() {
-            ReplyError::Succeeded => "connected",
-            ReplyError::GeneralFailure => "internal",
-            ReplyError::ConnectionNotAllowed => "not_allowed",
-            ReplyError::NetworkUnreachable => "no_route",
-            ReplyError::HostUnreachable => "host_unreachable",
-            ReplyError::ConnectionRefused => "refused",
-            ReplyError::ConnectionTimeout | ReplyError::TtlExpired => "timed_out",
-            ReplyError::CommandNotSupported => "command_not_supported",
-            ReplyError::AddressTypeNotSupported => "address_type_not_supported",
-        }
-    }
-
-    /// The more telling of two failures, the earlier one of equals: what a target said beats what
-    /// an exit said beats what the mesh did.
-    pub(super) fn or(self, later: Self) -> Self {
-        if later.weight() > self.weight() {
-            later
-        } else {
-            self
-        }
-    }
-
-    fn weight(&self) -> u8 {
-        match self {
-            Self::NoRoute(_) => 0,
-            Self::Mesh(_) | Self::Silent { .. } | Self::Stream { .. } => 1,
-            Self::TimedOut(_) | Self::NotResolved(_) => 2,
-            Self::NotFound(_) => 3,
-            Self::Exit { status, .. } => match status {
-                ConnectStatus::Draining => 1,
-                ConnectStatus::Internal | ConnectStatus::Pending | ConnectStatus::Connected => 4,
-                ConnectStatus::NetworkUnreachable => 5,
-                ConnectStatus::HostUnreachable => 6,
-                ConnectStatus::TimedOut => 7,
-                ConnectStatus::NotAllowed => 8,
-                ConnectStatus::NameNotFound => 9,
-                ConnectStatus::Refused => 10,
-            },
-        }
-    }
-
-    fn further(&self) -> Further {
-        match self {
-            Self::Exit {
-                status: ConnectStatus::Refused | ConnectStatus::NameNotFound,
-                ..
-            } => Further::OtherTargets,
-            _ => Further::All,
-        }
-    }
-}
-
 /// How a client's bytes reach the target.
 pub(super) enum Link {
     /// Through the mesh.
@@ -204,10 +91,17 @@ pub(super) struct Connected {
 }
 
 /// One exit asked for one target.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Attempt {
     exit: AgentId,
     target: Target,
+}
+
+/// The failed attempts of one request, and the most telling failure of them.
+#[derive(Default)]
+struct Failures {
+    verdict: Option<ConnectError>,
+    attempts: Vec<(Attempt, Blame)>,
 }
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
@@ -216,103 +110,86 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         &self,
         destination: &Destination,
     ) -> Result<Connected, ConnectError> {
-        let attempts = async {
-            let attempts = self.attempts(destination).await?;
-            self.try_each(attempts, destination).await
-        };
-        match timeout(self.patience.overall, attempts).await {
+        match timeout(self.patience.overall, self.try_all(destination)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ConnectError::TimedOut(describe(destination))),
         }
     }
 
-    /// Every attempt worth making, best first.
-    async fn attempts(&self, destination: &Destination) -> Result<Vec<Attempt>, ConnectError> {
-        let mut attempts = match destination {
-            Destination::Address(address) => self.attempts_on(*address).collect(),
-            Destination::Name(name, port) => {
-                let exits = self.routes.exits_for_domain(name);
-                if exits.is_empty() {
-                    let resolved = resolve(
-                        name,
-                        &self.opener,
-                        &self.routes,
-                        self.own.as_ref(),
-                        &self.patience,
-                    );
-                    self.attempts_on_any(resolved.await?, *port)
-                } else {
-                    let target = Target::Domain(name.clone(), *port);
-                    exits
-                        .into_iter()
-                        .map(|exit| Attempt {
-                            exit,
-                            target: target.clone(),
-                        })
-                        .collect()
-                }
-            }
-        };
-        attempts.truncate(MAX_ATTEMPTS);
-        Ok(attempts)
+    async fn try_all(&self, destination: &Destination) -> Result<Connected, ConnectError> {
+        let mut targets = vec![destination.target()];
+        let mut attempts = self.attempts(&targets);
+        if attempts.is_empty()
+            && let Destination::Name(name, port) = destination
+        {
+            targets = self.resolved(name, *port).await?;
+            attempts = self.attempts(&targets);
+        }
+        let mut failures = Failures::default();
+        if let Some(connected) = self.try_each(attempts, &mut failures).await {
+            return Ok(connected);
+        }
+        let again = failures.worth_trying(self.attempts(&targets));
+        let connected = self.try_each(again, &mut failures).await;
+        let no_route = || ConnectError::NoRoute(describe(destination));
+        connected.ok_or_else(|| failures.verdict.unwrap_or_else(no_route))
     }
 
-    fn attempts_on(&self, address: SocketAddr) -> impl Iterator<Item = Attempt> + use<T, R> {
-        let exits = self.routes.exits_for_ip(address.ip());
-        exits.into_iter().map(move |exit| Attempt {
-            exit,
-            target: Target::Address(address),
-        })
+    async fn resolved(&self, name: &str, port: u16) -> Result<Vec<Target>, ConnectError> {
+        let own = self.own.as_ref();
+        let found = resolve(name, &self.opener, &self.routes, own, &self.patience).await?;
+        let target = |ip: IpAddr| Target::Address(SocketAddr::new(ip.to_canonical(), port));
+        Ok(found.into_iter().map(target).collect())
     }
 
-    /// The best exit of each address first, then the second best: a name whose first address leads
-    /// through dead exits gets to its second address before the client's patience ends.
-    fn attempts_on_any(&self, addresses: Vec<IpAddr>, port: u16) -> Vec<Attempt> {
-        let mut exits: Vec<_> = addresses
-            .into_iter()
-            .map(|ip| self.attempts_on(SocketAddr::new(ip.to_canonical(), port)))
+    /// The attempts that today's routes offer: the best exit of each target first, then the second
+    /// best. A name whose first address leads through dead exits gets to its second address before
+    /// the client's patience ends.
+    fn attempts(&self, targets: &[Target]) -> Vec<Attempt> {
+        let mut waiting: Vec<_> = targets
+            .iter()
+            .map(|target| {
+                let exits = match target {
+                    Target::Address(address) => self.routes.exits_for_ip(address.ip()),
+                    Target::Domain(name, _) => self.routes.exits_for_domain(name),
+                };
+                exits.into_iter().map(|exit| Attempt {
+                    exit,
+                    target: target.clone(),
+                })
+            })
             .collect();
         let mut attempts = Vec::new();
         while attempts.len() < MAX_ATTEMPTS {
             let before = attempts.len();
-            attempts.extend(exits.iter_mut().filter_map(Iterator::next));
+            attempts.extend(waiting.iter_mut().filter_map(Iterator::next));
             if attempts.len() == before {
                 break;
             }
         }
+        attempts.truncate(MAX_ATTEMPTS);
         attempts
     }
 
-    async fn try_each(
-        &self,
-        attempts: Vec<Attempt>,
-        destination: &Destination,
-    ) -> Result<Connected, ConnectError> {
-        let mut verdict = ConnectError::NoRoute(describe(destination));
-        let mut answered: Vec<Target> = Vec::new();
+    async fn try_each(&self, attempts: Vec<Attempt>, failures: &mut Failures) -> Option<Connected> {
         let mut waiting = attempts.into_iter().peekable();
-        let mut is_retry = false;
         while let Some(attempt) = waiting.next() {
-            if answered.contains(&attempt.target) {
+            if failures.has_answered(&attempt.target) {
                 continue;
             }
-            if is_retry {
+            if !failures.attempts.is_empty() {
                 self.metrics.retries.inc();
             }
-            is_retry = true;
             let time = self.patience.attempt(waiting.peek().is_some());
             match self.attempt(&attempt, time).await {
-                Ok(connected) => return Ok(connected),
+                Ok(connected) => return Some(connected),
                 Err(error) => {
                     debug!(exit = %attempt.exit, %error, "attempt failed");
-                    if error.further() == Further::OtherTargets {
-                        answered.push(attempt.target);
-                    }
-                    verdict = verdict.or(error);
+                    failures.add(attempt, error);
                 }
             }
         }
-        Err(verdict)
+        None
     }
 
     async fn attempt(&self, attempt: &Attempt, time: Duration) -> Result<Connected, ConnectError> {
@@ -338,6 +215,20 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 
     async fn attempt_remote(
+        &self,
+        attempt: &Attempt,
+        time: Duration,
+    ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
+        let exit = attempt.exit;
+        tokio::select! {
+            biased;
+            answer = self.answer(attempt, time) => answer,
+            () = self.opener.lost(exit) => Err(OpenError::NoPath(exit).into()),
+        }
+    }
+
+    /// What the exit has to say in the end; its first sign of life must come within `time`.
+    async fn answer(
         &self,
         attempt: &Attempt,
         time: Duration,
@@ -376,12 +267,51 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 }
 
+impl Failures {
+    fn add(&mut self, attempt: Attempt, error: ConnectError) {
+        self.attempts.push((attempt, error.blame()));
+        self.verdict = Some(match self.verdict.take() {
+            Some(verdict) => verdict.or(error),
+            None => error,
+        });
+    }
+
+    fn has_answered(&self, target: &Target) -> bool {
+        let mut failed = self.attempts.iter();
+        failed.any(|(attempt, blame)| *blame == Blame::Target && attempt.target == *target)
+    }
+
+    /// Those of `attempts` that deserve another round: if every failure so far was the mesh's, exits
+    /// that were not asked, and those that are in reach again.
+    fn worth_trying(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
+        let is_of_mesh = |blame: Blame| matches!(blame, Blame::Way | Blame::Exit);
+        if !self.attempts.iter().all(|(_, blame)| is_of_mesh(*blame)) {
+            return Vec::new();
+        }
+        attempts.retain(|attempt| {
+            let mut before = self.attempts.iter().filter(|(made, _)| made == attempt);
+            before.all(|(_, blame)| *blame == Blame::Way)
+        });
+        attempts.truncate(MAX_ATTEMPTS - self.attempts.len());
+        attempts
+    }
+}
+
 async fn receive(stream: &mut ExitStream, exit: AgentId) -> Result<ConnectReply, ConnectError> {
     let reply = receive_message(&mut stream.recv).await;
     reply.map_err(|error| ConnectError::Stream {
         exit,
         reason: error.to_string(),
     })
+}
+
+impl Destination {
+    fn target(&self) -> Target {
+        match self {
+            Self::Address(address) => Target::Address(*address),
+            Self::Name(name, port) => Target::Domain(name.clone(), *port),
+        }
+    }
 }
 
 /// `host:port` for people.

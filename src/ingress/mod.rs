@@ -9,6 +9,7 @@
 
 mod auth;
 mod connect;
+mod error;
 mod metrics;
 mod resolve;
 mod serve;
@@ -31,7 +32,8 @@ use crate::identity::AgentId;
 use crate::tunnel::{OpenStream, StreamTable};
 use auth::Users;
 
-pub use connect::{ConnectError, Patience};
+pub use connect::Patience;
+pub use error::ConnectError;
 pub use metrics::Metrics;
 
 /// How long accepting rests after the kernel refused to (no file descriptors, no memory).

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::connect::{ConnectError, Patience};
+use super::connect::Patience;
+use super::error::ConnectError;
 use super::{OwnExit, Routes};
 use crate::identity::AgentId;
 use crate::tunnel::{OpenStream, receive_message, send_message};
@@ -95,9 +96,11 @@ async fn ask<T: OpenStream>(
         let reply = receive_message::<ResolveReply>(&mut stream.recv).await;
         reply.map_err(|_| Silence::Mesh)
     };
-    let reply = match timeout(time, exchange).await {
-        Ok(reply) => reply?,
-        Err(_) => return Err(Silence::TimedOut),
+    let answer = timeout(time, exchange);
+    let reply = tokio::select! {
+        biased;
+        answer = answer => answer.map_err(|_| Silence::TimedOut)??,
+        () = opener.lost(resolver) => return Err(Silence::Mesh),
     };
     if let Some(reason) = reply.error {
         debug!(%resolver, reason, "resolver failed");

@@ -3,10 +3,11 @@
 mod clients;
 mod outcomes;
 mod protocol;
+mod retries;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -29,11 +30,15 @@ struct Table {
     prefixes: Vec<(IpNet, Vec<AgentId>)>,
     domains: Vec<(DomainPattern, Vec<AgentId>)>,
     resolvers: Vec<AgentId>,
+    /// Once it is there, takes the place of `prefixes`.
+    changed: Mutex<Option<Vec<(IpNet, Vec<AgentId>)>>>,
 }
 
 impl Routes for Table {
     fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId> {
-        let found = self.prefixes.iter().find(|(net, _)| net.contains(&ip));
+        let changed = self.changed.lock().unwrap();
+        let prefixes = changed.as_ref().unwrap_or(&self.prefixes);
+        let found = prefixes.iter().find(|(net, _)| net.contains(&ip));
         found.map(|(_, exits)| exits.clone()).unwrap_or_default()
     }
 
@@ -178,7 +183,7 @@ impl Running {
 /// What the metrics page would count.
 fn asked(running: &Running) -> HashMap<AgentId, usize> {
     let mut counts = HashMap::new();
-    for exit in running.sessions.asked.lock().unwrap().iter() {
+    for exit in running.sessions.asked.borrow().iter() {
         *counts.entry(*exit).or_default() += 1;
     }
     counts

@@ -31,4 +31,7 @@ pub enum OpenError {
 pub trait OpenStream: Send + Sync + 'static {
     /// Opens a stream to `exit`; waits for the session's handshake if there is no live session.
     fn open(&self, exit: AgentId) -> impl Future<Output = Result<ExitStream, OpenError>> + Send;
+
+    /// Completes when no live path leads to `exit`, at once if none does now.
+    fn lost(&self, exit: AgentId) -> impl Future<Output = ()> + Send;
 }

@@ -323,4 +323,11 @@ impl<V: MeshView> OpenStream for SessionOpener<V> {
             .map_err(|source| OpenError::Session { exit, source })?;
         Ok(ExitStream { send, recv })
     }
+
+    async fn lost(&self, exit: AgentId) {
+        let mut view = self.0.view.clone();
+        // An error means that the agent stops, and its paths with it.
+        let lost = view.wait_for(|view| !view.path_table().is_reachable(exit));
+        drop(lost.await);
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::{ExitStream, OpenError, OpenStream};
 use crate::identity::AgentId;
@@ -67,13 +68,15 @@ pub(crate) struct Sessions {
     pub(crate) live: HashMap<AgentId, Connection>,
     /// Exits whose sessions never come up.
     pub(crate) silent: Vec<AgentId>,
+    /// Exits to which no path is left.
+    pub(crate) lost: watch::Sender<Vec<AgentId>>,
     /// Every exit asked for, in order.
-    pub(crate) asked: Mutex<Vec<AgentId>>,
+    pub(crate) asked: watch::Sender<Vec<AgentId>>,
 }
 
 impl OpenStream for Arc<Sessions> {
     async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
-        self.asked.lock().unwrap().push(exit);
+        self.asked.send_modify(|asked| asked.push(exit));
         if self.silent.contains(&exit) {
             std::future::pending::<()>().await;
         }
@@ -81,5 +84,10 @@ impl OpenStream for Arc<Sessions> {
         let opened = session.open_bi().await;
         let (send, recv) = opened.map_err(|source| OpenError::Session { exit, source })?;
         Ok(ExitStream { send, recv })
+    }
+
+    async fn lost(&self, exit: AgentId) {
+        let mut lost = self.lost.subscribe();
+        drop(lost.wait_for(|lost| lost.contains(&exit)).await);
     }
 }

@@ -103,7 +103,8 @@ fn base() -> Value {
         "listeners": [{ "address": ":4433" }],
         "socks5": { "enabled": true,
                     "auth": { "enabled": true, "users": [{ "username": "u", "password_hash": hash }] } },
-        "exit": { "enabled": true, "domain_routes": ["example.com"] },
+        "exit": { "enabled": true, "domain_routes": ["example.com"],
+                  "health_checks": [{ "tcp": "host:1" }] },
     })
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use warren::config::{Balance, Config, LogFormat};
+use warren::config::{Balance, Config, Guards, HealthTarget, LogFormat, Route};
 
 use crate::support::{env, load_copy, project, yaml_files};
 
@@ -116,6 +116,7 @@ fn every_key_reaches_its_field() {
     assert_eq!(exit.dns.servers[1], "10.0.0.2:53".parse().unwrap());
     assert_eq!(exit.dns.timeout, Duration::from_secs(2));
     assert_eq!(exit.connect_timeout, Duration::from_secs(3));
+    assert_eq!(config.limits.health_checks, 112);
     assert_eq!(config.routing.max_hops, 4);
     assert_eq!(config.routing.balance, Balance::LeastStreams);
     assert!(!config.routing.transit);
@@ -131,6 +132,39 @@ fn every_key_reaches_its_field() {
         !shown.contains("$argon2") && !shown.contains("$2b$"),
         "hashes print as ***"
     );
+}
+
+#[test]
+fn health_checks_have_targets_times_and_routes() {
+    let exit = valid("everything").exit.expect("it is switched on");
+    let [database, deep, plain] = &exit.health_checks[..] else {
+        panic!("three checks: {:?}", exit.health_checks);
+    };
+    assert_eq!(database.name, "database");
+    assert_eq!(database.target.to_string(), "tcp db.corp.example:5432");
+    assert_eq!((database.fall, database.rise), (3, 2));
+    assert_eq!(database.guards, Guards::All);
+    assert_eq!(database.interval, Duration::from_secs(5));
+    assert_eq!(database.timeout, Duration::from_secs(2));
+
+    assert_eq!(deep.name, "http://[::1]:8080/healthz", "no query");
+    let HealthTarget::Http { host, path, status } = &deep.target else {
+        panic!("{:?}", deep.target);
+    };
+    assert_eq!((host.host.as_str(), host.port), ("::1", 8080));
+    assert_eq!((path.as_str(), *status), ("/healthz?deep", Some(204)));
+    assert_eq!((deep.fall, deep.rise), (4, 1));
+    assert_eq!(deep.timeout, deep.interval, "no longer than the interval");
+    let route = |text: &str| Route::Prefix(text.parse().unwrap());
+    let name = Route::Domain("api.example.com".parse().unwrap());
+    assert_eq!(
+        deep.guards,
+        Guards::These(vec![route("2001:db8::/32"), name])
+    );
+
+    assert_eq!(plain.target.to_string(), "http://10.0.0.1:80/");
+    assert_eq!(plain.timeout, Duration::from_secs(9));
+    assert_eq!(plain.guards, Guards::These(vec![route("10.0.0.0/8")]));
 }
 
 #[test]

@@ -210,4 +210,13 @@ fn secrets_are_never_repeated() {
             "{said}"
         );
     }
+    for url in [
+        "http://user:hunter2@host/",
+        "http://user:hunter2/3@host/",
+        "https://user:hunter2@host/",
+        "user:hunter2@host",
+    ] {
+        let said = errors(&format!("exit: {{ health_checks: [{{ http: '{url}' }}] }}"));
+        assert!(!said.contains("hunter2"), "{said}");
+    }
 }

@@ -1,11 +1,12 @@
 //! How an agent ends: at once when told to, with a goodbye to its neighbours.
 
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use crate::support::process::Process;
 use crate::support::traffic::{fetch, try_fetch};
 use crate::support::wait::{eventually, within};
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, socks};
 
 const DEST: &str = "127.0.0.1";
 
@@ -86,4 +87,43 @@ fn an_ingress_whose_only_exit_stopped_fails_closed_and_recovers() {
     mesh.start("exit");
     mesh.await_ready("ingress");
     fetch(mesh.socks("ingress"), target.address());
+}
+
+#[test]
+fn connections_through_a_stopped_exit_end_on_both_sides() {
+    let mut mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("transit").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("transit"),
+    ]);
+    let target = Target::start();
+    mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
+    let hold = |_| {
+        let stream = socks::connect(mesh.socks("ingress"), target.address());
+        let mut stream = stream.expect("the exit serves");
+        stream.write_all(b"hold\n").expect("an open connection");
+        stream.read_exact(&mut [0; 5]).expect("the target answers");
+        stream
+    };
+    let held: Vec<_> = (0..8).map(hold).collect();
+    assert_eq!(target.open(), held.len());
+
+    mesh.process("exit").signal("TERM");
+    assert_eq!(mesh.await_exit("exit", PROMPTLY), Some(0));
+    for mut stream in held {
+        let limit = Some(Duration::from_secs(10));
+        stream.set_read_timeout(limit).expect("a time limit");
+        match stream.read(&mut [0]) {
+            Ok(0) => {}
+            Ok(_) => panic!("bytes that nobody sent"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+    eventually("the target's connections are closed", || {
+        (target.open() == 0).then_some(())
+    });
+    eventually("no stream is listed", || {
+        let count = mesh.healthz("ingress")?["stream_count"].as_u64()?;
+        (count == 0).then_some(())
+    });
 }

@@ -22,6 +22,9 @@ use super::pattern;
 
 const BLOCK: usize = 32 * 1024;
 
+/// A connect on loopback that takes longer found the accept queue full.
+const FULL: Duration = Duration::from_millis(500);
+
 /// A running target; it lives until the test process ends.
 pub(crate) struct Target {
     address: SocketAddr,
@@ -72,6 +75,35 @@ impl Target {
     /// Connections that have not ended.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+}
+
+/// A listener whose accept queue is full: connecting to it gets no answer.
+pub(crate) struct SilentTarget {
+    _listener: socket2::Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl SilentTarget {
+    /// Listens on `address`.
+    pub(crate) fn start_on(address: SocketAddr) -> Self {
+        let listener = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM,
+            None,
+        );
+        let listener = listener.expect("this host has TCP");
+        listener.bind(&address.into()).expect("the address is free");
+        listener.listen(0).expect("a bound socket can listen");
+        let mut queued = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, FULL) {
+            queued.push(stream);
+            assert!(queued.len() < 64, "the accept queue has an end");
+        }
+        Self {
+            _listener: listener,
+            _queued: queued,
+        }
     }
 }
 

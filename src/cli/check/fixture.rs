@@ -53,6 +53,7 @@ pub(crate) fn exit() -> Config {
                 timeout: Duration::from_secs(1),
             },
             connect_timeout: Duration::from_secs(1),
+            health_checks: Vec::new(),
         }),
         routing: Routing {
             advertise_interval: Duration::from_secs(120),
