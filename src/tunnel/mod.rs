@@ -11,6 +11,7 @@
 
 mod accept;
 mod address;
+mod echo;
 mod endpoint;
 mod failover;
 mod framed;
@@ -19,6 +20,7 @@ mod kick;
 mod metrics;
 mod open;
 mod outlet;
+mod packet;
 mod probe;
 mod prober;
 mod relay;
@@ -32,6 +34,7 @@ pub(crate) mod testing;
 mod virtual_socket;
 
 pub use accept::{AcceptedSession, SessionListener};
+pub use echo::Echoer;
 pub use endpoint::{SessionSettings, inner_packet};
 pub use failover::{Failover, Failovers, Recovery};
 pub use framed::{ReceiveError, receive_message, send_message};

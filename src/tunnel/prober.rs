@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 use super::outlet::{Outlet, Outlets};
+use super::packet::send_along;
 use super::probe::{Probe, ProbeKey};
-use crate::forward::{DropReason, Fib, Inbox, Run};
+use crate::forward::{DropReason, Fib, Inbox};
 use crate::identity::ShortId;
-use crate::wire::packet::{Header, PacketType, write_header};
+use crate::wire::packet::{Header, PacketType};
 
 /// Replies that a session has not looked at yet; more are dropped, the next probe follows soon.
 const REPLIES: usize = 16;
@@ -161,25 +162,7 @@ impl Prober {
     }
 
     fn transmit(&self, kind: PacketType, key: &ProbeKey, hops: &[ShortId], probe: Probe) {
-        let Some(next) = hops.first().and_then(|hop| self.fib.by_neighbor(*hop)) else {
-            return self.fib.metrics.dropped(DropReason::NextHop, 1);
-        };
-        let mut packet = Vec::with_capacity(256);
-        write_header(&mut packet, kind, next.token_out(), self.fib.own, hops);
-        let header = Header::parse(&packet).expect("just written");
-        let payload = key.seal(&header, probe);
-        packet.extend_from_slice(&payload);
-        let remote = next.remote();
-        let sent = next.port.send(&Run {
-            destination: remote.address,
-            source: remote.source,
-            ecn: None,
-            bytes: &packet,
-            stride: packet.len(),
-        });
-        if sent.is_err() {
-            self.fib.metrics.dropped(DropReason::Send, 1);
-        }
+        send_along(&self.fib, kind, hops, |header| key.seal(header, probe));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Session>> {

@@ -18,4 +18,5 @@ mod names;
 mod patterns;
 mod stop;
 mod streams;
+mod trace;
 mod trust;
