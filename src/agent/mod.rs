@@ -15,6 +15,7 @@ mod bind;
 mod collector;
 mod control;
 mod error;
+mod explain;
 mod links;
 mod logging;
 mod mesh;
@@ -27,6 +28,7 @@ mod setup;
 mod shutdown;
 mod start;
 mod status;
+mod trace;
 
 pub use error::StartError;
 pub use parts::Parts;

@@ -1,6 +1,5 @@
 //! What the agent says of itself: the API's questions answered from snapshots.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,15 +11,15 @@ use super::mesh::Mesh;
 use super::routes::MeshRoutes;
 use super::setup::Shared;
 use crate::api::{
-    self, AgentView, CandidateView, ChosenView, Dest, Direction, EdgeView, ExplainError,
-    ExplainView, Health, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView,
+    self, AgentView, Dest, Direction, EdgeView, ExplainError, ExplainView, Health, PeerState,
+    PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::config::Balance;
 use crate::exit::Exit;
 use crate::identity::{AgentId, unix_now};
-use crate::ingress::{ConnectError, Ingress};
+use crate::ingress::Ingress;
 use crate::link::PeerStatus;
-use crate::routing::{Candidate, Explanation, LinkState};
+use crate::routing::{Candidate, LinkState};
 use crate::tunnel::{Role, SessionOpener};
 
 /// Certificates are renewed in time if somebody hears of it (design section 3).
@@ -169,23 +168,6 @@ impl Status {
     pub(super) fn mesh(&self) -> Arc<Mesh> {
         self.shared.mesh.borrow().clone()
     }
-
-    fn explain_name(&self, name: &str) -> ExplainView {
-        view(self.mesh().table.explain(name, self.balance))
-    }
-
-    /// The first of a name's addresses that has a route, as a client's request would take it.
-    fn explain_addresses(&self, name: &str, addresses: &[IpAddr]) -> ExplainView {
-        let mesh = self.mesh();
-        let explain = |ip: &IpAddr| mesh.table.explain_ip(name, *ip, self.balance);
-        let routed = addresses
-            .iter()
-            .map(explain)
-            .find(|explanation| explanation.chosen.is_some());
-        routed
-            .or_else(|| addresses.first().map(explain))
-            .map_or_else(|| self.explain_name(name), view)
-    }
 }
 
 impl api::Agent for Reporter {
@@ -297,64 +279,17 @@ impl api::Agent for Reporter {
     }
 
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
-        let status = &self.status;
-        let name = match dest {
-            Dest::Ip(ip) => {
-                let explanation =
-                    status
-                        .mesh()
-                        .table
-                        .explain_ip(&ip.to_string(), *ip, status.balance);
-                return Ok(view(explanation));
-            }
-            Dest::Name(name) => name,
-        };
-        let explained = status.explain_name(name);
-        let Some(ingress) = status
-            .ingress
-            .as_ref()
-            .filter(|_| explained.candidates.is_empty())
-        else {
-            return Ok(explained);
-        };
-        match ingress.resolve(name).await {
-            Ok(addresses) => Ok(status.explain_addresses(name, &addresses)),
-            Err(ConnectError::NoRoute(_)) => Ok(explained),
-            Err(ConnectError::TimedOut(_)) => Err(ExplainError::TimedOut { name: name.clone() }),
-            Err(error) => Err(ExplainError::Resolve {
-                name: name.clone(),
-                reason: error.to_string(),
-            }),
-        }
+        self.status.explain(dest).await
+    }
+
+    async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {
+        self.status.trace(dest).await
     }
 
     fn encode_metrics(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
-    }
-}
-
-fn view(explanation: Explanation) -> ExplainView {
-    ExplainView {
-        dest: explanation.dest,
-        chosen: explanation.chosen.map(|chosen| ChosenView {
-            exit: chosen.exit,
-            path: chosen.path,
-            metric: chosen.metric,
-            rtt_ms: chosen.rtt_ms,
-        }),
-        candidates: explanation
-            .candidates
-            .into_iter()
-            .map(|considered| CandidateView {
-                exit: considered.exit,
-                path: considered.path,
-                metric: considered.metric,
-                prefix: considered.prefix,
-                rejected: considered.rejected,
-            })
-            .collect(),
     }
 }
 
@@ -366,6 +301,6 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }

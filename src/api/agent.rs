@@ -1,11 +1,11 @@
 //! What the API needs from the agent behind it.
 
-use super::{Dest, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView};
+use super::{Dest, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView, TraceView};
 
 /// A running agent as the API sees it.
 ///
 /// Lists come in a stable order, so that two answers can be compared. Every method but
-/// [`health`](Self::health) and [`explain`](Self::explain) is called on a blocking thread, outside
+/// [`health`](Self::health), [`explain`](Self::explain) and [`trace`](Self::trace) is called on a blocking thread, outside
 /// any async context, because a snapshot of a large mesh takes milliseconds that packets would
 /// wait for.
 pub trait Agent: Send + Sync + 'static {
@@ -30,6 +30,10 @@ pub trait Agent: Send + Sync + 'static {
         &self,
         dest: &Dest,
     ) -> impl Future<Output = Result<ExplainView, ExplainError>> + Send;
+
+    /// The ways to `dest`, measured. Finds the exit as [`explain`](Self::explain) does. May be
+    /// dropped before it is done.
+    fn trace(&self, dest: &Dest) -> impl Future<Output = Result<TraceView, ExplainError>> + Send;
 
     /// All metrics as OpenMetrics text.
     fn encode_metrics(&self) -> String;

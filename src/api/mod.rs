@@ -15,12 +15,14 @@ mod server;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token;
+mod trace;
 mod view;
 
 pub use agent::{Agent, ExplainError};
 pub use dest::{Dest, DestError};
 pub use metrics::Metrics;
 pub use server::{BindError, Server, Settings};
+pub use trace::{HopView, RttView, SessionView, TraceView};
 pub use view::{
     AgentView, CandidateView, ChosenView, Direction, EdgeView, ExplainView, Health, PeerState,
     PeerView, RouteKind, RouteView, Status, StreamView, TopologyView,

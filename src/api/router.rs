@@ -26,6 +26,12 @@ const MAX_BODY: usize = 16 * 1024;
 /// Longer than an exit's default `dns.timeout` of 5 s, shorter than a person's patience.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Finding the exit, and one round of echoes that are given up after a second.
+const TRACE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Traces at once: their echoes share a table, and every agent answers so many a second.
+const TRACES: usize = 2;
+
 /// Snapshots written at once. Anyone may ask for `/metrics`; packets need the processor too.
 const SNAPSHOTS: usize = 2;
 
@@ -37,6 +43,7 @@ const JSON: &str = "application/json";
 struct Shared<A> {
     agent: Arc<A>,
     snapshots: Arc<Semaphore>,
+    traces: Semaphore,
 }
 
 /// Every endpoint. Requests must carry `ConnectInfo<SocketAddr>` as an extension.
@@ -52,6 +59,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/streams", get(streams::<A>))
         .route("/api/topology", get(topology::<A>))
         .route("/api/explain", get(explain::<A>))
+        .route("/api/trace", get(trace::<A>))
         .route_layer(middleware::from_fn_with_state(guard, guard::require));
     // Load balancers check with GET, HEAD or OPTIONS, as they are set up.
     Router::new()
@@ -71,6 +79,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .with_state(Arc::new(Shared {
             agent,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS)),
+            traces: Semaphore::new(TRACES),
         }))
 }
 
@@ -148,27 +157,51 @@ fn internal(error: &dyn std::error::Error) -> Response {
 }
 
 #[derive(Deserialize)]
-struct ExplainQuery {
+struct DestQuery {
     dest: String,
 }
 
+type DestQueryResult = Result<Query<DestQuery>, QueryRejection>;
+
 async fn explain<A: Agent>(
     State(shared): State<Arc<Shared<A>>>,
-    query: Result<Query<ExplainQuery>, QueryRejection>,
+    query: DestQueryResult,
 ) -> Result<Response, ApiError> {
+    let dest = dest(query)?;
+    answer(&dest, EXPLAIN_TIMEOUT, shared.agent.explain(&dest)).await
+}
+
+async fn trace<A: Agent>(
+    State(shared): State<Arc<Shared<A>>>,
+    query: DestQueryResult,
+) -> Result<Response, ApiError> {
+    let dest = dest(query)?;
+    let _permit = shared.traces.acquire().await;
+    answer(&dest, TRACE_TIMEOUT, shared.agent.trace(&dest)).await
+}
+
+fn dest(query: DestQueryResult) -> Result<Dest, ApiError> {
     let Query(query) = query.map_err(|_| {
         let message = "give the destination as `?dest=<address or name>`";
         ApiError::new(StatusCode::BAD_REQUEST, message)
     })?;
-    let dest: Dest = query
+    query
         .dest
         .parse()
-        .map_err(|error: super::DestError| bad(&error))?;
-    let explained = tokio::time::timeout(EXPLAIN_TIMEOUT, shared.agent.explain(&dest)).await;
+        .map_err(|error: super::DestError| bad(&error))
+}
+
+/// What the agent says of `dest`, if it does so in time.
+async fn answer<T: Serialize>(
+    dest: &Dest,
+    within: Duration,
+    asked: impl Future<Output = Result<T, ExplainError>>,
+) -> Result<Response, ApiError> {
     let late = || ExplainError::TimedOut {
         name: dest.to_string(),
     };
-    match explained.unwrap_or_else(|_| Err(late())) {
+    let answered = tokio::time::timeout(within, asked).await;
+    match answered.unwrap_or_else(|_| Err(late())) {
         Ok(view) => Ok(Json(view).into_response()),
         Err(error) => {
             let status = match &error {

@@ -204,6 +204,39 @@ impl Agent for FakeAgent {
         })
     }
 
+    async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {
+        let explained = self.explain(dest).await?;
+        let hop = |byte, name: &str, avg: Option<f64>| HopView {
+            id: id(byte),
+            display_name: Some(name.to_owned()),
+            rtt_ms: avg.map(|avg| RttView {
+                min: avg / 2.0,
+                avg,
+                max: avg * 2.0,
+            }),
+            sent: 5,
+            lost: if avg.is_some() { 0 } else { 5 },
+            suspect: avg.is_none(),
+            draining: false,
+        };
+        let near = vec![
+            hop(0x22, "transit-1", Some(0.2)),
+            hop(0x77, "exit-a", Some(0.4)),
+        ];
+        let far = vec![hop(0x33, "33333333", None), hop(0x77, "exit-a", None)];
+        let chosen = explained.chosen.is_some();
+        Ok(TraceView {
+            dest: explained.dest,
+            exit: explained.chosen.map(|chosen| chosen.exit),
+            path: if chosen { near } else { Vec::new() },
+            alternate: chosen.then(|| far.clone()),
+            session: chosen.then_some(SessionView {
+                path: far,
+                rtt_ms: Some(0.5),
+            }),
+        })
+    }
+
     fn encode_metrics(&self) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();

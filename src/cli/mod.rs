@@ -19,6 +19,7 @@ mod status;
 mod streams;
 mod table;
 mod text;
+mod trace;
 
 use std::ffi::OsString;
 
@@ -42,7 +43,8 @@ pub use launch::Launch;
         warren init                        create this agent's identity, print its id\n  \
         warren cert ca -n my-mesh          create a mesh CA\n  \
         warren status                      ask a running agent how it is\n  \
-        warren explain 10.0.0.1            why traffic goes where it goes\n\n\
+        warren explain 10.0.0.1            why traffic goes where it goes\n  \
+        warren trace 10.0.0.1              how long each hop takes\n\n\
         Exit codes: 0 done, 1 the operation failed, 2 bad usage or bad configuration."
 )]
 pub struct Cli {
@@ -72,6 +74,7 @@ pub enum Command {
     Routes(routes::RoutesArgs),
     Streams(streams::StreamsArgs),
     Explain(explain::ExplainArgs),
+    Trace(trace::TraceArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -104,6 +107,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Routes(args) => routes::run(&args, &mut *console.out)?,
         Command::Streams(args) => streams::run(&args, &mut *console.out)?,
         Command::Explain(args) => explain::run(&args, &mut *console.out)?,
+        Command::Trace(args) => trace::run(&args, &mut *console.out)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }
     Ok(())

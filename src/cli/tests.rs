@@ -1,5 +1,7 @@
 //! Command lines against a fake agent: what is printed, and the exit codes.
 
+mod trace;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -127,6 +129,7 @@ fn help_teaches_and_goes_to_stdout() {
         "routes",
         "streams",
         "explain",
+        "trace",
         "completions",
     ] {
         let help = run(&[command, "--help"]);

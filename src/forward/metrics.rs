@@ -28,6 +28,8 @@ pub enum DropReason {
     NoReceiver,
     /// A path probe that proves nothing.
     Probe,
+    /// An echo over the limit, or an answer to one that nobody waits for.
+    Echo,
     /// No path to the destination.
     NoPath,
 }
@@ -38,7 +40,7 @@ struct DropLabels {
 }
 
 impl DropReason {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Malformed,
         Self::Token,
         Self::Index,
@@ -49,6 +51,7 @@ impl DropReason {
         Self::InboxFull,
         Self::NoReceiver,
         Self::Probe,
+        Self::Echo,
         Self::NoPath,
     ];
 
@@ -65,6 +68,7 @@ impl DropReason {
             Self::InboxFull => "inbox_full",
             Self::NoReceiver => "no_receiver",
             Self::Probe => "probe",
+            Self::Echo => "echo",
             Self::NoPath => "no_path",
         }
     }

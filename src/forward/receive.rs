@@ -36,6 +36,8 @@ pub struct Local {
     pub ingress: Option<Arc<Inbox>>,
     /// Path probes and their replies.
     pub probes: Option<Arc<Inbox>>,
+    /// Echoes and their answers.
+    pub echoes: Option<Arc<Inbox>>,
 }
 
 /// Receives on `port` until aborted: QUIC goes to `quic`, packets for this agent to `local`, all
@@ -150,6 +152,7 @@ impl Receiver {
             PacketType::ToExit => &self.local.exit,
             PacketType::ToIngress => &self.local.ingress,
             PacketType::Probe | PacketType::ProbeReply => &self.local.probes,
+            PacketType::Echo | PacketType::EchoReply => &self.local.echoes,
         };
         let Some(inbox) = inbox else {
             return self.fib.metrics.dropped(DropReason::NoReceiver, packets);

@@ -35,6 +35,11 @@ impl Avoid {
         self.links.contains(&(a.min(b), a.max(b)))
     }
 
+    /// Whether a step from `from` to `to` is to be avoided.
+    pub fn covers(&self, from: AgentId, to: AgentId) -> bool {
+        self.links.contains(&(from.min(to), from.max(to))) || self.agents.contains(&to)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.agents.is_empty()
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// Allows `rate` units per second on average and one second's worth at once.
 #[derive(Clone, Debug)]
-pub(super) struct TokenBucket {
+pub struct TokenBucket {
     rate: u64,
     /// Units left, in thousandths, so that slow rates refill between close calls.
     level_milli: u64,
@@ -12,7 +12,7 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    pub(super) fn new(now: Instant, rate: u64) -> Self {
+    pub fn new(now: Instant, rate: u64) -> Self {
         Self {
             rate,
             level_milli: rate.saturating_mul(1_000),
@@ -21,7 +21,7 @@ impl TokenBucket {
     }
 
     /// Takes `units` if they are there; takes nothing if not.
-    pub(super) fn take(&mut self, now: Instant, units: u64) -> bool {
+    pub fn take(&mut self, now: Instant, units: u64) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_millis();
         if elapsed > 0 {
             let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);

@@ -43,6 +43,7 @@ mod view;
 pub use self::core::Core;
 pub use adjacency::LinkMetrics;
 pub use authority::{AdmitError, Admitted, Authority};
+pub use bucket::TokenBucket;
 pub use counters::{AdvResult, Counters, MessageDrop};
 pub use output::{Alarm, DisconnectReason, Output};
 pub use settings::{LinkUp, OwnRoutes, Settings};

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
+use super::packet::send_along;
 use super::probe::{Probe, ProbeKey};
-use crate::forward::{DropReason, Fib, Inbox, Run};
+use crate::forward::{DropReason, Fib, Inbox};
 use crate::identity::ShortId;
-use crate::wire::packet::{Header, PacketType, write_header};
+use crate::wire::packet::{Header, PacketType};
 
 /// Probes that a session has not looked at yet; more are dropped, the next one follows soon.
 const QUEUED: usize = 16;
@@ -200,25 +201,9 @@ impl Prober {
         probe: Probe,
         size: usize,
     ) {
-        let Some(next) = hops.first().and_then(|hop| self.fib.by_neighbor(*hop)) else {
-            return self.fib.metrics.dropped(DropReason::NextHop, 1);
-        };
-        let mut packet = Vec::with_capacity(256 + size);
-        write_header(&mut packet, kind, next.token_out(), self.fib.own, hops);
-        let header = Header::parse(&packet).expect("just written");
-        let payload = key.seal(&header, probe, size);
-        packet.extend_from_slice(&payload);
-        let remote = next.remote();
-        let sent = next.port.send(&Run {
-            destination: remote.address,
-            source: remote.source,
-            ecn: None,
-            bytes: &packet,
-            stride: packet.len(),
+        send_along(&self.fib, kind, hops, |header| {
+            key.seal(header, probe, size)
         });
-        if sent.is_err() {
-            self.fib.metrics.dropped(DropReason::Send, 1);
-        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Session>> {

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::accept::{self, SessionListener};
+use super::echo::{Echoer, INBOX};
 use super::endpoint::SessionSettings;
 use super::failover::Failovers;
 use super::journal::Numbers;
@@ -49,9 +50,11 @@ pub struct Tunnel<V> {
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
     pub failovers: Failovers,
+    /// Measures round trips to any agent, and answers those of others.
+    pub echoer: Arc<Echoer>,
     /// What the numbers of failovers are drawn from.
     pub numbers: Numbers,
-    /// Flushers and the prober; dropping ends them.
+    /// Flushers, the prober and the echoer; dropping ends them.
     _tasks: JoinSet<()>,
 }
 
@@ -67,8 +70,12 @@ impl<V: MeshView> Tunnel<V> {
         let prober = Prober::new(setup.fib.clone());
         let probes = inbox();
         tasks.spawn(prober.clone().receive(probes.clone()));
+        let echoer = Echoer::new(setup.fib.clone());
+        let echoes = Arc::new(Inbox::new(INBOX));
+        tasks.spawn(echoer.clone().receive(echoes.clone()));
         let mut local = Local {
             probes: Some(probes),
+            echoes: Some(echoes),
             ..Local::default()
         };
 
@@ -127,6 +134,7 @@ impl<V: MeshView> Tunnel<V> {
             path_errors,
             metrics,
             failovers,
+            echoer,
             numbers,
             _tasks: tasks,
         })

@@ -42,6 +42,10 @@ pub enum PacketType {
     Probe = 0x03,
     /// The answer to a path probe, along its reverse path.
     ProbeReply = 0x04,
+    /// A question for a round trip, which any agent answers: a nonce u64, then zeros.
+    Echo = 0x05,
+    /// The answer to an echo, along its reverse path and of the same size.
+    EchoReply = 0x06,
 }
 
 /// Why bytes are not a packet header.
@@ -182,6 +186,8 @@ impl PacketType {
             0x02 => Ok(Self::ToIngress),
             0x03 => Ok(Self::Probe),
             0x04 => Ok(Self::ProbeReply),
+            0x05 => Ok(Self::Echo),
+            0x06 => Ok(Self::EchoReply),
             other => Err(HeaderError::UnknownType(other)),
         }
     }
@@ -235,8 +241,11 @@ mod tests {
             PacketType::ToIngress,
             PacketType::Probe,
             PacketType::ProbeReply,
+            PacketType::Echo,
+            PacketType::EchoReply,
         ] {
             assert_eq!(kind as u8 & QUIC_FIXED_BIT, 0);
+            assert_eq!(PacketType::from_byte(kind as u8), Ok(kind));
         }
     }
 
@@ -264,7 +273,7 @@ mod tests {
             bad[at] = byte;
             Header::parse(&bad).unwrap_err()
         };
-        assert_eq!(with(0, 0x05), HeaderError::UnknownType(5));
+        assert_eq!(with(0, 0x07), HeaderError::UnknownType(7));
         assert_eq!(with(2, 0), HeaderError::HopCount(0));
         assert_eq!(with(2, 16), HeaderError::HopCount(16));
         assert_eq!(with(1, 2), HeaderError::Index { index: 2, count: 2 });

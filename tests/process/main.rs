@@ -19,4 +19,5 @@ mod names;
 mod patterns;
 mod stop;
 mod streams;
+mod trace;
 mod trust;

@@ -131,6 +131,35 @@ async fn explain_has_the_promised_shape() {
 }
 
 #[tokio::test]
+async fn trace_has_the_promised_shape() {
+    let fake = serve(settings()).await;
+    let answer = get(fake.address, "/api/trace?dest=10.1.2.3").await.json();
+    assert_eq!(answer["dest"], "10.1.2.3");
+    assert_eq!(answer["exit"], json!(id(0x77)));
+    assert_eq!(
+        answer["path"][0],
+        json!({
+            "id": id(0x22), "display_name": "transit-1",
+            "rtt_ms": { "min": 0.1, "avg": 0.2, "max": 0.4 },
+            "sent": 5, "lost": 0, "suspect": false, "draining": false,
+        })
+    );
+    assert_eq!(answer["alternate"][0]["rtt_ms"], Value::Null);
+    assert_eq!(answer["session"]["rtt_ms"], 0.5);
+    assert_eq!(answer["session"]["path"], answer["alternate"]);
+
+    let none = get(fake.address, "/api/trace?dest=192.0.2.1").await.json();
+    for field in ["exit", "alternate", "session"] {
+        assert_eq!(none[field], Value::Null, "{field}");
+    }
+    assert_eq!(none["path"], json!([]));
+    for (query, status) in [("", 400), ("?dest=unknown.example", 502)] {
+        let answer = get(fake.address, &format!("/api/trace{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn explain_says_what_is_wrong_with_the_question() {
     let fake = serve(settings()).await;
     for (query, status, error) in [
