@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::identity::AgentId;
 
+use super::path::Path;
+
 /// Links and agents under suspicion. A path over them is chosen only where nothing else leads to
 /// the exit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +16,20 @@ pub struct Avoid {
 }
 
 impl Avoid {
+    /// What may be to blame if `failed`, a path of `own`, is silent end to end while `works` is
+    /// not: the agents that only the one passes, or its first link if there are none.
+    pub fn blaming(own: AgentId, failed: &Path, works: &Path) -> Self {
+        let mut avoid = Self::default();
+        let interior = &failed.hops[..failed.hops.len() - 1];
+        for agent in interior.iter().filter(|hop| !works.hops.contains(hop)) {
+            avoid.insert_agent(*agent);
+        }
+        if avoid.is_empty() {
+            avoid.insert_link(own, failed.first_hop());
+        }
+        avoid
+    }
+
     /// Avoids the link between `a` and `b`, in both directions.
     pub fn insert_link(&mut self, a: AgentId, b: AgentId) {
         self.links.insert((a.min(b), a.max(b)));
@@ -52,5 +68,30 @@ impl Avoid {
     /// Agents to avoid.
     pub fn agents(&self) -> impl Iterator<Item = AgentId> + '_ {
         self.agents.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(hops: &[u8]) -> Path {
+        Path {
+            hops: hops.iter().map(|hop| AgentId([*hop; 16])).collect(),
+            cost: 1,
+            rtt_us: 0,
+            mtu: 0,
+        }
+    }
+
+    #[test]
+    fn blame_falls_on_what_the_working_path_does_without() {
+        let own = AgentId([9; 16]);
+        let avoid = Avoid::blaming(own, &path(&[1, 2, 4]), &path(&[1, 3, 4]));
+        assert_eq!(avoid.agents().collect::<Vec<_>>(), [AgentId([2; 16])]);
+        assert_eq!(avoid.links().count(), 0);
+        let direct = Avoid::blaming(own, &path(&[4]), &path(&[1, 4]));
+        assert!(direct.has_link(own, AgentId([4; 16])));
+        assert_eq!(direct.agents().count(), 0);
     }
 }

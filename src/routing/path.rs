@@ -1,5 +1,7 @@
 //! An explicit path through the mesh.
 
+use std::fmt;
+
 use crate::identity::AgentId;
 
 /// A loop-free way to an exit. Never contains the agent that uses it.
@@ -44,5 +46,16 @@ impl Path {
     /// The neighbour that the path leaves through.
     pub fn first_hop(&self) -> AgentId {
         *self.hops.first().expect("a path has at least one hop")
+    }
+}
+
+impl fmt::Display for Path {
+    /// The hops' short ids, for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, hop) in self.hops.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{}", hop.short())?;
+        }
+        Ok(())
     }
 }

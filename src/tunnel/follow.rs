@@ -199,8 +199,7 @@ impl<V: MeshView> Task<V> {
         let now = Instant::now();
         self.session.view.mark_unchanged();
         if self.link_is_down(&self.active)
-            && let Some(backup) = self.backup.clone()
-            && backup != self.active
+            && let Some(backup) = self.other_way().cloned()
             && !self.link_is_down(&backup)
         {
             self.take(now, backup, SwitchCause::LinkDown);
@@ -290,13 +289,17 @@ impl<V: MeshView> Task<V> {
         let own = self.session.fib.own;
         let outlet = |path: &Vec<ShortId>| Outlet::new(PacketType::ToIngress, own, path);
         let mirrors = self.doubted.is_some() || self.link_suspect;
-        let other = |path: &&Vec<ShortId>| **path != self.active;
-        let mirror = self.backup.as_ref().filter(other).filter(|_| mirrors);
+        let mirror = self.other_way().filter(|_| mirrors);
         self.session.outlets.set(
             self.session.ingress.short(),
             outlet(&self.active),
             mirror.map(outlet),
         );
+    }
+
+    /// The backup, if it differs from the path in use.
+    fn other_way(&self) -> Option<&Vec<ShortId>> {
+        self.backup.as_ref().filter(|path| **path != self.active)
     }
 
     /// Kicks while the path is doubted, and tells the ingress if it is this end that doubts.
@@ -306,11 +309,15 @@ impl<V: MeshView> Task<V> {
         };
         let young = now.saturating_duration_since(since) < YOUNG;
         self.next_word = now + if young { HURRY } else { PATIENT };
-        self.session.signals.make_room();
-        self.session.kicker.kick();
-        let Some(backup) = self.backup.as_ref().filter(|_| self.own_doubt) else {
+        let Some(backup) = self.other_way() else {
             return;
         };
+        let backup = backup.clone();
+        self.session.signals.make_room();
+        self.session.kicker.kick();
+        if !self.own_doubt {
+            return;
+        }
         self.sequence += 1;
         let word = Probe {
             tag: self.session.key.tag,
@@ -324,6 +331,6 @@ impl<V: MeshView> Task<V> {
         let size = usize::from(self.session.packet);
         self.session
             .prober
-            .send(&self.session.key, backup, word, size);
+            .send(&self.session.key, &backup, word, size);
     }
 }

@@ -1,4 +1,4 @@
-//! The probes that a session has on their way.
+//! The probes of one opened session: when they are due, and which are on their way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,6 +7,20 @@ use std::time::{Duration, Instant};
 use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::Prober;
 use crate::identity::ShortId;
+
+/// Probes of a quiet session: often enough to keep round trips fresh and to notice a dead path
+/// before the next packet does.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Probes of the active path while packets come and go (design section 5).
+const BUSY: Duration = Duration::from_millis(200);
+
+/// Probes until the exit has confirmed a path: it answers along the old one until then.
+const CONFIRM: Duration = Duration::from_millis(20);
+
+/// Unanswered probes of the backup, one a second, after which another one is looked for (design
+/// section 5: three misses).
+const BACKUP_MISSES: usize = 3;
 
 /// Probes on their way that are remembered.
 const OUTSTANDING: usize = 128;
@@ -28,6 +42,17 @@ pub(super) struct Probing {
     /// Oldest first.
     outstanding: VecDeque<Sent>,
     missed: u64,
+    /// The exit has answered a probe of the active path.
+    confirmed: bool,
+    next_active: Instant,
+    next_backup: Instant,
+}
+
+/// A session's paths as headers carry them.
+#[derive(Clone, Copy)]
+pub(super) struct Ways<'a> {
+    pub(super) active: Option<&'a [ShortId]>,
+    pub(super) backup: Option<&'a [ShortId]>,
 }
 
 /// Which path a probe was sent along.
@@ -46,8 +71,8 @@ pub(super) struct Sent {
 }
 
 impl Probing {
-    /// None yet. A payload has `size` bytes.
-    pub(super) fn new(prober: Arc<Prober>, key: Arc<ProbeKey>, size: usize) -> Self {
+    /// None on their way. A payload has `size` bytes.
+    pub(super) fn new(now: Instant, prober: Arc<Prober>, key: Arc<ProbeKey>, size: usize) -> Self {
         Self {
             prober,
             key,
@@ -55,11 +80,65 @@ impl Probing {
             sequence: 0,
             outstanding: VecDeque::new(),
             missed: 0,
+            confirmed: false,
+            next_active: now,
+            next_backup: now,
         }
     }
 
-    /// Sends a probe along `hops`.
-    pub(super) fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool) {
+    /// When to tick.
+    pub(super) fn due(&self) -> Instant {
+        self.next_active.min(self.next_backup)
+    }
+
+    /// Sends due probes. `activity` is when packets of the session last came or went; `hurry` is how
+    /// far apart probes are while the active path is doubted.
+    pub(super) fn handle_tick(
+        &mut self,
+        now: Instant,
+        ways: Ways<'_>,
+        activity: Option<Instant>,
+        hurry: Option<Duration>,
+    ) {
+        if let Some(pace) = hurry {
+            self.next_active = self.next_active.min(now + pace);
+            self.next_backup = self.next_backup.min(now + pace);
+        }
+        if now >= self.next_active {
+            let is_busy = activity.is_some_and(|at| now.saturating_duration_since(at) < QUIET);
+            let interval = match hurry {
+                Some(pace) => pace,
+                None if ways.active.is_none() => QUIET,
+                None if !self.confirmed => CONFIRM,
+                None if is_busy => BUSY,
+                None => QUIET,
+            };
+            self.next_active = now + interval;
+            if let Some(active) = ways.active {
+                self.send(now, active, Way::Active, hurry.is_some());
+            }
+        }
+        if now >= self.next_backup {
+            self.next_backup = now + hurry.unwrap_or(QUIET);
+            if let Some(backup) = ways.backup {
+                self.send(now, backup, Way::Backup, hurry.is_some());
+            }
+        }
+    }
+
+    /// The session took another path: what the old one still says does not confirm it.
+    pub(super) fn handle_moved(&mut self, now: Instant) {
+        self.forget();
+        self.confirmed = false;
+        self.next_active = now;
+    }
+
+    /// Probes the active path at the next tick.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.next_active = now;
+    }
+
+    fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool) {
         self.sequence += 1;
         let probe = Probe {
             tag: self.key.tag,
@@ -89,6 +168,7 @@ impl Probing {
         self.outstanding
             .retain(|sent| sent.way != way || sent.sequence > sequence);
         self.missed += (before - self.outstanding.len() - 1) as u64;
+        self.confirmed |= way == Way::Active;
         Some(answered)
     }
 
@@ -97,6 +177,12 @@ impl Probing {
         let active = |sent: &&Sent| sent.way == Way::Active;
         let oldest = self.outstanding.iter().find(active)?;
         Some(oldest.at + ANSWER.max(rtt * 2 + ANSWER_SLACK))
+    }
+
+    /// Whether so many probes of the backup wait for an answer that it looks dead.
+    pub(super) fn is_backup_silent(&self) -> bool {
+        let backup = |sent: &&Sent| sent.way == Way::Backup;
+        self.outstanding.iter().filter(backup).count() > BACKUP_MISSES
     }
 
     /// Waits for none of those on their way: the paths changed, or were judged by them.

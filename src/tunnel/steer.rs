@@ -27,22 +27,12 @@ use super::metrics::Side;
 use super::overdue::Overdue;
 use super::probe::ProbeKey;
 use super::prober::Answer;
-use super::probing::{Probing, Way};
+use super::probing::{Probing, Way, Ways};
 use super::rescue::{Move, Rescue};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
 use crate::identity::AgentId;
 use crate::routing::{Avoid, Path, PathChoice, SwitchCause, Switched};
 use crate::wire::PathError;
-
-/// Probes of a quiet session: often enough to keep round trips fresh and to notice a dead path
-/// before the next packet does.
-const PROBE_QUIET: Duration = Duration::from_secs(1);
-
-/// Probes of the active path while packets come and go (design section 5).
-const PROBE_BUSY: Duration = Duration::from_millis(200);
-
-/// Probes until the exit has confirmed a path: it answers along the old one until then.
-const PROBE_CONFIRM: Duration = Duration::from_millis(20);
 
 /// A session whose exit is out of sight this long is over: its streams end instead of hanging. A
 /// transit that was the only way is back by then if it just restarted.
@@ -96,13 +86,9 @@ struct Task<V> {
     rescue: Rescue,
     unanswered: Overdue,
     missed: Overdue,
-    /// The exit has answered a probe of the active path.
-    confirmed: bool,
     unreachable_since: Option<Instant>,
     /// When the paths were last looked at.
     looked: Instant,
-    next_probe: Instant,
-    next_backup_probe: Instant,
     next_kick: Instant,
 }
 
@@ -116,17 +102,14 @@ impl<V: MeshView> Task<V> {
             choice: PathChoice::new(exit, steering.packet),
             view: sessions.view.clone(),
             errors: sessions.path_errors.subscribe(),
-            probing: Probing::new(prober, key, usize::from(steering.packet)),
+            probing: Probing::new(now, prober, key, usize::from(steering.packet)),
             doubt: Doubt::new(),
             doubted: false,
             rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),
             unanswered: Overdue::default(),
             missed: Overdue::default(),
-            confirmed: false,
             unreachable_since: None,
             looked: now,
-            next_probe: now,
-            next_backup_probe: now,
             next_kick: now,
             sessions,
             steering,
@@ -194,11 +177,11 @@ impl<V: MeshView> Task<V> {
                 .filter(|_| trusted)
                 .map(|at| self.unanswered.due(at)),
             missed.filter(|_| trusted).map(|at| self.missed.due(at)),
-            Some(self.next_backup_probe),
+            self.given_up_at(),
         ]
         .into_iter()
         .flatten()
-        .fold(self.next_probe, Instant::min)
+        .fold(self.probing.due(), Instant::min)
     }
 
     fn close(&self, reason: &str) -> String {
@@ -209,11 +192,16 @@ impl<V: MeshView> Task<V> {
     }
 
     fn out_of_reach(&self) -> Option<&'static str> {
+        let given_up = self.given_up_at()?;
+        (Instant::now() >= given_up).then_some("the exit is out of reach")
+    }
+
+    /// When the session is over, if its exit stays out of reach.
+    fn given_up_at(&self) -> Option<Instant> {
         let since = self.unreachable_since?;
         let exit = self.steering.exit;
         let cut_off = self.view.borrow().path_table().is_cut_off(exit);
-        let patience = if cut_off { CUT_OFF } else { OUT_OF_SIGHT };
-        (since.elapsed() >= patience).then_some("the exit is out of reach")
+        Some(since + if cut_off { CUT_OFF } else { OUT_OF_SIGHT })
     }
 
     /// Follows a new view; a reason to close the session, if there is one.
@@ -282,7 +270,6 @@ impl<V: MeshView> Task<V> {
         };
         match sent.way {
             Way::Active => {
-                self.confirmed = true;
                 self.doubt.handle_path_answered(now, sent.at);
                 let rtt = now.saturating_duration_since(sent.at);
                 self.steering.info.send_modify(|info| info.rtt = Some(rtt));
@@ -307,7 +294,7 @@ impl<V: MeshView> Task<V> {
     fn trust(&mut self, now: Instant) {
         debug!(exit = %self.steering.exit, "path trusted again");
         // The exit mirrors until it is told.
-        self.next_probe = now;
+        self.probing.hasten(now);
         self.rescue.handle_all_clear();
         self.steering.flow.forgive();
         self.steering.signals.take_room();
@@ -353,11 +340,12 @@ impl<V: MeshView> Task<V> {
         self.look_at_paths(now);
         self.doubt.handle_moved(now);
         self.doubted = false;
+        if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
+            let suspect = self.view.borrow().path_table().is_suspect(first_hop);
+            self.suspect(now, first_hop, suspect);
+        }
         self.steering.flow.forgive();
-        self.confirmed = false;
-        // Probes of the old path must not confirm the new one.
-        self.probing.forget();
-        self.next_probe = now;
+        self.probing.handle_moved(now);
         self.route();
         self.steering.signals.make_room();
         self.sessions.kick();
@@ -366,7 +354,8 @@ impl<V: MeshView> Task<V> {
     fn report(&mut self, now: Instant, switch: Switched) {
         let exit = self.steering.exit;
         let cause = switch.cause.as_str();
-        let (from, to) = (hops_text(&switch.from), hops_text(&switch.to));
+        let text = |path: &Option<Path>| path.as_ref().map_or("none".to_owned(), Path::to_string);
+        let (from, to) = (text(&switch.from), text(&switch.to));
         let Some(to_path) = switch.to else {
             self.rescue.handle_alarm(now, None);
             return warn!(%exit, cause, %from, "session has no path");
@@ -376,7 +365,7 @@ impl<V: MeshView> Task<V> {
         {
             // Full: others have failed just now, and this one will again.
             let own = self.view.borrow().path_table().own();
-            let blamed = suspects(own, left, &to_path);
+            let blamed = Avoid::blaming(own, left, &to_path);
             let _ = self.sessions.failed_paths.try_send(blamed);
         }
         // The first path of a new session is no failover.
@@ -416,37 +405,35 @@ impl<V: MeshView> Task<V> {
 
     /// Sends due probes.
     fn probe(&mut self, now: Instant) {
-        let Some(active) = self.choice.active().map(short_hops) else {
-            self.next_probe = now + PROBE_QUIET;
+        let active = self.choice.active().map(short_hops);
+        let backup = self.choice.backup().map(short_hops);
+        let activity = self.steering.flow.last_activity();
+        let pace = self.doubt.pace(now);
+        self.probing.handle_tick(
+            now,
+            Ways {
+                active: active.as_deref(),
+                backup: backup.as_deref(),
+            },
+            activity,
+            pace,
+        );
+        if pace.is_none() && self.probing.is_backup_silent() {
+            self.blame_backup();
+        }
+    }
+
+    /// The backup is silent while the active path answers: another one is wanted before it is
+    /// needed.
+    fn blame_backup(&mut self) {
+        let (Some(active), Some(backup)) = (self.choice.active(), self.choice.backup()) else {
             return;
         };
-        let hurry = self.doubt.pace(now);
-        let doubted = hurry.is_some();
-        if let Some(pace) = hurry {
-            self.next_probe = self.next_probe.min(now + pace);
-            self.next_backup_probe = self.next_backup_probe.min(now + pace);
-        }
-        if now >= self.next_probe {
-            self.probing.send(now, &active, Way::Active, doubted);
-            let busy = self
-                .steering
-                .flow
-                .last_activity()
-                .is_some_and(|at| now.saturating_duration_since(at) < PROBE_QUIET);
-            self.next_probe = now
-                + match hurry {
-                    Some(pace) => pace,
-                    None if !self.confirmed => PROBE_CONFIRM,
-                    None if busy => PROBE_BUSY,
-                    None => PROBE_QUIET,
-                };
-        }
-        if now >= self.next_backup_probe {
-            if let Some(backup) = self.choice.backup().map(short_hops) {
-                self.probing.send(now, &backup, Way::Backup, doubted);
-            }
-            self.next_backup_probe = now + hurry.unwrap_or(PROBE_QUIET);
-        }
+        debug!(exit = %self.steering.exit, %backup, "backup unanswered");
+        let own = self.view.borrow().path_table().own();
+        let blamed = Avoid::blaming(own, backup, active);
+        let _ = self.sessions.failed_paths.try_send(blamed);
+        self.probing.forget();
     }
 
     fn publish(&self) {
@@ -470,30 +457,4 @@ impl<V: MeshView> Task<V> {
             changed
         });
     }
-}
-
-/// What may be to blame if `failed` is silent and `works` is not: the agents that only the one
-/// passes, or its first link if there are none.
-fn suspects(own: AgentId, failed: &Path, works: &Path) -> Avoid {
-    let mut avoid = Avoid::default();
-    let (_, interior) = failed.hops.split_last().expect("a path has hops");
-    for agent in interior.iter().filter(|hop| !works.hops.contains(hop)) {
-        avoid.insert_agent(*agent);
-    }
-    if avoid.is_empty() {
-        avoid.insert_link(own, failed.first_hop());
-    }
-    avoid
-}
-
-fn hops_text(path: &Option<Path>) -> String {
-    let Some(path) = path else {
-        return "none".to_owned();
-    };
-    let hops: Vec<String> = path
-        .hops
-        .iter()
-        .map(|hop| hop.short().to_string())
-        .collect();
-    hops.join(" ")
 }
