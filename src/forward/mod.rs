@@ -15,6 +15,7 @@ mod buffer;
 mod fib;
 mod inbox;
 mod metrics;
+mod offload;
 mod port;
 mod quic_queue;
 mod quic_socket;

@@ -3,24 +3,37 @@
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tracing::debug;
 
 use super::buffer::Buffer;
+use super::offload::{Refusals, Refused};
 
-/// Kernel buffer asked for in each direction; the kernel grants at most `net.core.rmem_max`. It
-/// takes what arrives while the one runtime thread is busy: with 2 MiB, 8 parallel downloads lost
-/// some hundred packets a second here, with 4 MiB (and 512 KiB stream windows) none.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+/// Kernel buffer asked for to receive; the kernel grants at most `net.core.rmem_max`. It takes what
+/// arrives while the one runtime thread is busy: with 2 MiB, 8 parallel downloads lost some hundred
+/// packets a second here, with 4 MiB (and 512 KiB stream windows) none.
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Kernel buffer asked for to send. What waits in it goes out before the next heartbeat: 256 KiB
+/// take 0.2 s at 10 Mbit/s, where 4 MiB would take 3.4 s and a link that is only slow would look
+/// dead. It holds four full runs; sizes past 208 KiB made no difference to throughput (design
+/// section 5).
+const SEND_BUFFER: usize = 256 * 1024;
 
 /// A bound UDP socket with segmentation offloads.
 pub struct Port {
     io: UdpSocket,
-    state: UdpSocketState,
+    /// Replaced when quinn-udp gives segmentation up.
+    state: RwLock<UdpSocketState>,
+    /// Segments of one send while segmentation works.
+    segments: usize,
+    refusals: Refusals,
     local: SocketAddr,
 }
 
@@ -51,12 +64,14 @@ impl Port {
         let io = UdpSocket::from_std(socket.into())?;
         let state = UdpSocketState::new((&io).into())?;
         // A kernel that grants less still works.
-        let _ = state.set_recv_buffer_size((&io).into(), SOCKET_BUFFER);
-        let _ = state.set_send_buffer_size((&io).into(), SOCKET_BUFFER);
+        let _ = state.set_recv_buffer_size((&io).into(), RECEIVE_BUFFER);
+        let _ = state.set_send_buffer_size((&io).into(), SEND_BUFFER);
         Ok(Arc::new(Self {
             local: io.local_addr()?,
             io,
-            state,
+            segments: state.max_gso_segments(),
+            state: RwLock::new(state),
+            refusals: Refusals::default(),
         }))
     }
 
@@ -82,11 +97,11 @@ impl Port {
     /// On `WouldBlock` part of the run may have left; packets may be repeated freely.
     pub fn send(&self, run: &Run<'_>) -> io::Result<()> {
         let packets = run.bytes.len().div_ceil(run.stride);
-        if packets <= self.state.max_gso_segments() {
+        if packets <= self.segments {
             return self.send_once(run, run.bytes, (packets > 1).then_some(run.stride));
         }
         run.bytes
-            .chunks(run.stride * self.state.max_gso_segments())
+            .chunks(run.stride * self.segments)
             .try_for_each(|part| {
                 let segment = (part.len() > run.stride).then_some(run.stride);
                 self.send_once(run, part, segment)
@@ -103,11 +118,99 @@ impl Port {
         })
     }
 
-    /// Sends what quinn hands over.
+    /// Sends what quinn hands over, without what the kernel refused of late: the source address,
+    /// segmentation.
     pub fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         self.io.try_io(Interest::WRITABLE, || {
-            self.state.try_send((&self.io).into(), transmit)
+            if !self.refusals.any() {
+                return self.attempt(transmit);
+            }
+            let now = Instant::now();
+            let src_ip = transmit
+                .src_ip
+                .filter(|source| !self.refusals.holds(Refused::Source(*source), now));
+            let there = Refused::Segments(transmit.destination);
+            let whole = Transmit {
+                src_ip,
+                ..*transmit
+            };
+            match transmit.segment_size {
+                Some(size) if self.refusals.holds(there, now) => self.singly(&whole, size),
+                Some(_) | None => self.attempt(&whole),
+            }
         })
+    }
+
+    /// Sends; what the kernel refuses is sent again without the source address, then without
+    /// segmentation, and what helped is remembered.
+    fn attempt(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        let error = match self.try_send(transmit) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => error,
+            result => return result,
+        };
+        let mut gave_up = self.start_over();
+        let anywhere = Transmit {
+            src_ip: None,
+            ..*transmit
+        };
+        if let Some(source) = transmit.src_ip
+            && (gave_up || may_be_source(&error))
+        {
+            match self.try_send(&anywhere) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    gave_up |= self.start_over();
+                }
+                result => {
+                    debug!(%source, %error, "source address refused");
+                    let refused = Refused::Source(source);
+                    self.refusals.note(refused, Instant::now());
+                    return result;
+                }
+            }
+        }
+        match transmit.segment_size {
+            Some(size) if gave_up => {
+                let destination = transmit.destination;
+                debug!(%destination, %error, "segmentation refused");
+                let refused = Refused::Segments(destination);
+                self.refusals.note(refused, Instant::now());
+                self.singly(&anywhere, size)
+            }
+            Some(_) | None => Err(error),
+        }
+    }
+
+    /// Sends each segment by itself.
+    fn singly(&self, transmit: &Transmit<'_>, size: usize) -> io::Result<()> {
+        let sent = transmit.contents.chunks(size).try_for_each(|contents| {
+            self.try_send(&Transmit {
+                contents,
+                segment_size: None,
+                ..*transmit
+            })
+        });
+        if sent.is_err() {
+            self.start_over();
+        }
+        sent
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.state().try_send((&self.io).into(), transmit)
+    }
+
+    /// If quinn-udp took the last error to mean that the host cannot segment, lets it start over;
+    /// returns whether it did.
+    fn start_over(&self) -> bool {
+        let gave_up = self.state().max_gso_segments() < self.segments;
+        if gave_up && let Ok(fresh) = UdpSocketState::new((&self.io).into()) {
+            *self.state.write().expect("no panic while locked") = fresh;
+        }
+        gave_up
+    }
+
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, UdpSocketState> {
+        self.state.read().expect("no panic while locked")
     }
 
     /// Waits until a send may succeed.
@@ -124,7 +227,7 @@ impl Port {
         self.io
             .async_io(Interest::READABLE, || {
                 let mut slices = SliceBatch::over(buffers);
-                self.state
+                self.state()
                     .recv((&self.io).into(), slices.as_mut(), &mut meta[..])
             })
             .await
@@ -132,8 +235,19 @@ impl Port {
 
     /// Datagrams one send may carry.
     pub fn max_gso_segments(&self) -> usize {
-        self.state.max_gso_segments()
+        self.segments
     }
+}
+
+/// What kernels say of a source address that is not theirs; it depends on version and family.
+fn may_be_source(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+    )
 }
 
 /// At most [`BATCH_SIZE`] slices on the stack.
@@ -162,3 +276,6 @@ impl fmt::Debug for Port {
         f.debug_tuple("Port").field(&self.local).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ struct Agent {
     spec: Spec,
     id: String,
     ports: Ports,
+    /// Ports at which it dials peers instead of theirs.
+    detours: BTreeMap<String, u16>,
     process: Option<Process>,
 }
 
@@ -75,6 +77,7 @@ impl Mesh {
         let agent = Agent {
             id,
             ports,
+            detours: BTreeMap::new(),
             process: None,
             spec: spec.clone(),
         };
@@ -85,6 +88,12 @@ impl Mesh {
     pub(crate) fn share_link_port(&mut self, name: &str, owner: &str) {
         let port = self.agent(owner).ports.link;
         self.agent_mut(name).ports.link = port;
+    }
+
+    /// Makes an agent dial a peer at another address of loopback, such as a relay's.
+    pub(crate) fn detour(&mut self, name: &str, peer: &str, address: SocketAddr) {
+        let agent = self.agent_mut(name);
+        agent.detours.insert(peer.to_owned(), address.port());
     }
 
     /// Writes the agent's file and runs it. Its peers must have been added.
@@ -102,9 +111,10 @@ impl Mesh {
     /// Writes the agent's file and returns where it is.
     pub(crate) fn write_config(&self, name: &str) -> PathBuf {
         let agent = self.agent(name);
-        let yaml = agent.spec.yaml(agent.ports, |peer| {
-            let peer = self.agent(peer);
-            (peer.id.clone(), peer.ports.link)
+        let yaml = agent.spec.yaml(agent.ports, |name| {
+            let peer = self.agent(name);
+            let detour = agent.detours.get(name).copied();
+            (peer.id.clone(), detour.unwrap_or(peer.ports.link))
         });
         let path = self.dir().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).expect("the test's folder is writable");
