@@ -14,6 +14,7 @@ mod authority;
 mod collector;
 mod control;
 mod error;
+mod health;
 mod links;
 mod logging;
 mod mesh;

@@ -13,11 +13,11 @@ use tracing::info;
 use super::authority::MeshAuthority;
 use super::control::{Changed, Command, Control};
 use super::error::StartError;
-use super::links;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::{Parts, unix_ms};
 use super::routes::MeshRoutes;
 use super::status::Status;
+use super::{health, links};
 use crate::api::{self, Server};
 use crate::exit::Exit;
 use crate::forward::Fib;
@@ -25,8 +25,7 @@ use crate::identity::{AgentId, tunnel_client, tunnel_server};
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkContext, LinkEndpoint, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Balancer, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable,
-    Settings,
+    Avoid, Balancer, Core, Counters, Graph, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
 use crate::tunnel::{SessionOpener, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
@@ -45,9 +44,6 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What the ends of the sessions get to leave; they are small and sent at once.
 const LAST_PACKETS: Duration = Duration::from_millis(50);
-
-/// A route's base metric: the path's cost alone decides.
-const BASE_METRIC: u32 = 0;
 
 /// A running agent. Dropping it aborts its tasks.
 pub struct Agent {
@@ -119,6 +115,13 @@ impl Agent {
             .exit
             .as_ref()
             .map(|exit| Exit::new(exit, &config.limits, streams.clone()));
+        if let (Some(exit), Some(config)) = (&exit, &config.exit) {
+            tasks.spawn(health::guard(
+                exit.clone(),
+                config.clone(),
+                commands.clone(),
+            ));
+        }
         if let (Some(exit), Some(listener)) = (&exit, &tunnel.listener) {
             let view = mesh.clone();
             let sessions = listener
@@ -316,16 +319,7 @@ fn core(parts: &Parts) -> Core<MeshAuthority> {
     let authority = MeshAuthority::new(parts.identity.clone(), parts.trust.clone());
     let mut core = Core::new(now, settings, authority);
     if let Some(exit) = &config.exit {
-        let metric = |prefix: &ipnet::IpNet| (*prefix, BASE_METRIC);
-        core.handle_routes(
-            now,
-            OwnRoutes {
-                prefixes: exit.routes.iter().map(metric).collect(),
-                domains: exit.domain_routes.clone(),
-                resolves: !exit.dns.servers.is_empty(),
-                pool: String::new(),
-            },
-        );
+        core.handle_routes(now, health::first_routes(exit));
     }
     core
 }
