@@ -23,8 +23,8 @@ use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch, unix_ms};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
-    Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, PathTable, PrefixTable,
-    RouteTable, SHUN_FAILED,
+    Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, OwnRoutes, PathTable,
+    PrefixTable, RouteTable, SHUN_FAILED,
 };
 use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
@@ -40,6 +40,8 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// A request to the control task.
 pub(super) enum Command {
+    /// Advertise these routes instead of what was advertised so far.
+    Routes(OwnRoutes),
     /// Withdraw everything, say goodbye to all neighbours, and answer.
     Leave {
         reason: String,
@@ -213,6 +215,7 @@ impl Control {
 
     fn handle_command(&mut self, command: Command) {
         match command {
+            Command::Routes(routes) => self.core.handle_routes(now(), routes),
             Command::Leave { reason, done } => {
                 self.links.close();
                 self.core.handle_shutdown(now());

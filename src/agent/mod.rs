@@ -16,6 +16,7 @@ mod collector;
 mod control;
 mod error;
 mod explain;
+mod health;
 mod links;
 mod logging;
 mod mesh;

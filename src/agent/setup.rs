@@ -7,19 +7,17 @@ use tokio::sync::{mpsc, watch};
 
 use super::authority::MeshAuthority;
 use super::error::StartError;
+use super::health;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, tunnel_client, tunnel_server, unix_ms};
 use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Core, Counters, Graph, Now, OwnRoutes, PathTable, PrefixTable, RouteTable, Settings,
+    Avoid, Core, Counters, Graph, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
 use crate::tunnel::{SessionCrypto, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
-
-/// A route's base metric: the path's cost alone decides.
-const BASE_METRIC: u32 = 0;
 
 /// Paths that failed end to end and that the control task has not looked at yet.
 const FAILED_PATHS: usize = 16;
@@ -125,16 +123,7 @@ pub(super) fn core(parts: &Parts) -> Core<MeshAuthority> {
     let authority = MeshAuthority::new(parts.identity.clone(), parts.trust.clone());
     let mut core = Core::new(now, settings, authority);
     if let Some(exit) = &config.exit {
-        let metric = |prefix: &ipnet::IpNet| (*prefix, BASE_METRIC);
-        core.handle_routes(
-            now,
-            OwnRoutes {
-                prefixes: exit.routes.iter().map(metric).collect(),
-                domains: exit.domain_routes.clone(),
-                resolves: !exit.dns.servers.is_empty(),
-                pool: String::new(),
-            },
-        );
+        core.handle_routes(now, health::first_routes(exit));
     }
     core
 }

@@ -12,12 +12,12 @@ use tracing::info;
 use super::bind::Sockets;
 use super::control::{Changed, Command, Control};
 use super::error::StartError;
-use super::links;
 use super::mesh::Mesh;
 use super::parts::Parts;
 use super::routes::MeshRoutes;
 use super::setup::{ControlEnds, Shared, core, link_context};
 use super::status::{MeshIngress, Status};
+use super::{health, links};
 use crate::api::{self, Server};
 use crate::exit::Exit;
 use crate::ingress::{Ingress, OwnExit};
@@ -62,7 +62,7 @@ impl Agent {
             &shared.tunnel.local,
             &mut tasks,
         )?;
-        let exit = start_exit(&parts, &shared, &mut tasks);
+        let exit = start_exit(&parts, &shared, &commands, &mut tasks);
         let ingress = sockets
             .socks5
             .and_then(|listener| start_ingress(&parts, &shared, &exit, listener, &mut tasks));
@@ -137,9 +137,16 @@ fn start_control(
     (event_sender, command_sender)
 }
 
-fn start_exit(parts: &Parts, shared: &Shared, tasks: &mut JoinSet<()>) -> Option<Arc<Exit>> {
+fn start_exit(
+    parts: &Parts,
+    shared: &Shared,
+    commands: &mpsc::Sender<Command>,
+    tasks: &mut JoinSet<()>,
+) -> Option<Arc<Exit>> {
     let config = parts.config.exit.as_ref()?;
     let exit = Exit::new(config, &parts.config.limits, shared.streams.clone());
+    let guard = health::guard(exit.clone(), config.clone(), commands.clone());
+    tasks.spawn(guard);
     if let Some(listener) = &shared.tunnel.listener {
         let view = shared.mesh.clone();
         let sessions = listener

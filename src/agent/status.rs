@@ -63,7 +63,7 @@ impl Status {
             ingress.metrics().register(&mut registry);
         }
         if let Some(exit) = &self.exit {
-            exit.metrics().register(&mut registry);
+            exit.register(&mut registry);
         }
         http.register(&mut registry);
         let status = Arc::new(self);
@@ -105,6 +105,9 @@ impl Status {
         if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
             let date = crate::identity::format_date(self.not_after);
             worries.push(format!("the agent's certificate expires {date}"));
+        }
+        if let Some(exit) = &self.exit {
+            worries.extend(exit.health().complaints());
         }
         if mesh.duplicate_identity {
             worries.push("another process uses this agent's key".to_owned());

@@ -3,13 +3,15 @@
 //! It reaches only what it advertises: every address is checked against its own routes after
 //! resolving, so that no name leads into the exit's own surroundings.
 //!
-//! Tasks: one per stream, spawned by [`Exit::serve_connection`]. Each ends when its connection or
-//! its session ends; none holds state worth saving, so all may be aborted.
+//! Tasks: one per stream, spawned by [`Exit::serve_connection`], and one for the health checks,
+//! [`Exit::check_health`]. Each ends when its connection or its session ends; none holds state worth
+//! saving, so all may be aborted.
 
 mod acl;
 mod connect;
 mod dial;
 mod dns;
+mod health;
 mod metrics;
 mod serve;
 mod sessions;
@@ -19,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::config;
@@ -30,6 +33,7 @@ use sessions::Sessions;
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
 pub use dns::ResolveError;
+pub use health::{CheckStatus, HealthChecks, healthy_routes};
 pub use metrics::Metrics;
 
 /// An exit in operation.
@@ -38,6 +42,7 @@ pub struct Exit {
     settings: ArcSwap<Settings>,
     streams: Arc<StreamTable>,
     sessions: Sessions,
+    health: HealthChecks,
     /// One permit per name under way; without one a query is refused, not queued.
     dns_queries: Semaphore,
     /// How long a stream may take to say what it wants.
@@ -65,6 +70,7 @@ impl Exit {
             settings: ArcSwap::from_pointee(Settings::new(config, limits)),
             streams,
             sessions: Sessions::default(),
+            health: HealthChecks::new(&config.health_checks),
             dns_queries: Semaphore::new(limits.dns_queries),
             request_timeout: limits.handshake_timeout,
             draining: AtomicBool::new(false),
@@ -82,9 +88,21 @@ impl Exit {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// This exit's counters.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// Adds this exit's counters.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+        self.health.register(registry);
+    }
+
+    /// This exit's health checks.
+    pub fn health(&self) -> &HealthChecks {
+        &self.health
+    }
+
+    /// Runs the health checks, for ever if there are any.
+    pub async fn check_health(&self) {
+        let settings = self.settings.load_full();
+        self.health.run(&settings.resolver).await;
     }
 
     fn is_draining(&self) -> bool {

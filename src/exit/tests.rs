@@ -240,7 +240,7 @@ async fn a_request_that_does_not_decode_ends_its_stream_only() {
         let ended = timeout(PATIENCE, recv.read_to_end(16)).await.unwrap();
         assert!(ended.is_err());
     }
-    assert_eq!(exit.metrics().bad_requests.get(), 2);
+    assert_eq!(exit.metrics.bad_requests.get(), 2);
     let mut next = ask(&session, &connect_to(echo_server().await)).await;
     assert_eq!(reply(&mut next).await.status, ConnectStatus::Connected);
 }

@@ -1,0 +1,196 @@
+//! Health checks: whether the exit can serve what it advertises.
+//!
+//! ```text
+//!  per check:  timer ─► probe ─► Health (pure) ─► statuses (watch) ─► advertised routes, /healthz
+//! ```
+//!
+//! One task per exit runs all checks, [`Exit::check_health`](super::Exit::check_health). It ends
+//! with the agent and may be aborted: the statuses stay as they are then.
+
+mod probe;
+mod state;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::dns::Resolver;
+use crate::config::{self, Guards, HealthCheck, Route};
+use probe::{ProbeError, probe};
+use state::{Health, Outcome};
+
+/// Share of an interval by which the next check comes earlier or later.
+const JITTER: f64 = 0.1;
+
+/// What is known of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// No result yet.
+    Unknown,
+    Up,
+    Down {
+        /// Of its last failure.
+        reason: String,
+    },
+}
+
+/// The checks of one exit.
+#[derive(Debug)]
+pub struct HealthChecks {
+    checks: Vec<HealthCheck>,
+    /// By check.
+    statuses: watch::Sender<Vec<CheckStatus>>,
+    up: Family<[(&'static str, String); 1], Gauge>,
+    transitions: Family<[(&'static str, String); 2], Counter>,
+}
+
+impl HealthChecks {
+    pub(super) fn new(checks: &[HealthCheck]) -> Self {
+        Self {
+            checks: checks.to_vec(),
+            statuses: watch::Sender::new(vec![CheckStatus::Unknown; checks.len()]),
+            up: Family::default(),
+            transitions: Family::default(),
+        }
+    }
+
+    /// Adds `exit_health{check}` and `exit_health_transitions{check,to}`, from 0.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        for check in &self.checks {
+            drop(self.gauge(check));
+            for is_up in [false, true] {
+                drop(self.transition(check, is_up));
+            }
+        }
+        registry.register(
+            "exit_health",
+            "Health checks: 1 while up, 0 while down or without a result",
+            self.up.clone(),
+        );
+        registry.register(
+            "exit_health_transitions",
+            "Times that a health check went up or down",
+            self.transitions.clone(),
+        );
+    }
+
+    /// Notifies when a check went up or down.
+    pub fn subscribe(&self) -> watch::Receiver<Vec<CheckStatus>> {
+        self.statuses.subscribe()
+    }
+
+    /// One sentence for every check that is not up.
+    pub fn complaints(&self) -> Vec<String> {
+        let statuses = self.statuses.borrow();
+        let complaint = |(check, status): (&HealthCheck, &CheckStatus)| match status {
+            CheckStatus::Up => None,
+            CheckStatus::Unknown => Some(format!("health check {} has no result yet", check.name)),
+            CheckStatus::Down { reason } => {
+                Some(format!("health check {} fails: {reason}", check.name))
+            }
+        };
+        let checks = self.checks.iter().zip(statuses.iter());
+        checks.filter_map(complaint).collect()
+    }
+
+    /// Checks for ever.
+    pub(super) async fn run(&self, resolver: &Resolver) {
+        let checks = (0..self.checks.len()).map(|index| self.repeat(index, resolver));
+        futures_util::future::join_all(checks).await;
+    }
+
+    async fn repeat(&self, index: usize, resolver: &Resolver) {
+        let check = &self.checks[index];
+        let mut health = Health::new(check.fall, check.rise);
+        loop {
+            let started = Instant::now();
+            let result = probe(check, resolver).await;
+            self.handle_result(index, &mut health, result);
+            sleep_until(started + jittered(check.interval)).await;
+        }
+    }
+
+    fn handle_result(&self, index: usize, health: &mut Health, result: Result<(), ProbeError>) {
+        let check = &self.checks[index];
+        let (outcome, reason) = match result {
+            Ok(()) => (Outcome::Passed, String::new()),
+            Err(error) => {
+                debug!(check = check.name, %error, "health check failed");
+                (Outcome::Failed, error.to_string())
+            }
+        };
+        let news = health.handle_result(outcome);
+        match news {
+            Some(true) => info!(check = check.name, "health check is up"),
+            Some(false) => {
+                warn!(check = check.name, %reason, "health check is down: its routes are withdrawn");
+            }
+            None => {}
+        }
+        if let Some(is_up) = news {
+            self.gauge(check).set(is_up.into());
+            self.transition(check, is_up).inc();
+        }
+        self.statuses.send_if_modified(|statuses| {
+            let status = &mut statuses[index];
+            match (news, outcome) {
+                (Some(true), _) => *status = CheckStatus::Up,
+                (Some(false), _) => *status = CheckStatus::Down { reason },
+                // Who reads the reason later reads the latest; nobody has to act.
+                (None, Outcome::Failed) => {
+                    if let CheckStatus::Down { reason: last } = status {
+                        *last = reason;
+                    }
+                }
+                (None, Outcome::Passed) => {}
+            }
+            news.is_some()
+        });
+    }
+
+    fn gauge(&self, check: &HealthCheck) -> Gauge {
+        self.up
+            .get_or_create_owned(&[("check", check.name.clone())])
+    }
+
+    fn transition(&self, check: &HealthCheck, is_up: bool) -> Counter {
+        let to = if is_up { "up" } else { "down" };
+        let labels = [("check", check.name.clone()), ("to", to.to_owned())];
+        self.transitions.get_or_create_owned(&labels)
+    }
+}
+
+/// The routes of an exit that may be advertised while its checks have these statuses: those whose
+/// every check is up.
+pub fn healthy_routes(exit: &config::Exit, statuses: &[CheckStatus]) -> Vec<Route> {
+    let mut withheld = HashSet::new();
+    for (check, status) in exit.health_checks.iter().zip(statuses) {
+        if *status == CheckStatus::Up {
+            continue;
+        }
+        match &check.guards {
+            Guards::All => return Vec::new(),
+            Guards::These(routes) => withheld.extend(routes),
+        }
+    }
+    let prefixes = exit.routes.iter().copied().map(Route::Prefix);
+    let domains = exit.domain_routes.iter().cloned().map(Route::Domain);
+    prefixes
+        .chain(domains)
+        .filter(|route| !withheld.contains(route))
+        .collect()
+}
+
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(1.0 - JITTER..1.0 + JITTER))
+}
+
+#[cfg(test)]
+mod tests;

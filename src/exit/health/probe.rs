@@ -1,0 +1,99 @@
+//! One check of one target: a TCP connection, or the head of an HTTP answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::{HealthCheck, HealthTarget, HostPort};
+use crate::exit::dial::{DialError, dial};
+use crate::exit::dns::{ResolveError, Resolver};
+
+/// Most bytes of an answer's head. Nothing of its body is read.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Why a check failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    #[error("no answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error("{0} has no address")]
+    NoAddress(String),
+    #[error("cannot connect: {0}")]
+    Dial(#[from] DialError),
+    #[error("no HTTP answer: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("answered with status {}", .0.as_u16())]
+    Status(StatusCode),
+}
+
+/// Checks once, within the check's time-out.
+pub(super) async fn probe(check: &HealthCheck, resolver: &Resolver) -> Result<(), ProbeError> {
+    let probing = async {
+        match &check.target {
+            HealthTarget::Tcp(address) => connect(address, check.timeout, resolver).await.map(drop),
+            HealthTarget::Http { host, path, status } => {
+                let tcp = connect(host, check.timeout, resolver).await?;
+                let answered = get(tcp, host, path).await?;
+                let is_good = match status {
+                    Some(status) => answered.as_u16() == *status,
+                    None => answered.is_success() || answered.is_redirection(),
+                };
+                is_good.then_some(()).ok_or(ProbeError::Status(answered))
+            }
+        }
+    };
+    match timeout(check.timeout, probing).await {
+        Ok(result) => result,
+        Err(_) => Err(ProbeError::TimedOut(check.timeout)),
+    }
+}
+
+async fn connect(
+    to: &HostPort,
+    within: Duration,
+    resolver: &Resolver,
+) -> Result<TcpStream, ProbeError> {
+    let found = match to.host.parse::<IpAddr>() {
+        Ok(ip) => vec![ip],
+        Err(_) => resolver.lookup(&to.host).await?,
+    };
+    if found.is_empty() {
+        return Err(ProbeError::NoAddress(to.host.clone()));
+    }
+    let address = |ip: IpAddr| SocketAddr::new(ip, to.port);
+    Ok(dial(found.into_iter().map(address).collect(), within).await?)
+}
+
+/// The status that a GET is answered with.
+async fn get(tcp: TcpStream, host: &HostPort, path: &str) -> Result<StatusCode, ProbeError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(tcp))
+        .await?;
+    let agent = concat!("warren/", env!("CARGO_PKG_VERSION"), " health check");
+    let request = Request::get(path)
+        .header(HOST, host.to_string())
+        .header(USER_AGENT, agent)
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .expect("the path was part of a URL, and a host is a header's text");
+    let mut answer = pin!(sender.send_request(request));
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        // Whatever ended it is told to the one who waits for the answer.
+        _ = connection => answer.await,
+    };
+    Ok(answer?.status())
+}
