@@ -13,6 +13,7 @@ mod exit_death;
 mod fail_closed;
 mod failover;
 mod garbage;
+mod grey;
 mod health_checks;
 mod http;
 mod login;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -54,6 +54,19 @@ impl Default for Conditions {
     }
 }
 
+/// What the relay does to packets from now on, besides its conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Fault {
+    Nothing,
+    /// The data plane is dropped: what does not have QUIC's fixed bit. Links look alive.
+    Grey,
+    /// Nothing reaches the server any more.
+    DeafServer,
+    /// Nothing reaches the client any more.
+    DeafClient,
+}
+
 /// A running relay for one client: whoever sent last. It ends when dropped.
 pub(crate) struct UdpRelay {
     shared: Arc<Shared>,
@@ -66,6 +79,8 @@ struct Shared {
     back: Mutex<Arc<UdpSocket>>,
     client: Mutex<Option<SocketAddr>>,
     ended: AtomicBool,
+    /// A [`Fault`].
+    fault: AtomicU8,
     /// Packets sent on in both directions.
     carried: AtomicU64,
 }
@@ -84,6 +99,7 @@ impl UdpRelay {
             back: Mutex::new(outward(server)),
             client: Mutex::new(None),
             ended: AtomicBool::new(false),
+            fault: AtomicU8::new(Fault::Nothing as u8),
             carried: AtomicU64::new(0),
         });
         for direction in [Direction::ToServer, Direction::ToClient] {
@@ -105,6 +121,11 @@ impl UdpRelay {
     /// the old one is lost.
     pub(crate) fn change_port(&self) {
         *self.shared.back.lock().expect("no thread panics") = outward(self.server);
+    }
+
+    /// Breaks the path, or mends it.
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.shared.fault.store(fault as u8, Ordering::Relaxed);
     }
 
     /// Packets sent on so far, both directions together.
@@ -135,7 +156,20 @@ impl Shared {
         }
     }
 
+    fn swallows(&self, direction: Direction, packet: &[u8]) -> bool {
+        let fault = self.fault.load(Ordering::Relaxed);
+        let is = |wanted: Fault| fault == wanted as u8;
+        match direction {
+            _ if is(Fault::Grey) => packet[0] & 0x40 == 0,
+            Direction::ToServer => is(Fault::DeafServer),
+            Direction::ToClient => is(Fault::DeafClient),
+        }
+    }
+
     fn send(&self, direction: Direction, packet: &[u8]) {
+        if packet.is_empty() || self.swallows(direction, packet) {
+            return;
+        }
         let client = *self.client.lock().expect("no thread panics");
         let sent = match (direction, client) {
             (Direction::ToServer, _) => self.back().send(packet),
