@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::authority::MeshAuthority;
 use super::error::StartError;
+use super::events::EventLog;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
 use crate::forward::{Fib, PathErrorReport};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) links: Arc<Links>,
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
     pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) events: EventLog,
     pub(super) streams: Arc<StreamTable>,
     /// What became of the advertisements seen so far.
     pub(super) counters: Arc<Mutex<Counters>>,
@@ -51,9 +53,12 @@ impl Shared {
             window: u32::try_from(config.limits.session_window).unwrap_or(u32::MAX),
         };
         let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
+        let links = Links::new(id, config.limits.links);
+        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh)?);
         let shared = Self {
-            links: Links::new(id, config.limits.links),
-            tunnel: Arc::new(start_tunnel(parts, &fib, &mesh)?),
+            links,
+            events: EventLog::new(&tunnel),
+            tunnel,
             fib,
             mesh,
             streams: StreamTable::new(),

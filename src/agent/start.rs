@@ -121,6 +121,7 @@ fn start_control(
         fib: shared.fib.clone(),
         limits: ends.limits,
         events,
+        log: shared.events.clone(),
         reports: ends.reports,
         commands,
         path_errors: shared.tunnel.path_errors.clone(),

@@ -11,8 +11,8 @@ use super::mesh::Mesh;
 use super::routes::MeshRoutes;
 use super::setup::Shared;
 use crate::api::{
-    self, AgentView, Dest, Direction, EdgeView, ExplainError, ExplainView, Health, PeerState,
-    PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
+    self, AgentView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView, Health,
+    PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::config::Balance;
 use crate::exit::Exit;
@@ -276,6 +276,10 @@ impl api::Agent for Reporter {
                 .map(edge)
                 .collect(),
         }
+    }
+
+    fn events(&self, since: u64) -> Vec<EventView> {
+        self.status.shared.events.since(since)
     }
 
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {

@@ -13,10 +13,11 @@ use tracing::{debug, info, warn};
 use super::address::{short_id, virtual_addr};
 use super::endpoint::{SessionSettings, endpoint, server_config};
 use super::kick::Kicker;
-use super::metrics::{Metrics, Side};
+use super::metrics::Side;
 use super::outlet::Outlets;
 use super::probe::ProbeKey;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
@@ -41,7 +42,7 @@ pub struct SessionListener {
     prober: Arc<Prober>,
     crypto: Arc<QuicServerConfig>,
     limits: Limits,
-    metrics: Metrics,
+    log: SessionLog,
 }
 
 impl SessionListener {
@@ -52,7 +53,7 @@ impl SessionListener {
         crypto: Arc<QuicServerConfig>,
         settings: SessionSettings,
         limits: Limits,
-        metrics: Metrics,
+        log: SessionLog,
     ) -> io::Result<Self> {
         let config = server_config(crypto.clone(), settings, limits.pending_handshakes);
         let endpoint = endpoint(socket.clone(), Some(config))?;
@@ -63,7 +64,7 @@ impl SessionListener {
             prober,
             crypto,
             limits,
-            metrics,
+            log,
         })
     }
 
@@ -160,12 +161,13 @@ impl SessionListener {
         self.prober
             .register_accepted(key.clone(), ingress.short(), self.outlets.clone(), kick);
         info!(%ingress, "session accepted");
-        self.metrics.opened(Side::Exit);
-        if accepted.send(session).await.is_ok() {
-            let reason = connection.closed().await;
-            debug!(%ingress, %reason, "session ended");
-        }
-        self.metrics.ended(Side::Exit);
+        self.log.opened(Side::Exit, ingress);
+        let reason = match accepted.send(session).await {
+            Ok(()) => connection.closed().await.to_string(),
+            Err(_) => "the agent stops".to_owned(),
+        };
+        debug!(%ingress, %reason, "session ended");
+        self.log.ended(Side::Exit, ingress, &reason);
         // What quinn still has to say (its last close) needs the way back.
         sleep(LINGER).await;
         if self.prober.unregister(&key) {

@@ -16,11 +16,11 @@ use super::address::virtual_addr;
 use super::endpoint::{SessionSettings, client_config, endpoint};
 use super::failover::Failovers;
 use super::kick::Kicker;
-use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
 use super::probe::ProbeKey;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::steer::{Steering, steer};
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
@@ -63,7 +63,7 @@ pub struct Sessions<V> {
     pub(super) prober: Arc<Prober>,
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
-    pub(super) metrics: Metrics,
+    pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
     crypto: Box<SessionCrypto>,
     handshake_timeout: Duration,
@@ -95,7 +95,7 @@ pub(super) struct Parts<V> {
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub(super) crypto: Box<SessionCrypto>,
     pub(super) handshake_timeout: Duration,
-    pub(super) metrics: Metrics,
+    pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
 }
 
@@ -110,7 +110,7 @@ impl<V: MeshView> Sessions<V> {
             prober: parts.prober,
             view: parts.view,
             path_errors: parts.path_errors,
-            metrics: parts.metrics,
+            log: parts.log,
             failovers: parts.failovers,
             crypto: parts.crypto,
             handshake_timeout: parts.handshake_timeout,

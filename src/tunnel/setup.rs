@@ -15,6 +15,7 @@ use super::journal::Numbers;
 use super::metrics::Metrics;
 use super::outlet::Outlets;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::sessions::{MeshView, Parts, SessionCrypto, Sessions};
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
@@ -47,6 +48,7 @@ pub struct Tunnel<V> {
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
     pub failovers: Failovers,
+    pub log: SessionLog,
     /// Measures round trips to any agent, and answers those of others.
     pub echoer: Arc<Echoer>,
     /// What the numbers of failovers are drawn from.
@@ -62,6 +64,7 @@ impl<V: MeshView> Tunnel<V> {
         let metrics = Metrics::default();
         let numbers = Numbers::default();
         let failovers = Failovers::new(metrics.clone(), &numbers);
+        let log = SessionLog::new(metrics.clone(), &numbers);
         let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
         let (path_errors, _) = broadcast::channel(PATH_ERRORS);
         let prober = Prober::new(setup.fib.clone());
@@ -97,7 +100,7 @@ impl<V: MeshView> Tunnel<V> {
                 path_errors: path_errors.clone(),
                 crypto,
                 handshake_timeout: setup.limits.handshake_timeout,
-                metrics: metrics.clone(),
+                log: log.clone(),
                 failovers: failovers.clone(),
             })?);
         }
@@ -117,7 +120,7 @@ impl<V: MeshView> Tunnel<V> {
                 crypto,
                 settings,
                 setup.limits,
-                metrics.clone(),
+                log.clone(),
             )?));
         }
         Ok(Self {
@@ -127,6 +130,7 @@ impl<V: MeshView> Tunnel<V> {
             path_errors,
             metrics,
             failovers,
+            log,
             echoer,
             numbers,
             _tasks: tasks,

@@ -73,9 +73,9 @@ pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Ste
         unreachable_since: None,
         looked: Instant::now(),
     };
-    sessions.metrics.opened(Side::Ingress);
+    sessions.log.opened(Side::Ingress, exit);
     let reason = task.run().await;
-    sessions.metrics.ended(Side::Ingress);
+    sessions.log.ended(Side::Ingress, exit, &reason);
     info!(%exit, %reason, "session ended");
     sessions.forget(exit, &task.steering.connection);
     // What quinn still has to say (its last close) needs the path.

@@ -130,7 +130,7 @@ fn management_lists_are_json() {
         Spec::new("ingress").socks5().peer("exit"),
     ]);
     mesh.await_ready("ingress");
-    for list in ["peers", "routes", "streams", "topology"] {
+    for list in ["peers", "routes", "streams", "topology", "events"] {
         let answer = mesh.get("ingress", &format!("/api/{list}"));
         assert_eq!(answer.status, 200, "{list}: {answer:?}");
         answer.json();

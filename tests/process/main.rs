@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod commands;
 mod demo;
+mod events;
 mod fail_closed;
 mod failover;
 mod garbage;
