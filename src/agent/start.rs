@@ -200,7 +200,7 @@ fn start_http(
         started: Instant::now(),
         not_after: parts.identity.not_after(),
         balance: config.routing.balance,
-        has_peers: !config.peers.is_empty(),
+        peer_costs: config.peers.iter().map(|p| (p.id, p.cost)).collect(),
         shared: shared.clone(),
         ingress,
         exit,
