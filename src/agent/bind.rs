@@ -38,10 +38,10 @@ impl Sockets {
 async fn bind_tcp(key: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| StartError::Bind {
+        .map_err(|cause| StartError::Bind {
             key: key.to_owned(),
             address,
-            source,
+            cause,
         })
 }
 
@@ -51,6 +51,6 @@ async fn bind_http(address: SocketAddr) -> Result<Server, StartError> {
         .map_err(|error| StartError::Bind {
             key: "http.address".to_owned(),
             address,
-            source: error.source,
+            cause: error.source,
         })
 }

@@ -18,6 +18,7 @@ use tokio::time::sleep_until;
 use tracing::{error, warn};
 
 use super::authority::MeshAuthority;
+use super::events::EventLog;
 use super::mesh::{Mesh, SessionLimits};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch, unix_ms};
@@ -57,6 +58,7 @@ pub(super) struct Control {
     pub(super) fib: Arc<Fib>,
     pub(super) limits: SessionLimits,
     pub(super) events: mpsc::Receiver<LinkEvent>,
+    pub(super) log: EventLog,
     pub(super) reports: mpsc::Receiver<PathErrorReport>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Path errors about our own packets, to the sessions.
@@ -130,6 +132,7 @@ impl Control {
     }
 
     fn handle_event(&mut self, event: LinkEvent) {
+        self.log.note(&event);
         let now = now();
         match event {
             LinkEvent::Up {

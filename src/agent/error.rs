@@ -20,11 +20,12 @@ pub enum StartError {
         "peers: the peer at {address} has this agent's own id {id}: every agent needs its own key"
     )]
     OwnPeer { address: String, id: AgentId },
-    #[error("{key}: cannot bind {address}: {source}{}", hint(source))]
+    #[error("{key}: cannot bind {address}: {cause}{}", hint(cause))]
     Bind {
         key: String,
         address: SocketAddr,
-        source: io::Error,
+        /// Told by the text above, in the middle of it, and so not as the source again.
+        cause: io::Error,
     },
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] TlsError),

@@ -25,10 +25,10 @@ pub(super) fn bind(parts: &Parts) -> Result<Vec<BoundPort>, StartError> {
     for (index, listener) in parts.config.listeners.iter().enumerate() {
         let key = format!("listeners[{index}].address");
         let address = listener.address;
-        let port = Port::bind(address).map_err(|source| StartError::Bind {
+        let port = Port::bind(address).map_err(|cause| StartError::Bind {
             key,
             address,
-            source,
+            cause,
         })?;
         bound.push(BoundPort {
             port,
@@ -51,10 +51,10 @@ fn dialling_port() -> Result<Arc<Port>, StartError> {
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     Port::bind(v6)
         .or_else(|_| Port::bind(v4))
-        .map_err(|source| StartError::Bind {
+        .map_err(|cause| StartError::Bind {
             key: "peers".to_owned(),
             address: v4,
-            source,
+            cause,
         })
 }
 

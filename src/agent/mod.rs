@@ -15,6 +15,7 @@ mod bind;
 mod collector;
 mod control;
 mod error;
+mod events;
 mod explain;
 mod health;
 mod links;

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::authority::MeshAuthority;
 use super::error::StartError;
+use super::events::EventLog;
 use super::health;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) links: Arc<Links>,
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
     pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) events: EventLog,
     pub(super) streams: Arc<StreamTable>,
     /// What became of the advertisements seen so far.
     pub(super) counters: Arc<Mutex<Counters>>,
@@ -54,9 +56,12 @@ impl Shared {
         };
         let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
         let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
+        let links = Links::new(id, config.limits.links);
+        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed)?);
         let shared = Self {
-            links: Links::new(id, config.limits.links),
-            tunnel: Arc::new(start_tunnel(parts, &fib, &mesh, failed)?),
+            links,
+            events: EventLog::new(&tunnel),
+            tunnel,
             fib,
             mesh,
             streams: StreamTable::new(),

@@ -1,5 +1,6 @@
 //! What the agent says of itself: the API's questions answered from snapshots.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use super::mesh::Mesh;
 use super::routes::MeshRoutes;
 use super::setup::Shared;
 use crate::api::{
-    self, AgentView, Dest, Direction, EdgeView, ExplainError, ExplainView, Health, PeerState,
-    PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
+    self, AgentView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView, Health,
+    PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::config::Balance;
 use crate::exit::Exit;
@@ -39,8 +40,8 @@ pub(super) struct Status {
     /// Last second of the own certificate's validity, Unix time.
     pub(super) not_after: u64,
     pub(super) balance: Balance,
-    /// The file names peers.
-    pub(super) has_peers: bool,
+    /// The peers that the file names, and their costs.
+    pub(super) peer_costs: BTreeMap<AgentId, u32>,
     pub(super) shared: Shared,
     pub(super) ingress: Option<Arc<MeshIngress>>,
     pub(super) exit: Option<Arc<Exit>>,
@@ -74,10 +75,10 @@ impl Status {
     /// Why traffic cannot be carried.
     fn obstacles(&self, mesh: &Mesh) -> Vec<String> {
         let mut obstacles = Vec::new();
-        if self.has_peers && self.shared.links.live().is_empty() {
+        if !self.peer_costs.is_empty() && self.shared.links.live().is_empty() {
             obstacles.push("no live link to any peer".to_owned());
         }
-        if self.ingress.is_some() && self.has_peers && mesh.table.counts().exits == 0 {
+        if self.ingress.is_some() && !self.peer_costs.is_empty() && mesh.table.counts().exits == 0 {
             obstacles.push("no usable route".to_owned());
         }
         obstacles
@@ -93,14 +94,7 @@ impl Status {
             }
         }
         if self.ingress.is_some() {
-            let single: Vec<String> = mesh
-                .table
-                .single_path()
-                .map(|destination| destination.to_string())
-                .collect();
-            if !single.is_empty() {
-                worries.push(format!("one path left to {}", listed(&single)));
-            }
+            worries.extend(single_path(mesh));
         }
         if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
             let date = crate::identity::format_date(self.not_after);
@@ -136,7 +130,10 @@ impl Status {
             state,
             direction,
             rtt_ms: live.map(|live| millis(live.rtt)),
-            cost: live.map_or(1, |live| live.cost),
+            cost: match live {
+                Some(live) => live.cost,
+                None => self.peer_costs.get(&id).copied().unwrap_or(1),
+            },
             mtu: live.map(|live| live.mtu).filter(|mtu| *mtu > 0),
             uptime_s: live.map(|live| live.since.elapsed().as_secs()),
             protocol: live.map(|_| crate::link::VERSION),
@@ -281,6 +278,10 @@ impl api::Agent for Reporter {
         }
     }
 
+    fn events(&self, since: u64) -> Vec<EventView> {
+        self.status.shared.events.since(since)
+    }
+
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
         self.status.explain(dest).await
     }
@@ -296,12 +297,19 @@ impl api::Agent for Reporter {
     }
 }
 
-fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>();
-    match names.len().saturating_sub(NAMED) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+/// Names what hangs by one agent or link. Counted once per mesh, because health is asked for often.
+fn single_path(mesh: &Mesh) -> Option<String> {
+    let count = mesh.table.counts().single_path;
+    if count == 0 {
+        return None;
     }
+    let shown = mesh.table.single_path().take(NAMED);
+    let shown: Vec<String> = shown.map(|destination| destination.to_string()).collect();
+    let shown = shown.join(", ");
+    Some(match count.saturating_sub(NAMED) {
+        0 => format!("one path left to {shown}"),
+        more => format!("one path left to {shown} and {more} more"),
+    })
 }
 
 pub(super) fn millis(duration: Duration) -> f64 {

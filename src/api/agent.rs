@@ -1,13 +1,15 @@
 //! What the API needs from the agent behind it.
 
-use super::{Dest, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView, TraceView};
+use super::{
+    Dest, EventView, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView, TraceView,
+};
 
 /// A running agent as the API sees it.
 ///
 /// Lists come in a stable order, so that two answers can be compared. Every method but
-/// [`health`](Self::health), [`explain`](Self::explain) and [`trace`](Self::trace) is called on a blocking thread, outside
-/// any async context, because a snapshot of a large mesh takes milliseconds that packets would
-/// wait for.
+/// [`health`](Self::health), [`explain`](Self::explain) and [`trace`](Self::trace) is called on a
+/// blocking thread, outside any async context, because a snapshot of a large mesh takes
+/// milliseconds that packets would wait for.
 pub trait Agent: Send + Sync + 'static {
     /// Called for every health check, on the async runtime: must be cheap.
     fn health(&self) -> Health;
@@ -23,6 +25,10 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Every agent and link known from advertisements.
     fn topology(&self) -> TopologyView;
+
+    /// What happened after the event of that number, the newest last. All that is remembered, if
+    /// no event has that number yet: it is of an earlier process.
+    fn events(&self, since: u64) -> Vec<EventView>;
 
     /// Every candidate for `dest`. A name that no domain route covers is resolved through the mesh
     /// first. May be dropped before it is done.

@@ -7,6 +7,7 @@
 mod agent;
 mod dest;
 mod error;
+mod event;
 mod guard;
 mod metrics;
 mod origin;
@@ -20,6 +21,7 @@ mod view;
 
 pub use agent::{Agent, ExplainError};
 pub use dest::{Dest, DestError};
+pub use event::{EventKind, EventView, FailoverView, SideView};
 pub use metrics::Metrics;
 pub use server::{BindError, Server, Settings};
 pub use trace::{HopView, RttView, SessionView, TraceView};

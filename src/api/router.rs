@@ -58,6 +58,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/routes", get(routes::<A>))
         .route("/api/streams", get(streams::<A>))
         .route("/api/topology", get(topology::<A>))
+        .route("/api/events", get(events::<A>))
         .route("/api/explain", get(explain::<A>))
         .route("/api/trace", get(trace::<A>))
         .route_layer(middleware::from_fn_with_state(guard, guard::require));
@@ -126,6 +127,24 @@ async fn topology<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
     snapshot(&shared, JSON, |agent| encode(&agent.topology())).await
 }
 
+#[derive(Deserialize)]
+struct EventsQuery {
+    #[serde(default)]
+    since: u64,
+}
+
+async fn events<A: Agent>(
+    State(shared): State<Arc<Shared<A>>>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|_| {
+        let message = "give the number of the last known event as `?since=<number>`";
+        ApiError::new(StatusCode::BAD_REQUEST, message)
+    })?;
+    let write = move |agent: &A| encode(&agent.events(query.since));
+    Ok(snapshot(&shared, JSON, write).await)
+}
+
 fn encode(view: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(view)
 }
@@ -134,7 +153,7 @@ fn encode(view: &impl Serialize) -> serde_json::Result<String> {
 async fn snapshot<A: Agent>(
     shared: &Shared<A>,
     content_type: &'static str,
-    write: fn(&A) -> serde_json::Result<String>,
+    write: impl FnOnce(&A) -> serde_json::Result<String> + Send + 'static,
 ) -> Response {
     let permit = Arc::clone(&shared.snapshots).acquire_owned().await;
     let agent = Arc::clone(&shared.agent);

@@ -163,6 +163,40 @@ impl Agent for FakeAgent {
         }
     }
 
+    fn events(&self, since: u64) -> Vec<EventView> {
+        let (peer, side) = (id(0x77), SideView::Ingress);
+        let reason = "no heartbeat".to_owned();
+        let kinds = [
+            EventKind::LinkUp { peer: id(0x22) },
+            EventKind::SessionOpened { side, peer },
+            EventKind::LinkSuspect { peer: id(0x22) },
+            EventKind::Failover(FailoverView {
+                side,
+                peer,
+                cause: "link_down".into(),
+                from: vec![id(0x22), peer],
+                to: vec![id(0x33), peer],
+                detection_ms: Some(150.0),
+                stall_ms: Some(180.0),
+                in_flight_bytes: 12_288,
+            }),
+            EventKind::LinkDown {
+                peer: id(0x22),
+                reason,
+            },
+            EventKind::Recovered {
+                failover: 4,
+                stall_ms: 180.0,
+            },
+        ];
+        let events = (1..).zip(kinds).map(|(number, what)| EventView {
+            number,
+            at: format!("2026-01-02T03:04:05.00{number}Z"),
+            what,
+        });
+        self.unless_empty(events.filter(|event| event.number > since).collect())
+    }
+
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
         let text = dest.to_string();
         match text.as_str() {

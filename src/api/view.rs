@@ -139,7 +139,7 @@ pub struct PeerView {
     pub direction: Direction,
     /// Smoothed round trip of the link; `null` until measured.
     pub rtt_ms: Option<f64>,
-    /// The larger of both sides' costs.
+    /// The larger of both sides' costs; the file's while it is not linked.
     pub cost: u32,
     /// Largest UDP payload known to pass, bytes.
     pub mtu: Option<u16>,

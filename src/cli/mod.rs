@@ -7,6 +7,7 @@ pub mod check;
 mod client;
 mod completions;
 mod console;
+mod events;
 mod explain;
 mod failure;
 pub mod hash;
@@ -75,6 +76,7 @@ pub enum Command {
     Streams(streams::StreamsArgs),
     Explain(explain::ExplainArgs),
     Trace(trace::TraceArgs),
+    Events(events::EventsArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -108,6 +110,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Streams(args) => streams::run(&args, &mut *console.out)?,
         Command::Explain(args) => explain::run(&args, &mut *console.out)?,
         Command::Trace(args) => trace::run(&args, &mut *console.out)?,
+        Command::Events(args) => events::run(&args, &mut *console.out)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }
     Ok(())

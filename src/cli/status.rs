@@ -9,13 +9,16 @@ use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::label;
-use super::table::clean;
+use super::table::{Align, Table, clean};
 use super::text;
-use crate::api::{Health, Status};
+use crate::api::{EventKind, EventView, FailoverView, Health, Status};
 
 const PATH: &str = "/healthz";
 
-/// Shows whether a running agent can carry traffic, and what is wrong if not.
+/// Failovers shown; `warren events` has the others.
+const FAILOVERS: usize = 5;
+
+/// Shows whether a running agent can carry traffic, what is wrong if not, and its last failovers.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     warren status\n  \
@@ -32,7 +35,24 @@ pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         return text::write_json(&health, out);
     }
     let health: Health = args.api.fetch_if(PATH, is_health)?;
-    print(&health, out).context("cannot write the output")
+    let failovers = failovers(&args.api);
+    print(&health, out)
+        .and_then(|()| print_failovers(&failovers, &args.api, out))
+        .context("cannot write the output")
+}
+
+/// When the latest failovers were, and what they were; none if the agent does not tell, because
+/// health is for anyone and events are not.
+fn failovers(api: &ApiArgs) -> Vec<(String, FailoverView)> {
+    let events: Vec<EventView> = api.fetch("/api/events").unwrap_or_default();
+    let failovers = events
+        .into_iter()
+        .rev()
+        .filter_map(|event| match event.what {
+            EventKind::Failover(failover) => Some((event.at, failover)),
+            _ => None,
+        });
+    failovers.take(FAILOVERS).collect()
 }
 
 fn is_health(status: StatusCode) -> bool {
@@ -61,4 +81,37 @@ fn print(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "streams:  {}", health.streams)?;
     writeln!(out, "socks5:   {}", running(health.socks5_running))?;
     writeln!(out, "exit:     {}", running(health.exit_handler_running))
+}
+
+fn print_failovers(
+    failovers: &[(String, FailoverView)],
+    api: &ApiArgs,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    if failovers.is_empty() {
+        return Ok(());
+    }
+    let names = api.names();
+    writeln!(out, "\nlast failovers:")?;
+    let mut table = Table::new([
+        ("TIME", Align::Left),
+        ("CAUSE", Align::Left),
+        ("SESSION WITH", Align::Left),
+        ("DETECTED", Align::Right),
+        ("STALLED", Align::Right),
+        ("IN FLIGHT", Align::Right),
+        ("NEW PATH", Align::Left),
+    ]);
+    for (at, failover) in failovers {
+        table.row([
+            at.clone(),
+            failover.cause.clone(),
+            names.show(failover.peer),
+            text::millis(failover.detection_ms),
+            text::millis(failover.stall_ms),
+            text::bytes(failover.in_flight_bytes),
+            names.path(&failover.to),
+        ]);
+    }
+    table.write(out)
 }

@@ -1,5 +1,6 @@
 //! Command lines against a fake agent: what is printed, and the exit codes.
 
+mod events;
 mod trace;
 
 use std::io::{self, Write};
@@ -130,6 +131,7 @@ fn help_teaches_and_goes_to_stdout() {
         "streams",
         "explain",
         "trace",
+        "events",
         "completions",
     ] {
         let help = run(&[command, "--help"]);
@@ -176,8 +178,15 @@ async fn status_is_a_short_sheet() {
          routes:   5\n\
          streams:  1\n\
          socks5:   running\n\
-         exit:     off\n",
+         exit:     off\n\
+         \n\
+         last failovers:\n\
+         TIME                      CAUSE      SESSION WITH       DETECTED  STALLED  IN FLIGHT  NEW PATH\n\
+         2026-01-02T03:04:05.004Z  link_down  exit-a (77777777)    150 ms   180 ms   12.0 KiB  33333333 > exit-a (77777777)\n",
     );
+    fake.agent.empty.store(true, Ordering::Relaxed);
+    let sheet = ask(fake.address, &["status"]).await.out;
+    assert!(sheet.ends_with("exit:     off\n"), "{sheet}");
 }
 
 #[tokio::test]
@@ -267,6 +276,7 @@ async fn empty_lists_say_so() {
         ),
         ("routes", "no routes: no exit is reachable\n"),
         ("streams", "no streams\n"),
+        ("events", "no events\n"),
     ] {
         assert_prints(&ask(fake.address, &[command]).await, text);
         assert_prints(&ask(fake.address, &[command, "--json"]).await, "[]\n");

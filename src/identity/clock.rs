@@ -26,6 +26,15 @@ pub fn format_date(unix: u64) -> String {
         .unwrap_or_else(|| format!("{unix} s after 1970"))
 }
 
+/// `unix_ms` as `2025-11-21T10:00:00.250Z`.
+pub fn format_time(unix_ms: u64) -> String {
+    let date = format_date(unix_ms / 1_000);
+    match date.strip_suffix('Z') {
+        Some(date) => format!("{date}.{:03}Z", unix_ms % 1_000),
+        None => date,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +44,7 @@ mod tests {
         assert_eq!(format_date(0), "1970-01-01T00:00:00Z");
         assert_eq!(format_date(1_763_719_200), "2025-11-21T10:00:00Z");
         assert_eq!(format_date(u64::MAX), format!("{} s after 1970", u64::MAX));
+        assert_eq!(format_time(1_763_719_200_025), "2025-11-21T10:00:00.025Z");
+        assert!(format_time(u64::MAX).ends_with("s after 1970"));
     }
 }

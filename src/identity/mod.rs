@@ -21,7 +21,7 @@ mod tls;
 mod trust;
 
 pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
-pub use clock::{format_date, unix_ms, unix_now};
+pub use clock::{format_date, format_time, unix_ms, unix_now};
 pub use domain::{DomainPattern, DomainPatternError};
 pub use epoch::{EpochError, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};

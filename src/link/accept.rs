@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quinn::Incoming;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::driver::{self, LinkContext, Opened};
 use super::endpoint::LinkEndpoint;
@@ -38,20 +38,22 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             let opened = shake_hands(&context, &endpoint, incoming).await;
             drop(slot);
             match opened {
-                Ok(opened) => {
+                Ok(Some(opened)) => {
                     driver::run(context, opened).await;
                 }
+                Ok(None) => info!(%remote, "link checked: the peer hung up in order"),
                 Err(reason) => warn!(%remote, %reason, "link refused"),
             }
         });
     }
 }
 
+/// `None`: the other side checked whether it could, and hung up.
 async fn shake_hands(
     context: &LinkContext,
     endpoint: &LinkEndpoint,
     incoming: Incoming,
-) -> Result<Opened, String> {
+) -> Result<Option<Opened>, String> {
     let connecting = incoming.accept().map_err(|error| describe(&error))?;
     let within = context.handshake_timeout;
     let connection = timeout(within, connecting)
@@ -72,10 +74,12 @@ async fn shake_hands(
         message_limit: context.control_message,
         within,
     };
-    let greeting = hello::answer(&connection, own)
-        .await
-        .map_err(|error| error.describe())?;
-    Ok(Opened {
+    let greeting = match hello::answer(&connection, own).await {
+        Ok(greeting) => greeting,
+        Err(error) if error.is_check() => return Ok(None),
+        Err(error) => return Err(error.describe()),
+    };
+    Ok(Some(Opened {
         connection,
         neighbor,
         dialled: false,
@@ -84,5 +88,5 @@ async fn shake_hands(
         token_in,
         cost: context.hello.cost,
         mtu,
-    })
+    }))
 }

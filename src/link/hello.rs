@@ -6,6 +6,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use tokio::time::timeout;
 
 use super::control::{ControlError, ControlReader, write};
+use super::probe::CHECKED;
 use crate::identity::Refusal;
 use crate::wire::{ControlMessage, Hello, Token};
 
@@ -41,6 +42,17 @@ pub(super) enum HelloError {
 }
 
 impl HelloError {
+    /// The dialling side only wanted to know whether a link would come about.
+    pub(super) fn is_check(&self) -> bool {
+        match self {
+            Self::Connection(quinn::ConnectionError::ApplicationClosed(close))
+            | Self::Write(quinn::WriteError::ConnectionLost(
+                quinn::ConnectionError::ApplicationClosed(close),
+            )) => close.reason == CHECKED,
+            _ => false,
+        }
+    }
+
     /// What to tell people: who refused whom and why, where that is what happened.
     pub(super) fn describe(&self) -> String {
         match self {

@@ -14,6 +14,9 @@ use super::hello::{self, describe};
 use crate::config::Limits;
 use crate::identity::SERVER_NAME;
 
+/// Why a prober hangs up: the peer knows by it that nothing went wrong.
+pub(super) const CHECKED: &[u8] = b"checked";
+
 /// A peer that would have taken the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probed {
@@ -44,7 +47,7 @@ pub async fn probe(
         })?;
     let heard = hello::overhear(&connection, limits.control_message, within).await;
     let rtt = connection.rtt();
-    connection.close(VarInt::from_u32(0), b"checked");
+    connection.close(VarInt::from_u32(0), CHECKED);
     // The peer should learn of the end from us; a silent one is left to its time-out.
     let _ = timeout(within, endpoint.wait_idle()).await;
     let hello = heard.map_err(|error| DialError::Hello {

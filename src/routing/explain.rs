@@ -11,7 +11,7 @@ use crate::config::Balance;
 use crate::identity::AgentId;
 
 use super::candidate::Candidate;
-use super::path::Standing;
+use super::path::{Path, Standing};
 use super::prefix_table::Entry;
 use super::route_table::{Destination, RouteTable};
 
@@ -132,16 +132,20 @@ impl RouteTable {
         entry: &Entry,
     ) -> Option<Considered> {
         let (best, second) = (self.paths(exit)?.best, self.alternate(exit)?);
-        let why = match second.cost > best.cost {
-            true => "second path to this exit, held ready: higher metric",
-            false => "second path to this exit, held ready: same metric, tie broken by rtt or id",
+        let standing = |path: &Path| Some(self.path_table().assess(path)?.1);
+        let worse_standing = standing(&second) > standing(&best);
+        let why = match standing(&second) {
+            Some(Standing::Suspect) if worse_standing => "suspect link",
+            Some(Standing::Draining) if worse_standing => "an agent on it is draining",
+            Some(_) | None if second.cost > best.cost => "higher metric",
+            Some(_) | None => "same metric, tie broken by rtt or id",
         };
         Some(Considered {
             exit,
             metric: entry.metric.saturating_add(second.cost),
             path: second.hops,
             prefix: destination.to_string(),
-            rejected: Some(why.to_owned()),
+            rejected: Some(format!("second path to this exit, held ready: {why}")),
         })
     }
 

@@ -16,10 +16,11 @@ use super::endpoint::{SessionSettings, endpoint, server_config};
 use super::failover::Failovers;
 use super::follow::{Following, follow};
 use super::kick::Kicker;
-use super::metrics::{Metrics, Side};
+use super::metrics::Side;
 use super::outlet::Outlets;
 use super::probe::ProbeKey;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::sessions::MeshView;
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
@@ -54,7 +55,7 @@ pub(super) struct Parts<V> {
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) crypto: Arc<QuicServerConfig>,
     pub(super) limits: Limits,
-    pub(super) metrics: Metrics,
+    pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
 }
 
@@ -190,12 +191,13 @@ impl<V: MeshView> SessionListener<V> {
             failovers: parts.failovers.clone(),
         };
         info!(%ingress, "session accepted");
-        parts.metrics.opened(Side::Exit);
-        if accepted.send(session).await.is_ok() {
-            let reason = follow(following).await;
-            debug!(%ingress, %reason, "session ended");
-        }
-        parts.metrics.ended(Side::Exit);
+        parts.log.opened(Side::Exit, ingress);
+        let reason = match accepted.send(session).await {
+            Ok(()) => follow(following).await,
+            Err(_) => "the agent stops".to_owned(),
+        };
+        debug!(%ingress, %reason, "session ended");
+        parts.log.ended(Side::Exit, ingress, &reason);
         // What quinn still has to say (its last close) needs the way back.
         sleep(LINGER).await;
         if parts.prober.unregister(&key) {

@@ -17,11 +17,11 @@ use super::congestion::Signals;
 use super::endpoint::{SessionSettings, client_config, endpoint};
 use super::failover::Failovers;
 use super::kick::Kicker;
-use super::metrics::Metrics;
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
 use super::probe::ProbeKey;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::steer::{Steering, steer};
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
@@ -70,7 +70,7 @@ pub struct Sessions<V> {
     pub(super) prober: Arc<Prober>,
     pub(super) view: watch::Receiver<Arc<V>>,
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
-    pub(super) metrics: Metrics,
+    pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
     /// What to keep away from, because a path failed end to end.
     pub(super) failed_paths: mpsc::Sender<Avoid>,
@@ -104,7 +104,7 @@ pub(super) struct Parts<V> {
     pub(super) path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub(super) crypto: Box<SessionCrypto>,
     pub(super) handshake_timeout: Duration,
-    pub(super) metrics: Metrics,
+    pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
     pub(super) failed_paths: mpsc::Sender<Avoid>,
 }
@@ -120,7 +120,7 @@ impl<V: MeshView> Sessions<V> {
             prober: parts.prober,
             view: parts.view,
             path_errors: parts.path_errors,
-            metrics: parts.metrics,
+            log: parts.log,
             failovers: parts.failovers,
             failed_paths: parts.failed_paths,
             crypto: parts.crypto,

@@ -15,6 +15,7 @@ use super::journal::Numbers;
 use super::metrics::Metrics;
 use super::outlet::Outlets;
 use super::prober::Prober;
+use super::session_log::SessionLog;
 use super::sessions::{MeshView, Parts, SessionCrypto, Sessions};
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
@@ -50,6 +51,7 @@ pub struct Tunnel<V> {
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
     pub failovers: Failovers,
+    pub log: SessionLog,
     /// Measures round trips to any agent, and answers those of others.
     pub echoer: Arc<Echoer>,
     /// What the numbers of failovers are drawn from.
@@ -65,6 +67,7 @@ impl<V: MeshView> Tunnel<V> {
         let metrics = Metrics::default();
         let numbers = Numbers::default();
         let failovers = Failovers::new(metrics.clone(), &numbers);
+        let log = SessionLog::new(metrics.clone(), &numbers);
         let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
         let (path_errors, _) = broadcast::channel(PATH_ERRORS);
         let prober = Prober::new(setup.fib.clone());
@@ -100,7 +103,7 @@ impl<V: MeshView> Tunnel<V> {
                 path_errors: path_errors.clone(),
                 crypto,
                 handshake_timeout: setup.limits.handshake_timeout,
-                metrics: metrics.clone(),
+                log: log.clone(),
                 failovers: failovers.clone(),
                 failed_paths: setup.failed_paths,
             })?);
@@ -122,7 +125,7 @@ impl<V: MeshView> Tunnel<V> {
                 view: setup.view,
                 crypto,
                 limits: setup.limits,
-                metrics: metrics.clone(),
+                log: log.clone(),
                 failovers: failovers.clone(),
             };
             listener = Some(Arc::new(SessionListener::new(parts, settings)?));
@@ -134,6 +137,7 @@ impl<V: MeshView> Tunnel<V> {
             path_errors,
             metrics,
             failovers,
+            log,
             echoer,
             numbers,
             _tasks: tasks,

@@ -60,9 +60,9 @@ pub(super) struct Steering {
 pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Steering) {
     let exit = steering.exit;
     let mut task = Task::new(sessions.clone(), steering);
-    sessions.metrics.opened(Side::Ingress);
+    sessions.log.opened(Side::Ingress, exit);
     let reason = task.run().await;
-    sessions.metrics.ended(Side::Ingress);
+    sessions.log.ended(Side::Ingress, exit, &reason);
     info!(%exit, %reason, "session ended");
     sessions.forget(exit, &task.steering.connection);
     // What quinn still has to say (its last close) needs the path.

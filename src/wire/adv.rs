@@ -13,7 +13,8 @@ use crate::identity::AgentId;
 pub struct Stamp {
     #[n(0)]
     pub origin: AgentId,
-    /// SHA-256 of the origin's certificate (DER).
+    /// SHA-256 of the origin's certificate chain: each certificate's DER, leaf first, one after the
+    /// other.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub certificate_hash: [u8; 32],
     /// Grows with every start of the origin.

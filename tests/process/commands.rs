@@ -1,9 +1,13 @@
 //! The commands that ask a running agent.
 
+use std::net::UdpSocket;
+
 use serde_json::Value;
 
 use crate::support::command::warren;
+use crate::support::mesh::path_text;
 use crate::support::traffic::Echo;
+use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
 fn ask(mesh: &Mesh, command: &[&str]) -> Value {
@@ -100,4 +104,31 @@ fn an_agent_that_does_not_run_is_an_error_that_names_the_address() {
             "{finished:#?}"
         );
     }
+}
+
+#[test]
+fn a_check_that_dials_is_no_warning_to_the_peer() {
+    let mut mesh = Mesh::start_all([Spec::new("exit").listen().exit(LOOPBACK)]);
+    mesh.add(Spec::new("ingress").socks5().peer("exit"));
+    eventually("the exit answers", || mesh.healthz("exit"));
+    let config = path_text(&mesh.write_config("ingress"));
+    let lines = warren(&["check", "-c", &config, "--connect"]).success();
+    assert!(lines.contains("answers as exit"), "{lines}");
+    let line = mesh.await_log("exit", &["link checked"]);
+    assert!(line.contains("INFO"), "{line}");
+    let log = mesh.process("exit").log();
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+#[test]
+fn a_taken_port_is_told_once() {
+    let mut mesh = Mesh::new();
+    mesh.add(Spec::new("agent").listen());
+    let _taken = UdpSocket::bind(mesh.link("agent")).expect("the port was free");
+    let config = path_text(&mesh.write_config("agent"));
+    let failed = warren(&["run", "-c", &config]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    let line = failed.error_line();
+    assert!(line.contains("listeners[0].address: cannot bind"), "{line}");
+    assert_eq!(line.matches("in use").count(), 1, "{line}");
 }

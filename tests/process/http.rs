@@ -1,5 +1,7 @@
 //! The HTTP side of a running agent.
 
+use serde_json::Value;
+
 use crate::login::hash;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
@@ -93,6 +95,43 @@ fn healthz_has_every_field_in_both_spellings() {
 }
 
 #[test]
+fn an_ingress_that_lost_its_redundancy_names_what_hangs_by_one_path() {
+    let mut mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("first").listen().peer("exit"),
+        Spec::new("second").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("first").peer("second"),
+    ]);
+    let await_status = |mesh: &Mesh, status: &str| {
+        eventually(&format!("the ingress is {status}"), || {
+            let json = mesh.healthz("ingress")?;
+            (json["status"] == status).then_some(json)
+        })
+    };
+    let healthy = await_status(&mesh, "healthy");
+    assert_eq!(healthy["reasons"], serde_json::json!([]));
+
+    mesh.kill("first");
+    let has = |json: &Value, reason: &str| {
+        let reasons = json["reasons"].as_array().expect("a list");
+        reasons.iter().any(|known| known == reason)
+    };
+    let lost = format!("peer {} is not linked", mesh.id("first"));
+    eventually("the ingress names what it lost", || {
+        let json = mesh.healthz("ingress")?;
+        (has(&json, "one path left to 127.0.0.0/8") && has(&json, &lost)).then_some(())
+    });
+    assert_eq!(mesh.get("ingress", "/healthz").status, 200);
+    assert_eq!(mesh.get("ingress", "/ready").body.trim(), "READY");
+    // Nothing hangs by one path for an agent that opens no sessions.
+    let exit = mesh.healthz("exit").expect("the exit answers");
+    assert!(!has(&exit, "one path left to 127.0.0.0/8"), "{exit}");
+
+    mesh.start("first");
+    await_status(&mesh, "healthy");
+}
+
+#[test]
 fn metrics_have_the_names_that_others_rely_on() {
     let mesh = Mesh::start_all([
         Spec::new("exit").listen().exit(LOOPBACK),
@@ -130,7 +169,7 @@ fn management_lists_are_json() {
         Spec::new("ingress").socks5().peer("exit"),
     ]);
     mesh.await_ready("ingress");
-    for list in ["peers", "routes", "streams", "topology"] {
+    for list in ["peers", "routes", "streams", "topology", "events"] {
         let answer = mesh.get("ingress", &format!("/api/{list}"));
         assert_eq!(answer.status, 200, "{list}: {answer:?}");
         answer.json();
@@ -142,6 +181,18 @@ fn management_lists_are_json() {
     let bad = mesh.get("ingress", "/api/explain");
     assert_eq!(bad.status, 400, "{bad:?}");
     assert_eq!(mesh.get("ingress", "/api/nothing").status, 404);
+}
+
+#[test]
+fn a_peer_that_is_down_has_the_cost_of_the_file() {
+    let mut mesh = Mesh::new();
+    mesh.add(Spec::new("absent").listen());
+    mesh.add(Spec::new("agent").listen().peer_at("absent", 7));
+    mesh.start("agent");
+    eventually("the agent answers", || mesh.healthz("agent"));
+    let peers = mesh.get("agent", "/api/peers").json();
+    assert_eq!(peers[0]["id"], mesh.id("absent"), "{peers}");
+    assert_eq!(peers[0]["cost"], 7, "{peers}");
 }
 
 #[test]

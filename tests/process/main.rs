@@ -9,6 +9,7 @@ mod support;
 mod bad_input;
 mod commands;
 mod demo;
+mod events;
 mod exit_death;
 mod fail_closed;
 mod failover;

@@ -103,7 +103,7 @@ async fn management_lists_what_the_agent_knows() {
     assert_eq!(topology["edges"][0]["cost"], 1);
 
     fake.agent.empty.store(true, Ordering::Relaxed);
-    for path in ["/api/peers", "/api/routes", "/api/streams"] {
+    for path in ["/api/peers", "/api/routes", "/api/streams", "/api/events"] {
         assert_eq!(get(fake.address, path).await.json(), json!([]), "{path}");
     }
 }
@@ -128,6 +128,40 @@ async fn explain_has_the_promised_shape() {
     );
     let none = get(fake.address, "/api/explain?dest=192.0.2.1").await;
     assert_eq!(none.json()["chosen"], Value::Null);
+}
+
+#[tokio::test]
+async fn events_have_the_promised_shape_and_can_be_followed() {
+    let fake = serve(settings()).await;
+    let events = get(fake.address, "/api/events").await.json();
+    let numbers = |events: &Value| -> Vec<u64> {
+        let events = events.as_array().unwrap().iter();
+        events
+            .map(|event| event["number"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(numbers(&events), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(
+        events[0],
+        json!({
+            "number": 1, "at": "2026-01-02T03:04:05.001Z", "kind": "link_up", "peer": id(0x22),
+        })
+    );
+    assert_eq!(
+        events[3],
+        json!({
+            "number": 4, "at": "2026-01-02T03:04:05.004Z", "kind": "failover", "side": "ingress",
+            "peer": id(0x77), "cause": "link_down", "from": [id(0x22), id(0x77)],
+            "to": [id(0x33), id(0x77)], "detection_ms": 150.0, "stall_ms": 180.0,
+            "in_flight_bytes": 12_288,
+        })
+    );
+    assert_eq!(events[4]["reason"], "no heartbeat");
+    let news = get(fake.address, "/api/events?since=4").await.json();
+    assert_eq!(numbers(&news), [5, 6]);
+    let bad = get(fake.address, "/api/events?since=yesterday").await;
+    assert_eq!(bad.status, 400, "{bad:?}");
+    assert!(bad.error().contains("?since="), "{bad:?}");
 }
 
 #[tokio::test]
@@ -179,7 +213,7 @@ async fn explain_says_what_is_wrong_with_the_question() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_json_errors() {
     let fake = serve(settings()).await;
-    for path in ["/", "/api", "/api/drain", "/api/events", "/health/"] {
+    for path in ["/", "/api", "/api/drain", "/health/"] {
         let answer = get(fake.address, path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.error(), format!("no such endpoint: {path}"));

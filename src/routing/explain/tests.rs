@@ -71,6 +71,33 @@ fn every_candidate_is_listed_with_the_reason_against_it() {
 }
 
 #[test]
+fn a_second_path_says_what_is_against_it() {
+    let second = |mesh: &Mesh| {
+        let advs = [routes(9, &[("10.0.0.0/8", 0)], &[])];
+        let explanation = table(mesh, 8, &advs).explain("10.1.2.3", Balance::LowestMetric);
+        let [_, second] = &explanation.candidates[..] else {
+            panic!("not two paths: {explanation:#?}");
+        };
+        second.rejected.clone().unwrap()
+    };
+    let over = |transit, cost| {
+        let mut mesh = Mesh::of(10);
+        for (via, cost) in [(1, cost), (transit, 1)] {
+            mesh.link(0, via, cost, 0);
+            mesh.link(via, 9, cost, 0);
+        }
+        mesh
+    };
+    assert!(second(&over(2, 1)).ends_with("same metric, tie broken by rtt or id"));
+    assert!(second(&over(2, 3)).ends_with("higher metric"));
+    // Cheaper, but under suspicion; and cheaper, but about to leave.
+    assert!(second(&over(7, 3)).ends_with("suspect link"));
+    let mut leaving = over(2, 3);
+    leaving.flags(2).draining = true;
+    assert!(second(&leaving).ends_with("an agent on it is draining"));
+}
+
+#[test]
 fn the_json_shape_is_as_promised() {
     let mesh = Mesh::with_links(3, &[(0, 1), (1, 2)]);
     let advs = [routes(2, &[("10.0.0.0/8", 4)], &[])];

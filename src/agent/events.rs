@@ -1,0 +1,132 @@
+//! What happened lately: links, sessions, failovers, in one list.
+
+use super::mesh::Mesh;
+use super::status::millis;
+use crate::api::{EventKind, EventView, FailoverView, SideView};
+use crate::identity::{AgentId, format_time};
+use crate::link::LinkEvent;
+use crate::tunnel::{
+    Entry, Failover, Failovers, Journal, Numbers, Recovery, SessionChange, SessionLog, Side, Tunnel,
+};
+
+/// Changes of links that are remembered: every neighbour of a large agent once, as when its own
+/// network goes away.
+const LINK_CHANGES: usize = 1_024;
+
+/// Characters of a reason that are kept: a neighbour may have written it.
+const REASON: usize = 200;
+
+/// The lists that make up the events. Cloning shares them.
+#[derive(Clone)]
+pub(super) struct EventLog {
+    links: Journal<LinkChange>,
+    sessions: SessionLog,
+    failovers: Failovers,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum LinkChange {
+    Up(AgentId),
+    Suspect(AgentId),
+    Cleared(AgentId),
+    Down(AgentId, String),
+}
+
+impl EventLog {
+    /// Merges what the tunnel room notes with the links.
+    pub(super) fn new(tunnel: &Tunnel<Mesh>) -> Self {
+        Self {
+            links: Journal::new(LINK_CHANGES, &tunnel.numbers),
+            sessions: tunnel.log.clone(),
+            failovers: tunnel.failovers.clone(),
+            numbers: tunnel.numbers.clone(),
+        }
+    }
+
+    /// Notes a change of a link, if it is one.
+    pub(super) fn note(&self, event: &LinkEvent) {
+        let change = match event {
+            LinkEvent::Up { neighbor, .. } => LinkChange::Up(*neighbor),
+            LinkEvent::Suspect { neighbor, on: true } => LinkChange::Suspect(*neighbor),
+            LinkEvent::Suspect {
+                neighbor,
+                on: false,
+            } => LinkChange::Cleared(*neighbor),
+            LinkEvent::Down { neighbor, reason } => {
+                let reason = reason.to_string().chars().take(REASON).collect();
+                LinkChange::Down(*neighbor, reason)
+            }
+            LinkEvent::Measured { .. }
+            | LinkEvent::Message { .. }
+            | LinkEvent::PathError { .. } => return,
+        };
+        self.links.record(change);
+    }
+
+    /// Events after number `since`, the newest last; all, if `since` is of an earlier process.
+    pub(super) fn since(&self, since: u64) -> Vec<EventView> {
+        let last = self.numbers.last();
+        let since = if since > last { 0 } else { since };
+        let mut events = Vec::new();
+        collect(&mut events, self.links.snapshot(), link);
+        collect(&mut events, self.sessions.snapshot(), session);
+        collect(&mut events, self.failovers.snapshot(), failover);
+        collect(&mut events, self.failovers.recoveries(), recovery);
+        events.retain(|event| since < event.number && event.number <= last);
+        events.sort_by_key(|event| event.number);
+        events
+    }
+}
+
+fn collect<T>(events: &mut Vec<EventView>, entries: Vec<Entry<T>>, view: fn(T) -> EventKind) {
+    events.extend(entries.into_iter().map(|entry| EventView {
+        number: entry.number,
+        at: format_time(entry.at_unix_ms),
+        what: view(entry.what),
+    }));
+}
+
+fn link(change: LinkChange) -> EventKind {
+    match change {
+        LinkChange::Up(peer) => EventKind::LinkUp { peer },
+        LinkChange::Suspect(peer) => EventKind::LinkSuspect { peer },
+        LinkChange::Cleared(peer) => EventKind::LinkCleared { peer },
+        LinkChange::Down(peer, reason) => EventKind::LinkDown { peer, reason },
+    }
+}
+
+fn session(change: SessionChange) -> EventKind {
+    let (side, peer) = (side(change.side), change.peer);
+    match change.ended {
+        None => EventKind::SessionOpened { side, peer },
+        Some(reason) => EventKind::SessionEnded { side, peer, reason },
+    }
+}
+
+fn failover(failover: Failover) -> EventKind {
+    EventKind::Failover(FailoverView {
+        side: side(failover.side),
+        peer: failover.peer,
+        cause: failover.cause.as_str().to_owned(),
+        from: failover.from,
+        to: failover.to,
+        detection_ms: failover.detected.map(millis),
+        stall_ms: failover.stall.map(millis),
+        in_flight_bytes: failover.in_flight,
+    })
+}
+
+fn recovery(recovery: Recovery) -> EventKind {
+    EventKind::Recovered {
+        failover: recovery.failover,
+        stall_ms: millis(recovery.stall),
+    }
+}
+
+fn side(side: Side) -> SideView {
+    match side {
+        Side::Ingress => SideView::Ingress,
+        Side::Exit => SideView::Exit,
+    }
+}

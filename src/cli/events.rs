@@ -1,0 +1,138 @@
+//! `warren events`: what happened lately to a running agent.
+
+use std::io::Write;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
+
+use super::client::ApiArgs;
+use super::names::Names;
+use super::table::clean;
+use super::text;
+use crate::api::{EventKind, EventView, FailoverView, SideView};
+
+/// How often new events are asked for: soon enough for a person, nothing for the agent.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows failovers, links that came and went, and sessions that opened and ended, newest last.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    warren events\n  \
+    warren events --follow\n  \
+    warren events --json | jq '.[] | select(.kind == \"failover\")'")]
+pub struct EventsArgs {
+    /// Leaves out what has this number or a lower one.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    since: u64,
+    /// Waits for further events until it is stopped; with --json, one object per line.
+    #[arg(long, short)]
+    follow: bool,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+pub(super) fn run(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.follow {
+        return follow(args, out);
+    }
+    if args.api.json {
+        let events: Value = args.api.fetch(&path(args.since))?;
+        return text::write_json(&events, out);
+    }
+    let events: Vec<EventView> = args.api.fetch(&path(args.since))?;
+    if events.is_empty() {
+        return writeln!(out, "no events").context("cannot write the output");
+    }
+    print(&events, &args.api.names(), out).context("cannot write the output")
+}
+
+fn path(since: u64) -> String {
+    format!("/api/events?since={since}")
+}
+
+/// Ends when the agent does, or the reader.
+fn follow(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut since = args.since;
+    loop {
+        let events: Vec<Value> = args.api.fetch(&path(since))?;
+        let numbers = events.iter().filter_map(|event| event["number"].as_u64());
+        let news = numbers.max();
+        if args.api.json {
+            for event in &events {
+                writeln!(out, "{event}").context("cannot write the output")?;
+            }
+        } else if news.is_some() {
+            let views = events.into_iter().map(serde_json::from_value);
+            let views: Vec<EventView> = views
+                .collect::<Result<_, _>>()
+                .context("the agent's events are not those of a warren agent of this version")?;
+            // Asked for again: an agent that is news may not have been known before.
+            print(&views, &args.api.names(), out).context("cannot write the output")?;
+        }
+        out.flush().context("cannot write the output")?;
+        since = news.unwrap_or(since);
+        sleep(INTERVAL);
+    }
+}
+
+fn print(events: &[EventView], names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+    for event in events {
+        let EventView { number, at, what } = event;
+        let line = format!("{at}  #{number}  {}", sentence(what, names));
+        writeln!(out, "{}", clean(&line))?;
+    }
+    Ok(())
+}
+
+fn sentence(what: &EventKind, names: &Names) -> String {
+    match what {
+        EventKind::LinkUp { peer } => format!("link up: {}", names.show(*peer)),
+        EventKind::LinkSuspect { peer } => format!("link suspect: {}", names.show(*peer)),
+        EventKind::LinkCleared { peer } => format!("link heard again: {}", names.show(*peer)),
+        EventKind::LinkDown { peer, reason } => {
+            format!("link down: {}: {reason}", names.show(*peer))
+        }
+        EventKind::SessionOpened { side, peer } => {
+            format!(
+                "session opened {} {}",
+                preposition(*side),
+                names.show(*peer)
+            )
+        }
+        EventKind::SessionEnded { side, peer, reason } => {
+            let peer = names.show(*peer);
+            format!("session ended {} {peer}: {reason}", preposition(*side))
+        }
+        EventKind::Failover(failover) => moved(failover, names),
+        EventKind::Recovered { failover, stall_ms } => {
+            let stall = text::millis(Some(*stall_ms));
+            format!("recovered from #{failover} after a stall of {stall}")
+        }
+        EventKind::Unknown => "an event that this release of the command does not know".to_owned(),
+    }
+}
+
+/// An ingress opens sessions to exits, and an exit has them from ingresses.
+fn preposition(side: SideView) -> &'static str {
+    match side {
+        SideView::Ingress => "to",
+        SideView::Exit => "from",
+    }
+}
+
+fn moved(failover: &FailoverView, names: &Names) -> String {
+    format!(
+        "failover {} {}: {}, detected {}, stalled {}, {} in flight; {} -> {}",
+        preposition(failover.side),
+        names.show(failover.peer),
+        failover.cause,
+        text::millis(failover.detection_ms),
+        text::millis(failover.stall_ms),
+        text::bytes(failover.in_flight_bytes),
+        names.path(&failover.from),
+        names.path(&failover.to),
+    )
+}
