@@ -62,6 +62,16 @@ impl Mesh {
         let rtt_us = path.map_or(0, |path| path.rtt_us);
         self.session(Duration::from_micros(rtt_us))
     }
+
+    /// The agents that headers name so; without those that are not known any more.
+    pub(super) fn named(&self, hops: &[ShortId]) -> Vec<AgentId> {
+        let agents = self.table.path_table().graph().agents();
+        let named = |hop: &ShortId| agents.iter().find(|agent| agent.id.short() == *hop);
+        hops.iter()
+            .filter_map(named)
+            .map(|agent| agent.id)
+            .collect()
+    }
 }
 
 impl MeshView for Mesh {

@@ -226,19 +226,28 @@ impl api::Agent for Reporter {
             let session = paths.iter().find(|session| session.exit == exit);
             session.map_or_else(Vec::new, |session| session.path.hops.clone())
         };
+        let mesh = self.status.mesh();
+        let mut ways_back = BTreeMap::new();
+        let mut way_back = |ingress| {
+            let way = ways_back.entry(ingress).or_insert_with(|| {
+                let listener = self.status.shared.tunnel.listener.as_ref();
+                listener.map_or_else(Vec::new, |listener| mesh.named(&listener.way_back(ingress)))
+            });
+            way.clone()
+        };
         let streams = self.status.shared.streams.snapshot().into_iter();
         streams
             .map(|stream| {
                 let (ingress, exit, path) = match stream.role {
                     Role::Ingress => (own, stream.peer, path_to(stream.peer)),
-                    Role::Exit => (stream.peer, own, Vec::new()),
+                    Role::Exit => (stream.peer, own, way_back(stream.peer)),
                 };
                 let opened = Duration::from_millis(stream.opened_unix_ms);
                 StreamView {
                     id: stream.id,
                     ingress,
                     exit,
-                    client: None,
+                    client: stream.client.map(|client| client.to_string()),
                     target: stream.target,
                     path,
                     age_s: unix_now().saturating_sub(opened.as_secs()),

@@ -11,6 +11,29 @@ use crate::wire::ConnectStatus;
 
 type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
 
+/// Every way a dial ends; `Pending` is only said on the way.
+const STATUSES: [ConnectStatus; 9] = [
+    ConnectStatus::Connected,
+    ConnectStatus::Internal,
+    ConnectStatus::NotAllowed,
+    ConnectStatus::NetworkUnreachable,
+    ConnectStatus::HostUnreachable,
+    ConnectStatus::Refused,
+    ConnectStatus::TimedOut,
+    ConnectStatus::NameNotFound,
+    ConnectStatus::Draining,
+];
+
+/// Every way a name query ends.
+const RESOLVED: [&str; 6] = [
+    "found",
+    "not_found",
+    "timed_out",
+    "failed",
+    "busy",
+    "draining",
+];
+
 /// Counters of one exit.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -20,8 +43,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds `exit_connects{result}`, `exit_resolves{result}` and `exit_bad_requests`.
+    /// Adds `exit_connects{result}`, `exit_resolves{result}` and `exit_bad_requests`, each label
+    /// from 0: a rate needs the value before the first event.
     pub fn register(&self, registry: &mut Registry) {
+        for status in STATUSES {
+            drop(self.connects(status));
+        }
+        for result in RESOLVED {
+            drop(self.resolved(result));
+        }
         registry.register(
             "exit_connects",
             "Targets dialled for ingresses",
@@ -45,14 +75,18 @@ impl Metrics {
     }
 
     pub(super) fn resolves(&self, result: &Result<Vec<IpAddr>, ResolveError>) -> Counter {
-        let result = match result {
+        self.resolved(match result {
             Ok(found) if found.is_empty() => "not_found",
             Ok(_) => "found",
             Err(ResolveError::TimedOut { .. }) => "timed_out",
             Err(ResolveError::Failed { .. }) => "failed",
             Err(ResolveError::Busy { .. }) => "busy",
             Err(ResolveError::Draining { .. }) => "draining",
-        };
+        })
+    }
+
+    fn resolved(&self, result: &'static str) -> Counter {
+        debug_assert!(RESOLVED.contains(&result), "{result}");
         self.resolves.get_or_create_owned(&[("result", result)])
     }
 }

@@ -105,7 +105,7 @@ impl Exit {
         target: &Target,
         Dialled { tcp, bound }: Dialled,
     ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
-        let guard = self.streams.open(Role::Exit, peer, describe(target));
+        let guard = self.streams.open(Role::Exit, peer, None, describe(target));
         let connected = reply(ConnectStatus::Connected, Some(bound), String::new());
         if send_message(&mut stream.send, &connected).await.is_err() {
             reset_on_drop(&tcp);

@@ -6,6 +6,32 @@ use prometheus_client::registry::Registry;
 
 type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
+/// Every way a request ends: what [`ConnectError::result`](super::ConnectError::result) says, and
+/// what happens without an error.
+const RESULTS: [&str; 8] = [
+    "connected",
+    "client_gone",
+    "internal",
+    "not_allowed",
+    "no_route",
+    "host_unreachable",
+    "refused",
+    "timed_out",
+];
+
+/// Every reason for which a client gets no further than its greeting.
+const FAILURES: [&str; 9] = [
+    "io",
+    "version",
+    "no_method",
+    "malformed",
+    "auth",
+    "request",
+    "timed_out",
+    "max_connections",
+    "accept",
+];
+
 /// Counters of one ingress.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -15,8 +41,15 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds `connects{result}`, `connect_retries` and `socks_handshake_failures{reason}`.
+    /// Adds `connects{result}`, `connect_retries` and `socks_handshake_failures{reason}`, each
+    /// label from 0: a rate needs the value before the first event.
     pub fn register(&self, registry: &mut Registry) {
+        for result in RESULTS {
+            drop(self.connects.get_or_create(&[("result", result)]));
+        }
+        for reason in FAILURES {
+            drop(self.handshake_failures.get_or_create(&[("reason", reason)]));
+        }
         registry.register(
             "connects",
             "SOCKS5 requests by what the client was told",
@@ -35,10 +68,12 @@ impl Metrics {
     }
 
     pub(super) fn connected(&self, result: &'static str) {
+        debug_assert!(RESULTS.contains(&result), "{result}");
         self.connects.get_or_create(&[("result", result)]).inc();
     }
 
     pub(super) fn handshake_failed(&self, reason: &'static str) {
+        debug_assert!(FAILURES.contains(&reason), "{reason}");
         self.handshake_failures
             .get_or_create(&[("reason", reason)])
             .inc();

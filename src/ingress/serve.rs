@@ -59,8 +59,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         match connected {
             Ok(Connected { link, exit, bound }) => {
                 self.metrics.connected("connected");
-                let target = describe(&destination);
-                let guard = self.streams.open(Role::Ingress, exit, target);
+                let (client, target) = (tcp.peer_addr().ok(), describe(&destination));
+                let guard = self.streams.open(Role::Ingress, exit, client, target);
                 reply_connected(&mut tcp, bound).await.ok()?;
                 Some((tcp, link, guard))
             }

@@ -5,6 +5,7 @@
 //! exit at most `limits.streams_per_session` for each of `limits.sessions`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -35,6 +36,8 @@ pub struct StreamSnapshot {
     pub role: Role,
     /// The agent at the other end: the exit at an ingress, the ingress at an exit.
     pub peer: AgentId,
+    /// The client of an ingress; an exit does not know it.
+    pub client: Option<SocketAddr>,
     /// `host:port` as asked for.
     pub target: String,
     /// Milliseconds since the Unix epoch.
@@ -69,6 +72,7 @@ struct Entry {
     id: u64,
     role: Role,
     peer: AgentId,
+    client: Option<SocketAddr>,
     target: Box<str>,
     opened: SystemTime,
     from_tcp: AtomicU64,
@@ -110,13 +114,20 @@ impl StreamTable {
     }
 
     /// Enters a stream.
-    pub fn open(self: &Arc<Self>, role: Role, peer: AgentId, target: String) -> StreamGuard {
+    pub fn open(
+        self: &Arc<Self>,
+        role: Role,
+        peer: AgentId,
+        client: Option<SocketAddr>,
+        target: String,
+    ) -> StreamGuard {
         let mut open = self.lock();
         open.next_id += 1;
         let entry = Arc::new(Entry {
             id: open.next_id,
             role,
             peer,
+            client,
             target: target.into(),
             opened: SystemTime::now(),
             from_tcp: AtomicU64::new(0),
@@ -178,6 +189,7 @@ impl Entry {
             id: self.id,
             role: self.role,
             peer: self.peer,
+            client: self.client,
             target: self.target.to_string(),
             opened_unix_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
             bytes_up,
@@ -239,13 +251,15 @@ mod tests {
     #[test]
     fn streams_are_listed_counted_and_removed() {
         let table = StreamTable::new();
-        let first = table.open(Role::Ingress, EXIT, "a.example:80".to_owned());
-        let second = table.open(Role::Exit, EXIT, "10.0.0.1:22".to_owned());
+        let client = Some("127.0.0.1:50000".parse().unwrap());
+        let first = table.open(Role::Ingress, EXIT, client, "a.example:80".to_owned());
+        let second = table.open(Role::Exit, EXIT, None, "10.0.0.1:22".to_owned());
         first.count_from_tcp(3);
         first.count_to_tcp(5);
         second.count_from_tcp(7);
         let shown = table.snapshot();
         assert_eq!(shown.len(), 2);
+        assert_eq!((shown[0].client, shown[1].client), (client, None));
         assert_eq!((shown[0].bytes_up, shown[0].bytes_down), (3, 5));
         assert_eq!((shown[1].bytes_up, shown[1].bytes_down), (0, 7));
         assert_eq!(table.open_through(EXIT), 1);
@@ -259,7 +273,7 @@ mod tests {
     async fn a_drain_can_wait_for_the_last_stream() {
         let table = StreamTable::new();
         table.emptied().await;
-        let guard = table.open(Role::Exit, EXIT, "10.0.0.1:22".to_owned());
+        let guard = table.open(Role::Exit, EXIT, None, "10.0.0.1:22".to_owned());
         let waiter = tokio::spawn({
             let table = table.clone();
             async move { table.emptied().await }

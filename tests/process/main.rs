@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounting;
 mod bad_input;
 mod commands;
 mod demo;

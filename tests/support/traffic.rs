@@ -65,6 +65,12 @@ impl Echo {
         Self { stream, at: 0 }
     }
 
+    /// Our end of the connection to the SOCKS server.
+    pub(crate) fn client(&self) -> SocketAddr {
+        let address = self.stream.local_addr();
+        address.expect("an open connection has an address")
+    }
+
     /// Sends the next `count` pattern bytes and checks that they come back.
     pub(crate) fn round(&mut self, count: usize) {
         let mut bytes = vec![0; count];

@@ -28,7 +28,7 @@ async fn bed(session: &Session) -> Bed {
     exit_recv.read_exact(&mut [0]).await.unwrap();
     let table = StreamTable::new();
     let start = |tcp, send, recv, role| {
-        let guard = table.open(role, AgentId([1; 16]), "target.test:1".to_owned());
+        let guard = table.open(role, AgentId([1; 16]), None, "target.test:1".to_owned());
         tokio::spawn(async move { relay(tcp, ExitStream { send, recv }, &guard).await })
     };
     let ingress = start(ingress_tcp, send, recv, Role::Ingress);
@@ -276,7 +276,12 @@ async fn the_future_of_an_idle_connection_is_small() {
     let (tcp, _far) = tcp_pair().await;
     let (send, recv) = session.ingress.open_bi().await.unwrap();
     let table = StreamTable::new();
-    let guard = table.open(Role::Ingress, AgentId([1; 16]), "target.test:1".to_owned());
+    let guard = table.open(
+        Role::Ingress,
+        AgentId([1; 16]),
+        None,
+        "target.test:1".to_owned(),
+    );
     let size = size_of_val(&relay(tcp, ExitStream { send, recv }, &guard));
     assert!(size <= 640, "{size} bytes");
 }
