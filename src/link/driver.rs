@@ -12,12 +12,13 @@ use tracing::{debug, info, warn};
 
 use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
+use super::hearing::Hearing;
 use super::hello::Greeting;
 use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
 use super::voice::Voice;
-use crate::forward::{Adjacency, Fib, Port, Remote};
-use crate::identity::AgentId;
+use crate::forward::{Adjacency, Fib, Port, Recent, Remote};
+use crate::identity::{AgentId, ShortId};
 use crate::routing::{LinkState, Liveness};
 use crate::wire::{ControlMessage, Hello, PathError, Token};
 
@@ -30,9 +31,13 @@ const TOKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
 
-/// A neighbour's path errors are taken no faster: an honest one reports each broken link of a path
-/// every 50 ms, and many sources may share it.
-const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(2);
+/// A neighbour's path errors about one broken link, for one source, are taken no faster: an honest
+/// reporter sends them every 50 ms, and queues on the way may bring two closer together.
+const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Path errors taken from one neighbour in that time, all together: several times what a transit
+/// reports that has just lost its only way for every source behind us.
+const PATH_ERRORS: usize = 64;
 
 /// QUIC application error codes with which links close.
 pub(super) mod code {
@@ -151,14 +156,15 @@ struct Driver {
     reader: ControlReader,
     writer: JoinHandle<()>,
     liveness: Liveness,
+    hearing: Hearing,
     /// What `liveness` last knew.
     heard_last: Instant,
     token_in: u64,
     /// The token before `token_in`, and when it stops working.
     token_old: Option<(u64, Instant)>,
     token_since: Instant,
-    /// When the neighbour's last path error was taken.
-    path_error_last: Instant,
+    /// Reporter, next hop and source of the neighbour's path errors just taken.
+    path_errors: Recent<(AgentId, ShortId, Option<ShortId>)>,
     mtu: u16,
     rtt: Duration,
 }
@@ -205,11 +211,12 @@ impl Driver {
             reader: recv,
             writer: tokio::spawn(write_all(send, queue)),
             liveness,
+            hearing: Hearing::new(now),
             heard_last: now,
             token_in: opened.token_in,
             token_old: None,
             token_since: now,
-            path_error_last: now,
+            path_errors: Recent::new(PATH_ERROR_INTERVAL, PATH_ERRORS),
             mtu: opened.mtu,
             context,
         }
@@ -267,8 +274,8 @@ impl Driver {
         }
     }
 
-    fn heard(&self) {
-        self.context.fib.heard(&self.adjacency, Instant::now());
+    fn heard(&mut self) {
+        self.hearing.handle_authentic(Instant::now());
     }
 
     fn handle_heartbeat(&mut self) {
@@ -315,11 +322,10 @@ impl Driver {
 
     /// Passes a path error on towards the packet's source.
     async fn handle_path_error(&mut self, mut error: PathError) {
-        let now = Instant::now();
-        if now.duration_since(self.path_error_last) < PATH_ERROR_INTERVAL {
+        let broken = (error.reporter, error.next_hop, error.back.last().copied());
+        if !self.path_errors.admit(Instant::now(), broken) {
             return;
         }
-        self.path_error_last = now;
         if error.back.is_empty() {
             let from = self.neighbor;
             return self.voice.say(LinkEvent::PathError { from, error }).await;
@@ -381,8 +387,9 @@ impl Driver {
     }
 
     async fn check_liveness(&mut self) -> Option<DownReason> {
-        let heard = self.context.fib.last_heard(&self.adjacency);
-        if let Some(heard) = heard.filter(|heard| *heard > self.heard_last) {
+        let packets = self.context.fib.last_heard(&self.adjacency);
+        let heard = self.hearing.last(packets, self.liveness.deadline());
+        if heard > self.heard_last {
             self.heard_last = heard;
             self.liveness.handle_received(heard);
         }

@@ -16,6 +16,7 @@ mod dial;
 mod driver;
 mod endpoint;
 mod event;
+mod hearing;
 mod hello;
 mod mtu;
 mod probe;
