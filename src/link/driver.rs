@@ -16,6 +16,7 @@ use super::hearing::Hearing;
 use super::hello::Greeting;
 use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
+use super::text::printable;
 use super::voice::Voice;
 use crate::forward::{Adjacency, Fib, Port, Recent, Remote};
 use crate::identity::{AgentId, ShortId};
@@ -294,9 +295,9 @@ impl Driver {
             Some(quinn::ConnectionError::ApplicationClosed(closed))
                 if closed.error_code == VarInt::from_u32(code::GOODBYE) =>
             {
-                DownReason::Goodbye(String::from_utf8_lossy(&closed.reason).into_owned())
+                DownReason::Goodbye(printable(&String::from_utf8_lossy(&closed.reason)))
             }
-            Some(reason) => DownReason::Closed(reason.to_string()),
+            Some(reason) => DownReason::Closed(printable(&reason.to_string())),
             None => DownReason::Violation(error),
         }
     }
@@ -307,7 +308,9 @@ impl Driver {
                 return Err(DownReason::Violation("a second hello".to_owned()));
             }
             ControlMessage::Token(Token { token }) => self.adjacency.set_token_out(token),
-            ControlMessage::Goodbye(goodbye) => return Err(DownReason::Goodbye(goodbye.reason)),
+            ControlMessage::Goodbye(goodbye) => {
+                return Err(DownReason::Goodbye(printable(&goodbye.reason)));
+            }
             ControlMessage::PathError(error) => self.handle_path_error(error).await,
             message @ (ControlMessage::Flood(_)
             | ControlMessage::Digest(_)

@@ -16,12 +16,14 @@ mod dial;
 mod driver;
 mod endpoint;
 mod event;
+mod greetings;
 mod hearing;
 mod hello;
 mod mtu;
 mod probe;
 mod remote;
 mod table;
+mod text;
 mod voice;
 
 pub use accept::accept;
