@@ -35,3 +35,6 @@ pub use event::{DownReason, LinkEvent};
 pub use hello::{FEATURES, VERSION};
 pub use probe::{Probed, probe};
 pub use table::{LinkInfo, Links, PeerStatus};
+
+#[cfg(test)]
+mod tests;
