@@ -10,11 +10,16 @@ use tokio::sync::mpsc;
 
 use super::metrics::Metrics;
 use super::port::Port;
+use super::recent::Recent;
 use crate::identity::{AgentId, ShortId};
 
-/// At most one path error per adjacency in this time, so that a broken path does not cost more
-/// than it did while it worked (design section 5).
+/// At most one path error in this time for each adjacency, next hop and source, so that a broken
+/// path does not cost more than it did while it worked (design section 5).
 const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Path errors per adjacency in that time, all together: what a header claims is not proved, so a
+/// neighbour could name any number of next hops and sources.
+const PATH_ERRORS: usize = 32;
 
 /// Path errors waiting for the control streams; further ones are dropped.
 const PATH_ERROR_QUEUE: usize = 256;
@@ -29,7 +34,8 @@ pub struct Adjacency {
     remote: Mutex<Remote>,
     /// Microseconds after the table's start when the neighbour was last heard.
     heard_us: AtomicU64,
-    path_error_us: AtomicU64,
+    /// Next hop and source of the path errors just reported.
+    path_errors: Mutex<Recent<(ShortId, ShortId)>>,
 }
 
 /// Where a neighbour is.
@@ -177,22 +183,20 @@ impl Fib {
         }
     }
 
-    /// Reports a path error, at most one per adjacency and interval.
+    /// Reports that packets of `source` that came over `previous` cannot go on to `next_hop`; at
+    /// most once per interval.
     pub(super) fn report_path_error(
         &self,
         previous: &Adjacency,
+        (next_hop, source): (ShortId, ShortId),
         now: Instant,
         report: impl FnOnce() -> PathErrorReport,
     ) {
-        let now = self.micros(now);
-        let last = previous.path_error_us.load(Ordering::Relaxed);
-        let interval = PATH_ERROR_INTERVAL.as_micros() as u64;
-        if last != 0 && now.saturating_sub(last) < interval {
-            return;
+        let mut recent = previous.path_errors.lock().expect("no panic while locked");
+        if recent.admit(now, (next_hop, source)) {
+            // A full queue means that many errors are on their way already.
+            let _ = self.path_errors.try_send(report());
         }
-        previous.path_error_us.store(now, Ordering::Relaxed);
-        // A full queue means that many errors are on their way already.
-        let _ = self.path_errors.try_send(report());
     }
 
     /// Microseconds after the start, never 0.
@@ -224,7 +228,7 @@ impl Adjacency {
             token_out: AtomicU64::new(token_out),
             remote: Mutex::new(remote),
             heard_us: AtomicU64::new(0),
-            path_error_us: AtomicU64::new(0),
+            path_errors: Mutex::new(Recent::new(PATH_ERROR_INTERVAL, PATH_ERRORS)),
         })
     }
 

@@ -20,6 +20,7 @@ mod port;
 mod quic_queue;
 mod quic_socket;
 mod receive;
+mod recent;
 
 pub use buffer::{Buffer, BufferPool};
 pub use fib::{Adjacency, Fib, PathErrorReport, Remote};
@@ -28,6 +29,7 @@ pub use metrics::{DropReason, Metrics};
 pub use port::{Port, Run};
 pub use quic_socket::QuicSocket;
 pub use receive::{Local, receive};
+pub use recent::Recent;
 
 #[cfg(test)]
 mod tests;

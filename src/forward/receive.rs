@@ -199,7 +199,8 @@ impl Receiver {
                 destination: header.destination(),
                 back: header.back(),
             };
-            return self.fib.report_path_error(from, self.now, report);
+            let broken = (next_hop, header.source());
+            return self.fib.report_path_error(from, broken, self.now, report);
         };
         let token = next.token_out();
         for packet in buffer[run.clone()].chunks_mut(meta.stride) {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::identity::{AgentId, ShortId};
-use crate::wire::packet::{Header, PacketType, write_header};
+use crate::wire::packet::{Header, PacketType, advance, write_header};
 
 const SOON: Duration = Duration::from_secs(5);
 const TOKEN_IN: u64 = 11;
@@ -230,6 +230,39 @@ async fn an_unknown_next_hop_is_reported_back_once_per_interval() {
         more += 1;
     }
     assert!(more < 10, "{more} more reports");
+}
+
+#[tokio::test]
+async fn one_broken_next_hop_hides_no_other_and_no_other_source() {
+    let mut bench = Bench::start(true).await;
+    let mut other_source = Vec::new();
+    let hops = [short(OWN), short(77)];
+    // From an agent behind the previous hop: the path is source, previous, this agent.
+    let path = [short(PREVIOUS), hops[0], hops[1]];
+    write_header(&mut other_source, PacketType::ToExit, 0, short(66), &path);
+    advance(&mut other_source, TOKEN_IN);
+    for _ in 0..5 {
+        for next_hop in [77, 78] {
+            bench
+                .send(&packet(PacketType::ToExit, TOKEN_IN, &[OWN, next_hop], b""))
+                .await;
+        }
+        bench.send(&other_source).await;
+    }
+    let mut reported = Vec::new();
+    while reported.len() < 3 {
+        let report = timeout(SOON, bench.reports.recv()).await.unwrap().unwrap();
+        let what = (report.next_hop, *report.back.last().unwrap());
+        if !reported.contains(&what) {
+            reported.push(what);
+        }
+    }
+    let expected = [
+        (short(77), short(PREVIOUS)),
+        (short(78), short(PREVIOUS)),
+        (short(77), short(66)),
+    ];
+    assert_eq!(reported, expected);
 }
 
 #[tokio::test]

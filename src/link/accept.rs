@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use quinn::Incoming;
+use quinn::{Connection, Incoming, VarInt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::driver::{self, LinkContext, Opened};
 use super::endpoint::LinkEndpoint;
+use super::greetings::Greetings;
 use super::hello::{self, Introduction, describe};
 use super::mtu;
-use crate::identity::peer_certificate;
+use crate::identity::{AgentId, peer_certificate};
 
 /// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
 pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: usize) {
     let slots = Arc::new(Semaphore::new(pending));
+    let greetings = Greetings::default();
     while let Some(incoming) = endpoint.endpoint.accept().await {
         let remote = incoming.remote_address();
         if context.links.is_closed() {
@@ -34,9 +36,22 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             continue;
         };
         let (context, endpoint) = (context.clone(), endpoint.clone());
+        let greetings = greetings.clone();
         tokio::spawn(async move {
-            let opened = shake_hands(&context, &endpoint, incoming).await;
+            let shaken = shake_hands(&context, incoming).await;
+            // The neighbour has proved who it is; from here on it can only hold up itself.
             drop(slot);
+            let opened = match shaken {
+                Ok((neighbor, connection)) => match greetings.enter(neighbor) {
+                    Some(_room) => greet(&context, &endpoint, neighbor, connection).await,
+                    None => {
+                        let code = VarInt::from_u32(driver::code::FULL);
+                        connection.close(code, b"too many links in greeting");
+                        Err(format!("{neighbor} has too many links in greeting"))
+                    }
+                },
+                Err(reason) => Err(reason),
+            };
             match opened {
                 Ok(Some(opened)) => {
                     driver::run(context, opened).await;
@@ -48,12 +63,10 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
     }
 }
 
-/// `None`: the other side checked whether it could, and hung up.
 async fn shake_hands(
     context: &LinkContext,
-    endpoint: &LinkEndpoint,
     incoming: Incoming,
-) -> Result<Option<Opened>, String> {
+) -> Result<(AgentId, Connection), String> {
     let connecting = incoming.accept().map_err(|error| describe(&error))?;
     let within = context.handshake_timeout;
     let connection = timeout(within, connecting)
@@ -66,13 +79,23 @@ async fn shake_hands(
     if neighbor == context.own {
         return Err("it has this agent's own key".to_owned());
     }
+    Ok((neighbor, connection))
+}
+
+/// `None`: the other side checked whether it could, and hung up.
+async fn greet(
+    context: &LinkContext,
+    endpoint: &LinkEndpoint,
+    neighbor: AgentId,
+    connection: Connection,
+) -> Result<Option<Opened>, String> {
     let mtu = mtu::settled(&connection).await;
     let token_in = rand::random();
     let own = Introduction {
         hello: &context.hello,
         token_in,
         message_limit: context.control_message,
-        within,
+        within: context.handshake_timeout,
     };
     let greeting = match hello::answer(&connection, own).await {
         Ok(greeting) => greeting,

@@ -12,12 +12,14 @@ use tracing::{debug, info, warn};
 
 use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
+use super::hearing::Hearing;
 use super::hello::Greeting;
 use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
+use super::text::printable;
 use super::voice::Voice;
-use crate::forward::{Adjacency, Fib, Port, Remote};
-use crate::identity::AgentId;
+use crate::forward::{Adjacency, Fib, Port, Recent, Remote};
+use crate::identity::{AgentId, ShortId};
 use crate::routing::{LinkState, Liveness};
 use crate::wire::{ControlMessage, Hello, PathError, Token};
 
@@ -30,9 +32,18 @@ const TOKEN_GRACE: Duration = Duration::from_secs(10);
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
 
-/// A neighbour's path errors are taken no faster: an honest one reports each broken link of a path
-/// every 50 ms, and many sources may share it.
-const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(2);
+/// A neighbour's path errors about one broken link, for one source, are taken no faster: an honest
+/// reporter sends them every 50 ms, and queues on the way may bring two closer together.
+const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Path errors taken from one neighbour in that time, all together: several times what a transit
+/// reports that has just lost its only way for every source behind us.
+const PATH_ERRORS: usize = 64;
+
+/// Datagrams taken between two of our own heartbeats. An honest neighbour sends at most 500, at the
+/// shortest heartbeat beside our longest; those that are not taken are missed by nobody. A packet
+/// can hold 700 empty ones, so that a flood is cheap to send.
+const DATAGRAMS: u32 = 64;
 
 /// QUIC application error codes with which links close.
 pub(super) mod code {
@@ -151,14 +162,17 @@ struct Driver {
     reader: ControlReader,
     writer: JoinHandle<()>,
     liveness: Liveness,
+    hearing: Hearing,
+    /// Datagrams that will be taken until our next heartbeat.
+    datagrams_left: u32,
     /// What `liveness` last knew.
     heard_last: Instant,
     token_in: u64,
     /// The token before `token_in`, and when it stops working.
     token_old: Option<(u64, Instant)>,
     token_since: Instant,
-    /// When the neighbour's last path error was taken.
-    path_error_last: Instant,
+    /// Reporter, next hop and source of the neighbour's path errors just taken.
+    path_errors: Recent<(AgentId, ShortId, Option<ShortId>)>,
     mtu: u16,
     rtt: Duration,
 }
@@ -205,11 +219,13 @@ impl Driver {
             reader: recv,
             writer: tokio::spawn(write_all(send, queue)),
             liveness,
+            hearing: Hearing::new(now),
+            datagrams_left: DATAGRAMS,
             heard_last: now,
             token_in: opened.token_in,
             token_old: None,
             token_since: now,
-            path_error_last: now,
+            path_errors: Recent::new(PATH_ERROR_INTERVAL, PATH_ERRORS),
             mtu: opened.mtu,
             context,
         }
@@ -249,7 +265,7 @@ impl Driver {
                     }
                     Err(error) => return self.broken(error.to_string()),
                 },
-                datagram = self.connection.read_datagram() => match datagram {
+                datagram = self.connection.read_datagram(), if self.datagrams_left > 0 => match datagram {
                     Ok(_) => self.handle_heartbeat(),
                     Err(error) => return self.broken(error.to_string()),
                 },
@@ -267,11 +283,12 @@ impl Driver {
         }
     }
 
-    fn heard(&self) {
-        self.context.fib.heard(&self.adjacency, Instant::now());
+    fn heard(&mut self) {
+        self.hearing.handle_authentic(Instant::now());
     }
 
     fn handle_heartbeat(&mut self) {
+        self.datagrams_left -= 1;
         self.heard();
         let seen = remote_of(&self.connection);
         let rtt = self.connection.rtt();
@@ -287,9 +304,9 @@ impl Driver {
             Some(quinn::ConnectionError::ApplicationClosed(closed))
                 if closed.error_code == VarInt::from_u32(code::GOODBYE) =>
             {
-                DownReason::Goodbye(String::from_utf8_lossy(&closed.reason).into_owned())
+                DownReason::Goodbye(printable(&String::from_utf8_lossy(&closed.reason)))
             }
-            Some(reason) => DownReason::Closed(reason.to_string()),
+            Some(reason) => DownReason::Closed(printable(&reason.to_string())),
             None => DownReason::Violation(error),
         }
     }
@@ -300,7 +317,9 @@ impl Driver {
                 return Err(DownReason::Violation("a second hello".to_owned()));
             }
             ControlMessage::Token(Token { token }) => self.adjacency.set_token_out(token),
-            ControlMessage::Goodbye(goodbye) => return Err(DownReason::Goodbye(goodbye.reason)),
+            ControlMessage::Goodbye(goodbye) => {
+                return Err(DownReason::Goodbye(printable(&goodbye.reason)));
+            }
             ControlMessage::PathError(error) => self.handle_path_error(error).await,
             message @ (ControlMessage::Flood(_)
             | ControlMessage::Digest(_)
@@ -315,11 +334,10 @@ impl Driver {
 
     /// Passes a path error on towards the packet's source.
     async fn handle_path_error(&mut self, mut error: PathError) {
-        let now = Instant::now();
-        if now.duration_since(self.path_error_last) < PATH_ERROR_INTERVAL {
+        let broken = (error.reporter, error.next_hop, error.back.last().copied());
+        if !self.path_errors.admit(Instant::now(), broken) {
             return;
         }
-        self.path_error_last = now;
         if error.back.is_empty() {
             let from = self.neighbor;
             return self.voice.say(LinkEvent::PathError { from, error }).await;
@@ -332,6 +350,7 @@ impl Driver {
     }
 
     async fn beat(&mut self) {
+        self.datagrams_left = DATAGRAMS;
         // A heartbeat that does not fit now is one missed; the neighbour allows for it.
         let _ = self.connection.send_datagram(Bytes::new());
         let now = Instant::now();
@@ -381,8 +400,9 @@ impl Driver {
     }
 
     async fn check_liveness(&mut self) -> Option<DownReason> {
-        let heard = self.context.fib.last_heard(&self.adjacency);
-        if let Some(heard) = heard.filter(|heard| *heard > self.heard_last) {
+        let packets = self.context.fib.last_heard(&self.adjacency);
+        let heard = self.hearing.last(packets, self.liveness.deadline());
+        if heard > self.heard_last {
             self.heard_last = heard;
             self.liveness.handle_received(heard);
         }

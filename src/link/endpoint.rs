@@ -23,6 +23,9 @@ const LARGEST_PAYLOAD: u16 = 1_472;
 /// Connection-level credit for control data from one neighbour.
 const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
 
+/// Bytes held of heartbeats that the driver has not taken: some hundred, newer ones displace older.
+const HEARTBEATS: usize = 8 * 1024;
+
 /// Bytes held of handshakes that nobody has looked at yet, all together.
 const INCOMING_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -81,6 +84,7 @@ fn transport() -> Arc<TransportConfig> {
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .max_idle_timeout(Some(idle))
+        .datagram_receive_buffer_size(Some(HEARTBEATS))
         .mtu_discovery_config(Some(mtu));
     Arc::new(transport)
 }

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::control::{ControlError, ControlReader, write};
 use super::probe::CHECKED;
+use super::text::{is_name, printable};
 use crate::identity::Refusal;
 use crate::wire::{ControlMessage, Hello, Token};
 
@@ -37,6 +38,8 @@ pub(super) enum HelloError {
     Version(u16),
     #[error("the neighbour's heartbeat of {0} ms is outside 20 ms to 10 s")]
     Heartbeat(u32),
+    #[error("the neighbour's display name is over 64 bytes or holds control characters")]
+    Name,
     #[error("no hello within {0:?}")]
     TimedOut(Duration),
 }
@@ -63,6 +66,7 @@ impl HelloError {
             | Self::Unexpected { .. }
             | Self::Version(_)
             | Self::Heartbeat(_)
+            | Self::Name
             | Self::TimedOut(_) => self.to_string(),
         }
     }
@@ -70,7 +74,9 @@ impl HelloError {
 
 /// Why a connection ended, in words: a refused certificate is named as such.
 pub(super) fn describe(error: &quinn::ConnectionError) -> String {
-    Refusal::of(error).map_or_else(|| error.to_string(), |refusal| refusal.to_string())
+    // The other side may have written the text.
+    let text = || printable(&error.to_string());
+    Refusal::of(error).map_or_else(text, |refusal| refusal.to_string())
 }
 
 impl From<ControlError> for HelloError {
@@ -180,8 +186,43 @@ async fn hello(recv: &mut ControlReader) -> Result<Hello, HelloError> {
     let ControlMessage::Hello(hello) = recv.next().await? else {
         return Err(HelloError::Unexpected { expected: "hello" });
     };
+    check(&hello)?;
+    Ok(hello)
+}
+
+fn check(hello: &Hello) -> Result<(), HelloError> {
     if hello.version != VERSION {
         return Err(HelloError::Version(hello.version));
     }
-    Ok(hello)
+    if !is_name(&hello.display_name) {
+        return Err(HelloError::Name);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(version: u16, name: &str) -> Hello {
+        Hello {
+            version,
+            features: FEATURES,
+            epoch: 1,
+            display_name: name.to_owned(),
+            heartbeat_ms: 100,
+            cost: 1,
+        }
+    }
+
+    #[test]
+    fn only_this_version_and_printable_names_are_taken() {
+        assert!(check(&hello(VERSION, "transit-1")).is_ok());
+        let other = check(&hello(VERSION + 1, "transit-1"));
+        assert!(matches!(other, Err(HelloError::Version(_))));
+        for name in ["\u{1b}[2J", "a\nb", &"x".repeat(65)] {
+            let refused = check(&hello(VERSION, name));
+            assert!(matches!(refused, Err(HelloError::Name)), "{name:?}");
+        }
+    }
 }

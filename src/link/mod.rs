@@ -16,11 +16,14 @@ mod dial;
 mod driver;
 mod endpoint;
 mod event;
+mod greetings;
+mod hearing;
 mod hello;
 mod mtu;
 mod probe;
 mod remote;
 mod table;
+mod text;
 mod voice;
 
 pub use accept::accept;
@@ -32,3 +35,6 @@ pub use event::{DownReason, LinkEvent};
 pub use hello::{FEATURES, VERSION};
 pub use probe::{Probed, probe};
 pub use table::{LinkInfo, Links, PeerStatus};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Accepting links over real ports on loopback, from neighbours that misbehave.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::endpoint::client_config;
+use super::hello::{self, HelloError, Introduction};
+use super::*;
+use crate::config::Limits;
+use crate::forward::{BufferPool, Fib, Local, Port, QuicSocket, receive};
+use crate::identity::{AgentId, Identity, SERVER_NAME, Trust, link_client, link_server};
+use crate::wire::Hello;
+
+/// Far above what an idle machine needs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// An agent that accepts links.
+struct Acceptor {
+    id: AgentId,
+    address: SocketAddr,
+    events: mpsc::Receiver<LinkEvent>,
+    _tasks: JoinSet<()>,
+}
+
+impl Acceptor {
+    /// Accepts `neighbors`, at most `pending` handshakes at once.
+    fn start(neighbors: &[&Identity], pending: usize) -> Self {
+        let identity = Identity::ephemeral().unwrap();
+        let pinned: BTreeSet<AgentId> = neighbors.iter().map(|neighbor| neighbor.id()).collect();
+        let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
+        let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let socket = QuicSocket::new(port.clone());
+        let (fib, _reports) = Fib::new(identity.id().short(), true);
+        let (sender, events) = mpsc::channel(64);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(receive(
+            port.clone(),
+            socket.clone(),
+            fib.clone(),
+            Local::default(),
+            BufferPool::default(),
+        ));
+        let server = link_server(&identity, trust).unwrap();
+        let endpoint =
+            LinkEndpoint::new(port.clone(), socket, Some(server), &Limits::default()).unwrap();
+        let context = Arc::new(LinkContext {
+            own: identity.id(),
+            hello: introduce("acceptor"),
+            heartbeat: Duration::from_millis(100),
+            dead_after: 100,
+            // Longer than the test: whoever is slow is slow throughout.
+            handshake_timeout: 3 * SOON,
+            control_message: 1 << 20,
+            control_queue: 64,
+            links: Links::new(identity.id(), 8),
+            fib,
+            events: sender,
+        });
+        tasks.spawn(accept(context, endpoint, pending));
+        Self {
+            id: identity.id(),
+            address: port.local_addr(),
+            events,
+            _tasks: tasks,
+        }
+    }
+
+    /// Shakes hands as `neighbor` and says nothing yet.
+    async fn connect(&self, neighbor: &Identity) -> Result<Connection, quinn::ConnectionError> {
+        let trust = Trust::mesh(None, [], BTreeSet::from([self.id])).unwrap();
+        let crypto = link_client(neighbor, Arc::new(trust), self.id).unwrap();
+        let mut config = EndpointConfig::default();
+        config.grease_quic_bit(false);
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).unwrap();
+        let connecting = endpoint.connect_with(client_config(crypto), self.address, SERVER_NAME);
+        timeout(SOON, connecting.unwrap()).await.unwrap()
+    }
+
+    async fn next_event(&mut self) -> LinkEvent {
+        timeout(SOON, self.events.recv()).await.unwrap().unwrap()
+    }
+}
+
+fn introduce(name: &str) -> Hello {
+    Hello {
+        version: VERSION,
+        features: FEATURES,
+        epoch: 1,
+        display_name: name.to_owned(),
+        heartbeat_ms: 100,
+        cost: 1,
+    }
+}
+
+async fn greet(connection: &Connection, hello: &Hello) -> Result<hello::Greeting, HelloError> {
+    let own = Introduction {
+        hello,
+        token_in: 1,
+        message_limit: 1 << 20,
+        within: SOON,
+    };
+    hello::open(connection, own).await
+}
+
+#[tokio::test]
+async fn a_neighbour_that_never_says_hello_holds_up_itself_alone() {
+    let (slow, prompt) = (
+        Identity::ephemeral().unwrap(),
+        Identity::ephemeral().unwrap(),
+    );
+    let mut acceptor = Acceptor::start(&[&slow, &prompt], 2);
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(acceptor.connect(&slow).await.unwrap());
+    }
+    // The slow one is told that it has too many; those before stay open.
+    let last = silent.pop().unwrap();
+    timeout(SOON, last.closed()).await.expect("one too many");
+    assert!(silent[0].close_reason().is_none());
+
+    let connection = acceptor.connect(&prompt).await.unwrap();
+    let _greeting = greet(&connection, &introduce("prompt")).await.unwrap();
+    let up = acceptor.next_event().await;
+    assert!(matches!(up, LinkEvent::Up { neighbor, .. } if neighbor == prompt.id()));
+}
+
+#[tokio::test]
+async fn a_name_that_steers_a_terminal_gets_no_link() {
+    let (odd, plain) = (
+        Identity::ephemeral().unwrap(),
+        Identity::ephemeral().unwrap(),
+    );
+    let mut acceptor = Acceptor::start(&[&odd, &plain], 8);
+    let connection = acceptor.connect(&odd).await.unwrap();
+    let greeting = greet(&connection, &introduce("\u{1b}[2Jtransit")).await;
+    timeout(SOON, connection.closed()).await.expect("refused");
+    drop(greeting);
+    let connection = acceptor.connect(&plain).await.unwrap();
+    let _greeting = greet(&connection, &introduce("plain")).await.unwrap();
+    let first = acceptor.next_event().await;
+    assert!(matches!(first, LinkEvent::Up { neighbor, .. } if neighbor == plain.id()));
+}
+
+#[tokio::test]
+async fn a_flood_of_heartbeats_keeps_no_message_waiting() {
+    let flooder = Identity::ephemeral().unwrap();
+    let mut acceptor = Acceptor::start(&[&flooder], 8);
+    let connection = acceptor.connect(&flooder).await.unwrap();
+    let mut greeting = greet(&connection, &introduce("flooder")).await.unwrap();
+    let up = acceptor.next_event().await;
+    assert!(matches!(up, LinkEvent::Up { .. }));
+    for _ in 0..100 {
+        for _ in 0..1_000 {
+            connection.send_datagram(bytes::Bytes::new()).unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+    let goodbye = crate::wire::ControlMessage::Goodbye(crate::wire::Goodbye {
+        reason: "enough\u{7}".to_owned(),
+    });
+    control::write(&mut greeting.send, &goodbye).await.unwrap();
+    loop {
+        match acceptor.next_event().await {
+            LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}
+            LinkEvent::Down { reason, .. } => {
+                let said = DownReason::Goodbye("enough\\u{7}".to_owned());
+                break assert_eq!(reason, said);
+            }
+            other => panic!("not expected: {other:?}"),
+        }
+    }
+}
