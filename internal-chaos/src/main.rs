@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use internal_chaos::bench::{self, BenchArgs};
+use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Measure warren beside OpenSSH and kernel-forwarded TCP, in network namespaces.
     Bench(BenchArgs),
+    /// Break a running mesh again and again, and measure what an application sees.
+    Drill(DrillArgs),
     /// Run one side of one load; every load is bounded in count and in time.
     #[command(subcommand)]
     Workload(Workload),
@@ -61,6 +64,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     let work = async {
         match command {
             Command::Bench(args) => bench::run(&args).await,
+            Command::Drill(args) => drill::run(&args).await,
             Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
         }
     };

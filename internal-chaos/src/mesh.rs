@@ -1,7 +1,9 @@
 //! A chain of warren agents, driven from outside: certificates and configurations are written
 //! with the binary's own commands, one agent runs in every namespace of a chain.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::process::{Daemon, command_in, output};
 pub const SOCKS: &str = "127.0.0.1:1080";
 
 /// Where every agent's HTTP listens, inside its own namespace.
-const HTTP: &str = "127.0.0.1:8080";
+pub(crate) const HTTP: &str = "127.0.0.1:8080";
 
 const LINK_PORT: u16 = 4433;
 
@@ -58,7 +60,8 @@ impl Mesh {
     pub async fn start(chain: &Chain, warren: &Path) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("chaos-mesh-").context("cannot make a folder")?;
         let count = chain.nodes().len();
-        let ids = certificates(warren, folder.path(), count).await?;
+        let names: Vec<String> = (0..count).map(|index| name(index, count)).collect();
+        let ids = certificates(warren, folder.path(), &names).await?;
         let mut agents = Vec::new();
         for (index, node) in chain.nodes().iter().enumerate() {
             let name = name(index, count);
@@ -113,8 +116,13 @@ impl Mesh {
     }
 }
 
-/// Makes the mesh CA and every agent's certificate; returns the agents' ids in order.
-async fn certificates(warren: &Path, folder: &Path, count: usize) -> anyhow::Result<Vec<String>> {
+/// Makes a mesh CA and a certificate for every name, in `folder/certs`; returns the agents' ids in
+/// order.
+pub(crate) async fn certificates(
+    warren: &Path,
+    folder: &Path,
+    names: &[String],
+) -> anyhow::Result<Vec<String>> {
     let run = async |arguments: &[&str]| {
         let mut command = Command::new(warren);
         command.args(arguments).current_dir(folder);
@@ -122,11 +130,10 @@ async fn certificates(warren: &Path, folder: &Path, count: usize) -> anyhow::Res
         output(&name, command, CERT_LIMIT).await
     };
     fs::create_dir(folder.join("certs")).context("cannot make a folder")?;
-    run(&["cert", "ca", "-n", "bench", "-o", "certs"]).await?;
+    run(&["cert", "ca", "-n", "internal-chaos", "-o", "certs"]).await?;
     let mut ids = Vec::new();
-    for index in 0..count {
-        let name = name(index, count);
-        let arguments = ["-n", &name, "--ca", "certs", "-o", "certs"];
+    for name in names {
+        let arguments = ["-n", name, "--ca", "certs", "-o", "certs"];
         let printed = run(&[&["cert", "agent"][..], &arguments].concat()).await?;
         let id = printed.trim().to_owned();
         ensure!(
@@ -135,26 +142,34 @@ async fn certificates(warren: &Path, folder: &Path, count: usize) -> anyhow::Res
         );
         ids.push(id);
     }
-    if ids.iter().collect::<std::collections::BTreeSet<_>>().len() != count {
+    if ids.iter().collect::<BTreeSet<_>>().len() != names.len() {
         bail!("`warren cert agent` printed one id twice: {ids:?}");
     }
     Ok(ids)
 }
 
-/// The configuration of agent `index`, which dials its right neighbour, `next`.
-fn config(index: usize, count: usize, next: Option<&String>) -> String {
-    let name = name(index, count);
-    let mut yaml = format!(
-        "agent:\n  display_name: {name}\n  data_dir: ./data-{name}\n  log_level: warn\n\
-         tls:\n  ca: ./certs/ca.crt\n  cert: ./certs/{name}.crt\n  key: ./certs/{name}.key\n\
+/// What every agent's configuration begins with; its files are relative to the folder of
+/// [`certificates`]. `log` holds keys of the section `agent`, in flow style.
+pub(crate) fn base(name: &str, log: &str) -> String {
+    format!(
+        "agent: {{ display_name: {name}, data_dir: ./data-{name}, {log} }}\n\
+         tls: {{ ca: ./certs/ca.crt, cert: ./certs/{name}.crt, key: ./certs/{name}.key }}\n\
          listeners:\n  - transport: quic\n    address: \"0.0.0.0:{LINK_PORT}\"\n\
          http:\n  enabled: true\n  address: \"{HTTP}\"\n"
-    );
+    )
+}
+
+/// An entry of `peers`.
+pub(crate) fn peer(id: &str, address: Ipv4Addr) -> String {
+    format!("  - id: \"{id}\"\n    transport: quic\n    address: \"{address}:{LINK_PORT}\"\n")
+}
+
+/// The configuration of agent `index`, which dials its right neighbour, `next`.
+fn config(index: usize, count: usize, next: Option<&String>) -> String {
+    let mut yaml = base(&name(index, count), "log_level: warn");
     if let Some(id) = next {
-        let address = left_address(index + 1);
-        yaml.push_str(&format!(
-            "peers:\n  - id: \"{id}\"\n    transport: quic\n    address: \"{address}:{LINK_PORT}\"\n"
-        ));
+        yaml.push_str("peers:\n");
+        yaml.push_str(&peer(id, left_address(index + 1)));
     }
     if index == 0 {
         yaml.push_str(&format!(
@@ -198,7 +213,7 @@ mod tests {
         assert!(!ingress.contains("exit:"));
         let transit = config(1, 3, Some(&id));
         assert!(!transit.contains("socks5:") && !transit.contains("exit:"));
-        assert!(transit.contains("display_name: transit1\n"));
+        assert!(transit.contains("display_name: transit1, "));
         let exit = config(2, 3, None);
         assert!(exit.contains("exit:\n  enabled: true") && !exit.contains("peers:"));
     }

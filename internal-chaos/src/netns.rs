@@ -17,8 +17,10 @@ pub enum NetnsError {
         #[source]
         source: io::Error,
     },
-    #[error("`{command}` failed: {message}; network namespaces need root")]
+    #[error("`{command}` failed: {message}")]
     Failed { command: String, message: String },
+    #[error("`{command}` is not permitted ({message}): network namespaces need root")]
+    NotPermitted { command: String, message: String },
 }
 
 /// A network namespace made by this process. Dropping it kills what still runs inside and deletes
@@ -43,9 +45,9 @@ impl Netns {
         &self.name
     }
 
-    /// Runs a shell script inside; its first failing command ends it.
-    pub fn script(&self, script: &str) -> Result<(), NetnsError> {
-        ip(&["netns", "exec", &self.name, "sh", "-ec", script]).map(drop)
+    /// Runs a shell script inside and returns what it printed; its first failing command ends it.
+    pub fn script(&self, script: &str) -> Result<String, NetnsError> {
+        ip(&["netns", "exec", &self.name, "sh", "-ec", script])
     }
 
     /// Joins two namespaces by a veth pair whose ends bear the given names.
@@ -95,8 +97,13 @@ fn ip(arguments: &[&str]) -> Result<String, NetnsError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(NetnsError::Failed {
-        command: format!("ip {}", arguments.join(" ")),
-        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-    })
+    let command = format!("ip {}", arguments.join(" "));
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(
+        if message.contains("not permitted") || message.contains("ermission denied") {
+            NetnsError::NotPermitted { command, message }
+        } else {
+            NetnsError::Failed { command, message }
+        },
+    )
 }

@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::chain::{Chain, left_address};
-use crate::process::{Daemon, command_in, output};
+use crate::process::{Daemon, command_in, find, output};
 
 /// The cipher of every connection; the fastest that OpenSSH has where AES is in hardware.
 pub const CIPHER: &str = "aes128-gcm@openssh.com";
@@ -44,15 +44,6 @@ pub struct OpenSsh {
     /// The client, then the servers along the path.
     daemons: Vec<Daemon>,
     _folder: TempDir,
-}
-
-/// Where a program that may be outside `PATH` is.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()])
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
 }
 
 /// What is missing to run OpenSSH, with the Debian package that has it.

@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::netns::Netns;
@@ -30,6 +31,15 @@ pub fn command_in(namespace: &Netns, program: impl AsRef<OsStr>) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Where a program that may be outside `PATH` is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into(), "/usr/local/sbin".into()])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 /// A long-running process whose output goes to a file. Killed when dropped.
@@ -61,6 +71,30 @@ impl Daemon {
     /// The process id; 0 once it was seen dead.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{} has ended", self.name))?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Waits until it has ended by itself; after `limit` it is killed, and that is an error.
+    pub async fn wait_end(&mut self, limit: Duration) -> anyhow::Result<()> {
+        if let Ok(ended) = tokio::time::timeout(limit, self.child.wait()).await {
+            ended.with_context(|| format!("cannot watch {}", self.name))?;
+            return Ok(());
+        }
+        // Already dead is as good.
+        let _ = self.child.kill().await;
+        bail!("{} did not end within {limit:?}", self.name)
+    }
+
+    /// Where its output goes.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// An error with the end of its log, if the process is gone.

@@ -49,6 +49,24 @@ impl Machine {
             command: std::env::args().collect::<Vec<_>>().join(" "),
         }
     }
+
+    /// The lines that a report begins with.
+    pub fn heading(&self) -> Vec<String> {
+        let Self {
+            cpu,
+            cores,
+            memory_mib,
+            load_before,
+            kernel,
+            date,
+            command,
+        } = self;
+        vec![
+            format!("{cpu}, {cores} cores, {memory_mib} MiB, Linux {kernel}"),
+            format!("{date}, load average before the run {load_before}"),
+            format!("command: {command}"),
+        ]
+    }
 }
 
 /// The value of the first line `name : value`.

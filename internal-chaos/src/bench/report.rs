@@ -6,8 +6,10 @@ use serde_json::{Map, Value, json};
 use super::figures::{Figure, Figures};
 use super::machine::Machine;
 use super::system::System;
-use super::verdict::{Verdict, judge};
+use super::verdict::judge;
 use crate::stats::Summary;
+use crate::table;
+use crate::verdict::Verdict;
 
 /// A finished run.
 #[derive(Debug)]
@@ -30,27 +32,13 @@ const NOTHING: &str = "–";
 impl Run {
     /// For a terminal.
     pub fn text(&self) -> String {
-        let table = self.table();
-        let widths: Vec<usize> = (0..=self.systems.len())
-            .map(|column| {
-                let cells = table.iter().map(|row| row[column].chars().count());
-                cells.max().unwrap_or(0)
-            })
-            .collect();
         let mut out = String::new();
         for line in self.heading() {
             out.push_str(&line);
             out.push('\n');
         }
         out.push('\n');
-        for row in &table {
-            let mut line = format!("{:<width$}", row[0], width = widths[0]);
-            for (cell, &width) in row.iter().zip(&widths).skip(1) {
-                line.push_str(&format!("  {cell:>width$}"));
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
+        out.push_str(&table::text(&self.table()));
         out.push('\n');
         for line in self.closing() {
             out.push_str(&line);
@@ -66,12 +54,7 @@ impl Run {
             out.push_str(&format!("- {line}\n"));
         }
         out.push('\n');
-        for (number, row) in self.table().iter().enumerate() {
-            out.push_str(&format!("| {} |\n", row.join(" | ")));
-            if number == 0 {
-                out.push_str(&format!("|---|{}\n", "---:|".repeat(self.systems.len())));
-            }
-        }
+        out.push_str(&table::markdown(&self.table()));
         out.push('\n');
         for line in self.closing() {
             out.push_str(&format!("- {line}\n"));
@@ -106,26 +89,13 @@ impl Run {
     }
 
     fn heading(&self) -> Vec<String> {
-        let Machine {
-            cpu,
-            cores,
-            memory_mib,
-            kernel,
-            load_before,
-            date,
-            command,
-        } = &self.machine;
-        let mut lines = vec![
-            format!("{cpu}, {cores} cores, {memory_mib} MiB, Linux {kernel}"),
-            format!("{date}, load average before the run {load_before}"),
-            format!("command: {command}"),
-            format!(
-                "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
-                self.repeats,
-                self.seconds,
-                crate::chain::MTU
-            ),
-        ];
+        let mut lines = self.machine.heading();
+        lines.push(format!(
+            "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
+            self.repeats,
+            self.seconds,
+            crate::chain::MTU
+        ));
         lines.extend(self.versions.iter().cloned());
         lines
     }

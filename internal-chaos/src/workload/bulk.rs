@@ -206,26 +206,50 @@ pub async fn send<W: AsyncWrite + Unpin>(
 ) -> Result<u64, TransferError> {
     let started = Instant::now();
     let mut sent = 0;
-    let broke = |bytes| move |source| TransferError::Io { bytes, source };
     while sent < request.bytes && started.elapsed() < request.time {
         let segment = SEGMENT.min(request.bytes - sent);
-        stream
-            .write_all(&segment.to_be_bytes())
-            .await
-            .map_err(broke(sent))?;
-        let end = sent + segment;
-        while sent < end {
-            let piece = pattern::slice(request.seed, sent, end - sent);
-            stream.write_all(piece).await.map_err(broke(sent))?;
-            sent += piece.len() as u64;
-        }
+        send_segment(stream, request.seed, sent, segment).await?;
+        sent += segment;
     }
+    send_end(stream, sent).await?;
+    Ok(sent)
+}
+
+/// Sends one segment of `length` bytes (1 to [`SEGMENT`]), which follow the first `sent`.
+pub async fn send_segment<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    seed: u64,
+    sent: u64,
+    length: u64,
+) -> Result<(), TransferError> {
+    let broke = |bytes| move |source| TransferError::Io { bytes, source };
     stream
-        .write_all(&0_u64.to_be_bytes())
+        .write_all(&length.to_be_bytes())
         .await
         .map_err(broke(sent))?;
-    stream.flush().await.map_err(broke(sent))?;
-    Ok(sent)
+    let mut at = sent;
+    let end = sent + length;
+    while at < end {
+        let piece = pattern::slice(seed, at, end - at);
+        stream.write_all(piece).await.map_err(broke(at))?;
+        at += piece.len() as u64;
+    }
+    Ok(())
+}
+
+/// Ends a transfer of `sent` bytes.
+pub async fn send_end<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    sent: u64,
+) -> Result<(), TransferError> {
+    let ending = async {
+        stream.write_all(&0_u64.to_be_bytes()).await?;
+        stream.flush().await
+    };
+    ending.await.map_err(|source| TransferError::Io {
+        bytes: sent,
+        source,
+    })
 }
 
 /// When a receiver is done.
@@ -242,6 +266,16 @@ pub async fn receive<R: AsyncRead + Unpin>(
     stream: &mut R,
     seed: u64,
     until: ReadUntil,
+) -> Result<Received, TransferError> {
+    receive_watched(stream, seed, until, |_, _| {}).await
+}
+
+/// As [`receive`]; `watch` hears of every read: when, and how many bytes.
+pub async fn receive_watched<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    seed: u64,
+    until: ReadUntil,
+    mut watch: impl FnMut(Instant, usize),
 ) -> Result<Received, TransferError> {
     let mut checker = Checker::new(seed);
     let mut buffer = vec![0; READ_BUFFER];
@@ -264,6 +298,7 @@ pub async fn receive<R: AsyncRead + Unpin>(
         if count == 0 {
             break;
         }
+        watch(now, count);
         checker.feed(&buffer[..count])?;
     }
     Ok(Received {

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::http;
 
 /// How often it is tried.
 const POLL: Duration = Duration::from_millis(20);
@@ -47,35 +48,5 @@ async fn poll(attempt: impl AsyncFn() -> anyhow::Result<()>, time: Duration) -> 
 }
 
 async fn status(address: SocketAddr) -> anyhow::Result<u16> {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .context("cannot connect")?;
-    let request = format!("GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(64 * 1024).read_to_end(&mut answer).await?;
-    parse_status(&answer).context("the answer is not HTTP")
-}
-
-fn parse_status(answer: &[u8]) -> Option<u16> {
-    let line = answer.split(|&byte| byte == b'\r').next()?;
-    let mut words = std::str::from_utf8(line).ok()?.split(' ');
-    words.next()?.strip_prefix("HTTP/1.")?;
-    words.next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn status_lines() {
-        assert_eq!(parse_status(b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n"), Some(200));
-        assert_eq!(
-            parse_status(b"HTTP/1.1 503 Service Unavailable\r\n"),
-            Some(503)
-        );
-        assert_eq!(parse_status(b"SSH-2.0-x\r\n"), None);
-        assert_eq!(parse_status(b""), None);
-    }
+    Ok(http::get(address, "/ready").await?.status)
 }

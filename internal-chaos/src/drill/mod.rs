@@ -1,0 +1,31 @@
+//! The failover drill: breaks a running mesh on purpose, again and again, and measures what an
+//! application sees.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`site`], [`agents`] | namespaces and links, and the agents in them |
+//! | [`fault`], [`leak`] | what is broken, and what must not come out |
+//! | [`load`], [`transfer`], [`connects`] | what an application does meanwhile |
+//! | [`window`], [`repeat`] | one repeat, and what is counted of it |
+//! | [`quiet`] | the same load without a fault: false alarms |
+//! | [`cells`], [`goals`], [`report`], [`plot`] | table, verdicts, picture |
+
+pub mod agents;
+pub mod cells;
+mod cli;
+pub mod connects;
+pub mod fault;
+pub mod goals;
+pub mod leak;
+pub mod load;
+pub mod plot;
+pub mod quiet;
+pub mod repeat;
+pub mod report;
+mod run;
+pub mod site;
+pub mod transfer;
+pub mod window;
+
+pub use cli::DrillArgs;
+pub use run::run;

@@ -1,0 +1,310 @@
+//! One repeat: load a whole mesh, break something, watch, mend, and see the mesh whole again.
+//!
+//! ```text
+//!  load flows   fault            mended                 load ends   mesh whole
+//! ──────┬────────┬─────────────────┬──────────────────────┬───────────┬──────►
+//!       │ ≥300ms │     1.2 s       │                      │           │
+//!             ▐◄─┴── window: 100 ms before to 2.5 s after ──►▌
+//! ```
+//!
+//! A fault of an exit lasts longer: until the connections that ended in it have ended at the
+//! client, because that is what is measured.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::agents::{Agents, Heartbeat, Roster};
+use super::connects::{Connects, millis};
+use super::fault::{self, Class, Fault};
+use super::leak::{self, Leaks};
+use super::load::{Ended, Load, Plan, Range, bulk_address, echo_address};
+use super::site::{Node, Site};
+use super::transfer::Ending;
+use super::window::{AFTER, Window};
+use crate::workload::bulk::Direction;
+
+/// The load flows so long before the fault, at least: several heartbeats, and the window's beginning.
+const LEAD: Duration = Duration::from_millis(300);
+
+/// The fault strikes within so long after that, at random, because what the mesh needs to notice
+/// depends on the place between two heartbeats. Two of the default ones.
+const PHASE: Duration = Duration::from_millis(200);
+
+/// How long a fault lasts: several times what the mesh should need, and short enough that the
+/// window sees the way back, too.
+const LASTS: Duration = Duration::from_millis(1_200);
+
+/// The longest that connections which ended in a dead exit may take to end at the client.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that a mended mesh may take to be whole: a dial that began during the fault has 5 s,
+/// the next comes after 1 s, and the link is told to others 1 s later.
+const HEAL_LIMIT: Duration = Duration::from_secs(12);
+
+/// Repeats in one mesh. The agents remember flaps of a link for a minute and hold it back longer
+/// each time; the first fault hits one transit, the second the other, so none has flapped before.
+const REPEATS_PER_MESH: u32 = 2;
+
+/// What one repeat breaks, under which load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub heartbeat: Heartbeat,
+    pub fault: Fault,
+    pub downloads: u32,
+    pub uploads: u32,
+    /// Bytes per second of each direction; `None` is as much as goes.
+    pub rate: Option<u64>,
+    pub seed: u64,
+}
+
+/// What an application saw of one fault.
+#[derive(Clone, Debug, Serialize)]
+pub struct Repeat {
+    pub fault: Fault,
+    pub heartbeat: String,
+    pub downloads: u32,
+    pub uploads: u32,
+    pub seed: u64,
+    /// When it struck.
+    #[serde(skip)]
+    pub struck_at: Instant,
+    pub victim: &'static str,
+    pub path_before: Vec<&'static str>,
+    /// At the end of the window; absent if no transfer was open then.
+    pub path_after: Option<Vec<&'static str>>,
+    pub transfers: Vec<Seen>,
+    pub connects: Connects,
+    pub leaks: Leaks,
+}
+
+/// One transfer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Seen {
+    pub direction: &'static str,
+    pub bytes: u64,
+    /// The longest time inside the window in which its receiver got nothing; absent if it did not
+    /// end complete.
+    pub stall_ms: Option<f64>,
+    pub end: End,
+    pub detail: Option<String>,
+    /// From the fault to the end of the client's socket, if it ended early.
+    pub ended_after_ms: Option<f64>,
+    /// When how many bytes arrived.
+    #[serde(skip)]
+    pub arrivals: Vec<(Instant, usize)>,
+}
+
+/// See [`Ending`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    Complete,
+    Broken,
+    Damaged,
+    Hung,
+}
+
+/// The place of all repeats. Fields drop in order: processes, sockets, namespaces, files.
+#[derive(Debug)]
+pub struct Drill {
+    mesh: Option<Used>,
+    pub(super) range: Range,
+    pub(super) site: Site,
+    pub(super) roster: Arc<Roster>,
+    folder: TempDir,
+}
+
+/// A running mesh, and how often it was broken.
+#[derive(Debug)]
+struct Used {
+    agents: Agents,
+    heartbeat: Heartbeat,
+    repeats: u32,
+}
+
+impl Drill {
+    /// Builds the site, makes certificates and proves that leaks are seen. No agent runs yet.
+    pub async fn open(warren: &Path) -> anyhow::Result<Self> {
+        let folder = TempDir::with_prefix("chaos-drill-").context("cannot make a folder")?;
+        let site = Site::build()?;
+        fault::prepare(&site)?;
+        let range = Range::open(&site).await?;
+        leak::watch(&site, echo_address()).await?;
+        let roster = Roster::make(warren, folder.path()).await?;
+        Ok(Self {
+            mesh: None,
+            range,
+            site,
+            roster: Arc::new(roster),
+            folder,
+        })
+    }
+
+    /// Where configurations and logs are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends the agents, so that the next repeat has fresh ones.
+    pub async fn end_mesh(&mut self) {
+        if let Some(used) = self.mesh.take() {
+            used.agents.stop().await;
+        }
+    }
+
+    /// Breaks something once.
+    pub async fn repeat(&mut self, settings: Settings) -> anyhow::Result<Repeat> {
+        let mut mesh = self.mesh(settings.heartbeat).await?;
+        let seen = self.watch_fault(&mut mesh.agents, settings).await;
+        match &seen {
+            // A path that was found grey is avoided for a while, which no endpoint tells.
+            Ok(_) if mesh.repeats < REPEATS_PER_MESH && settings.fault != Fault::GreyTransit => {
+                self.mesh = Some(mesh);
+            }
+            Ok(_) | Err(_) => mesh.agents.stop().await,
+        }
+        seen
+    }
+
+    async fn mesh(&mut self, heartbeat: Heartbeat) -> anyhow::Result<Used> {
+        if let Some(mut used) = self.mesh.take() {
+            if used.heartbeat == heartbeat {
+                used.repeats += 1;
+                return Ok(used);
+            }
+            used.agents.stop().await;
+        }
+        Ok(Used {
+            agents: Agents::start(&self.site, Arc::clone(&self.roster), heartbeat).await?,
+            heartbeat,
+            repeats: 1,
+        })
+    }
+
+    async fn watch_fault(&self, agents: &mut Agents, settings: Settings) -> anyhow::Result<Repeat> {
+        let mut random = StdRng::seed_from_u64(settings.seed);
+        leak::take(&self.site)?;
+        let load = self.range.load(Plan {
+            downloads: settings.downloads,
+            uploads: settings.uploads,
+            rate: settings.rate,
+            seed: random.random(),
+            remember: true,
+        });
+        let load = load.await?;
+        tokio::time::sleep(LEAD + PHASE.mul_f64(random.random())).await;
+        let path = agents.path_in_use(&self.site, bulk_address()).await?;
+        let victim = settings.fault.victim(&path);
+        let victim = victim.context("the connections take no path")?;
+
+        let struck_at = Instant::now();
+        let struck = settings.fault.strike(&self.site, agents, victim)?;
+        let window = Window::around(struck_at);
+        self.wait_out(&load, settings.fault, struck_at).await;
+        struck.mend(&self.site, agents).await?;
+        tokio::time::sleep_until((struck_at + AFTER).into()).await;
+        // Nobody may be left to ask about.
+        let path_after = agents.path_in_use(&self.site, bulk_address()).await.ok();
+        let told = Instant::now();
+        let (ended, attempts) = load.finish().await?;
+        agents.await_whole(&self.site, HEAL_LIMIT).await?;
+        let leaks = leak::take(&self.site)?;
+        let see = |ended: &Ended| Seen::judge(ended, window, struck_at, told);
+        Ok(Repeat {
+            fault: settings.fault,
+            heartbeat: heartbeat_name(settings.heartbeat),
+            downloads: settings.downloads,
+            uploads: settings.uploads,
+            seed: settings.seed,
+            struck_at,
+            victim: victim.name(),
+            path_before: names(&path),
+            path_after: path_after.as_deref().map(names),
+            transfers: ended.iter().map(see).collect(),
+            connects: Connects::within(window, &attempts),
+            leaks,
+        })
+    }
+
+    /// Waits as long as the fault lasts.
+    async fn wait_out(&self, load: &Load, fault: Fault, struck_at: Instant) {
+        if fault.class() == Class::Exit {
+            load.await_end(struck_at + END_LIMIT).await;
+        }
+        tokio::time::sleep_until((struck_at + LASTS).into()).await;
+    }
+}
+
+impl Seen {
+    fn judge(ended: &Ended, window: Window, struck_at: Instant, told: Instant) -> Self {
+        let arrivals = ended.transfer.take_arrivals();
+        let stall = window.longest_gap(arrivals.iter().map(|read| read.0));
+        let (end, detail) = match &ended.ending {
+            Ending::Complete => (End::Complete, None),
+            Ending::Broken(detail) => (End::Broken, Some(detail.clone())),
+            Ending::Damaged(detail) => (End::Damaged, Some(detail.clone())),
+            Ending::Hung => (End::Hung, None),
+        };
+        let early = ended.at < told;
+        Self {
+            direction: match ended.transfer.direction {
+                Direction::Download => "download",
+                Direction::Upload => "upload",
+            },
+            bytes: ended.transfer.bytes(),
+            stall_ms: (end == End::Complete).then(|| millis(stall)),
+            end,
+            detail,
+            ended_after_ms: early.then(|| millis(ended.at.saturating_duration_since(struck_at))),
+            arrivals,
+        }
+    }
+}
+
+/// As the tables have it.
+pub fn heartbeat_name(heartbeat: Heartbeat) -> String {
+    heartbeat.map_or_else(
+        || "default".to_owned(),
+        |heartbeat| format!("{}ms", heartbeat.as_millis()),
+    )
+}
+
+fn names(path: &[Node]) -> Vec<&'static str> {
+    path.iter().map(|node| node.name()).collect()
+}
+
+/// Reads what [`heartbeat_name`] writes.
+pub fn parse_heartbeat(text: &str) -> Result<Heartbeat, String> {
+    if text == "default" {
+        return Ok(None);
+    }
+    let millis = text.strip_suffix("ms").and_then(|text| text.parse().ok());
+    let millis = millis.ok_or_else(|| format!("`{text}` is neither `default` nor like `50ms`"))?;
+    Ok(Some(Duration::from_millis(millis)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_parse_back() {
+        for heartbeat in [None, Some(Duration::from_millis(50))] {
+            let name = heartbeat_name(heartbeat);
+            assert_eq!(parse_heartbeat(&name), Ok(heartbeat));
+        }
+        assert!(parse_heartbeat("50").is_err());
+    }
+
+    #[test]
+    fn a_fault_ends_inside_its_window() {
+        assert!(LASTS < AFTER);
+    }
+}

@@ -1,0 +1,313 @@
+//! A drill's result as aligned text, as Markdown and as JSON.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::cells::{Cell, Spread, cells};
+use super::goals::judge;
+use super::quiet::Quiet;
+use super::repeat::Repeat;
+use crate::bench::machine::Machine;
+use crate::table;
+use crate::verdict::Verdict;
+
+/// A finished drill.
+#[derive(Debug)]
+pub struct Run {
+    pub machine: Machine,
+    /// What the binary says that it is.
+    pub version: String,
+    pub seed: u64,
+    /// Bytes per second of each direction; `None` is as much as goes.
+    pub rate: Option<u64>,
+    pub repeats: Vec<Repeat>,
+    pub quiet: Vec<Quiet>,
+    /// What failed.
+    pub notes: Vec<String>,
+}
+
+/// A figure that there is none of.
+const NOTHING: &str = "–";
+
+const HEAD: [&str; 11] = [
+    "fault",
+    "repeats",
+    "damaged",
+    "broken",
+    "stall p50",
+    "p99",
+    "longest",
+    "failed new",
+    "longest wait",
+    "longest without",
+    "leaks",
+];
+
+impl Run {
+    /// For a terminal.
+    pub fn text(&self) -> String {
+        let mut out = lines("", self.heading());
+        for (title, rows) in self.tables() {
+            out.push_str(&format!("\n{title}\n{}", table::text(&rows)));
+        }
+        out.push('\n');
+        out.push_str(&lines("", self.closing()));
+        out
+    }
+
+    /// For `docs/failover.md`.
+    pub fn markdown(&self) -> String {
+        let mut out = lines("- ", self.heading());
+        for (title, rows) in self.tables() {
+            out.push_str(&format!("\n**{title}**\n\n{}", table::markdown(&rows)));
+        }
+        out.push('\n');
+        out.push_str(&lines("- ", self.closing()));
+        out
+    }
+
+    /// For programs; keys are stable.
+    pub fn json(&self) -> Value {
+        let cells = cells(&self.repeats);
+        json!({
+            "machine": to_value(&self.machine),
+            "version": self.version,
+            "seed": self.seed,
+            "bytes_per_second": self.rate,
+            "cells": to_value(&cells),
+            "quiet": to_value(&self.quiet),
+            "verdicts": to_value(&judge(&cells, &self.quiet)),
+            "repeats": to_value(&self.repeats),
+            "notes": self.notes,
+        })
+    }
+
+    /// Whether something happened that must never happen, or could not be measured.
+    pub fn is_wrong(&self) -> bool {
+        !self.notes.is_empty()
+            || cells(&self.repeats).iter().any(Cell::is_wrong)
+            || self.quiet.iter().any(Quiet::is_wrong)
+    }
+
+    fn heading(&self) -> Vec<String> {
+        let mut lines = self.machine.heading();
+        let rate = match self.rate {
+            Some(rate) => format!("{} MB/s each way, all transfers together", rate / 1_000_000),
+            None => "transfers as fast as they go".to_owned(),
+        };
+        lines.push(format!(
+            "{}, seed {}, {rate}; times in ms",
+            self.version, self.seed
+        ));
+        lines
+    }
+
+    /// A table for each load and heartbeat, and one of the time without faults.
+    fn tables(&self) -> Vec<(String, Vec<Vec<String>>)> {
+        let mut tables: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+        for cell in cells(&self.repeats) {
+            let title = title(&cell.heartbeat, cell.downloads, cell.uploads);
+            if tables.last().is_none_or(|(last, _)| *last != title) {
+                tables.push((title, vec![HEAD.map(str::to_owned).to_vec()]));
+            }
+            if let Some((_, rows)) = tables.last_mut() {
+                rows.push(row(&cell));
+            }
+        }
+        tables.extend(self.quiet.iter().map(quiet_table));
+        tables
+    }
+
+    fn closing(&self) -> Vec<String> {
+        let cells = cells(&self.repeats);
+        let verdicts = judge(&cells, &self.quiet);
+        let mut lines: Vec<String> = cells.iter().filter_map(ended).collect();
+        lines.extend(verdicts.iter().map(Verdict::to_string));
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        lines
+    }
+}
+
+fn lines(before: &str, lines: Vec<String>) -> String {
+    let lines = lines.into_iter().map(|line| format!("{before}{line}\n"));
+    lines.collect()
+}
+
+fn title(heartbeat: &str, downloads: u32, uploads: u32) -> String {
+    let count = |number: u32, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    };
+    format!(
+        "heartbeat {heartbeat}, {} and {}",
+        count(downloads, "download"),
+        count(uploads, "upload")
+    )
+}
+
+fn row(cell: &Cell) -> Vec<String> {
+    let stall = |figure: fn(Spread) -> f64| {
+        let figure = cell.stall_ms.map(figure);
+        figure.map_or_else(|| NOTHING.to_owned(), |ms| format!("{ms:.0}"))
+    };
+    let longest = |spread: Option<Spread>| {
+        spread.map_or_else(|| NOTHING.to_owned(), |spread| format!("{:.0}", spread.max))
+    };
+    vec![
+        cell.fault.to_string(),
+        cell.repeats.to_string(),
+        cell.damaged.to_string(),
+        cell.broken.to_string(),
+        stall(|spread| spread.p50),
+        stall(|spread| spread.p99),
+        stall(|spread| spread.max),
+        format!("{} of {}", cell.failed_connects, cell.connects),
+        longest(cell.longest_wait_ms),
+        longest(cell.longest_without_ms),
+        cell.leaks.to_string(),
+    ]
+}
+
+/// What became of connections that ended early.
+fn ended(cell: &Cell) -> Option<String> {
+    let Spread { p50, max, .. } = cell.ended_after_ms?;
+    Some(format!(
+        "{}, {}: transfers ended {p50:.0} ms after the fault (median), {max:.0} ms at the latest",
+        title(&cell.heartbeat, cell.downloads, cell.uploads),
+        cell.fault
+    ))
+}
+
+fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
+    let title = format!(
+        "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks",
+        quiet.seconds,
+        title(&quiet.heartbeat, quiet.downloads, quiet.uploads),
+        quiet.gbit_per_second,
+        quiet.failed_connects,
+        quiet.connects,
+        quiet.broken,
+        quiet.damaged,
+        quiet.leaks.total(),
+    );
+    let mut rows = vec![
+        ["link", "false suspicions", "false downs"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(quiet.links.iter().map(|link| {
+        vec![
+            link.link.clone(),
+            link.suspicions.to_string(),
+            link.downs.to_string(),
+        ]
+    }));
+    (title, rows)
+}
+
+fn to_value<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).expect("reports hold only strings, numbers and lists")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::connects::Connects;
+    use super::super::fault::Fault;
+    use super::super::leak::Leaks;
+    use super::super::repeat::{End, Seen};
+    use super::*;
+
+    fn repeat(fault: Fault, stall_ms: Option<f64>, end: End) -> Repeat {
+        Repeat {
+            fault,
+            heartbeat: "default".to_owned(),
+            downloads: 1,
+            uploads: 0,
+            seed: 1,
+            struck_at: Instant::now(),
+            victim: "transit-a",
+            path_before: vec!["transit-a", "exit-a"],
+            path_after: None,
+            transfers: vec![Seen {
+                direction: "download",
+                bytes: 1_000,
+                stall_ms,
+                end,
+                detail: None,
+                ended_after_ms: stall_ms.is_none().then_some(321.0),
+                arrivals: Vec::new(),
+            }],
+            connects: Connects {
+                attempts: 130,
+                failed: 0,
+                broken: 0,
+                longest_wait_ms: 290.0,
+                longest_without_ms: 270.0,
+                first_error: None,
+            },
+            leaks: Leaks::default(),
+        }
+    }
+
+    fn run(repeats: Vec<Repeat>) -> Run {
+        Run {
+            machine: Machine {
+                cpu: "A CPU".to_owned(),
+                cores: 2,
+                memory_mib: 1024,
+                kernel: "6.0".to_owned(),
+                load_before: "0.10".to_owned(),
+                date: "2026-01-01T00:00:00Z".to_owned(),
+                command: "internal-chaos drill".to_owned(),
+            },
+            version: "warren 0.0.0".to_owned(),
+            seed: 1,
+            rate: Some(20_000_000),
+            repeats,
+            quiet: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_per_fault_with_the_spread_of_all_transfers() {
+        let stalls = [100.0, 300.0, 200.0];
+        let repeats = stalls.map(|ms| repeat(Fault::TransitKill, Some(ms), End::Complete));
+        let run = run(repeats.to_vec());
+        let text = run.text();
+        let rows: Vec<&str> = text.lines().skip(6).take(3).collect();
+        let words = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            words(rows[2]),
+            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0"
+        );
+        assert!(text.contains("heartbeat default, 1 download and 0 uploads"));
+        assert!(text.contains("met: default settings: stall at a silent fault, median: 200.00 ms"));
+        assert!(!run.is_wrong());
+    }
+
+    #[test]
+    fn broken_connections_are_wrong_unless_their_exit_died() {
+        let path = run(vec![repeat(Fault::LinkCut, None, End::Broken)]);
+        assert!(path.is_wrong());
+        let exit = run(vec![repeat(Fault::ExitKill, None, End::Broken)]);
+        assert!(!exit.is_wrong());
+        assert!(
+            exit.markdown()
+                .contains("exit-kill: transfers ended 321 ms after the fault (median)")
+        );
+        let damaged = run(vec![repeat(Fault::ExitKill, None, End::Damaged)]);
+        assert!(damaged.is_wrong());
+    }
+
+    #[test]
+    fn json_keeps_every_repeat() {
+        let json = run(vec![repeat(Fault::LinkCut, Some(150.0), End::Complete)]).json();
+        assert_eq!(json["repeats"][0]["fault"], "link-cut");
+        assert_eq!(json["repeats"][0]["transfers"][0]["stall_ms"], 150.0);
+        assert_eq!(json["cells"][0]["stall_ms"]["p99"], 150.0);
+        assert_eq!(json["verdicts"][0]["outcome"], "met");
+    }
+}

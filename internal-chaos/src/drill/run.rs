@@ -1,0 +1,215 @@
+//! A whole drill: repeats of every fault, interleaved so that a slow minute of the machine hits all
+//! of them alike, then the report.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::cells::{Cell, cells};
+use super::cli::DrillArgs;
+use super::plot;
+use super::repeat::{Drill, End, Repeat, Settings, heartbeat_name};
+use super::report::Run;
+use crate::bench::machine::Machine;
+use crate::mesh;
+
+/// Repeats in a row that may fail before the drill gives up.
+const MOST_FAILURES: u32 = 5;
+
+/// Breaks things, prints the table, writes the files. Fails if a byte was lost, a connection was
+/// broken by a fault of a path or transit, something leaked, or a repeat could not be made; a missed
+/// time is a finding, not a failure.
+pub async fn run(args: &DrillArgs) -> anyhow::Result<ExitCode> {
+    let machine = Machine::here().await;
+    let warren = mesh::binary(args.warren.as_deref())?;
+    let version = mesh::version(&warren).await;
+    let mut drill = Drill::open(&warren).await?;
+    let mut run = Run {
+        machine,
+        version,
+        seed: args.seed,
+        rate: args.rate(),
+        repeats: Vec::new(),
+        quiet: Vec::new(),
+        notes: Vec::new(),
+    };
+    quiet(&mut drill, args, &mut run).await;
+    repeats(&mut drill, args, &mut run).await;
+    if let Some(file) = &args.plot {
+        say("plot");
+        let download = drill.repeat(plot::settings(args.seed)).await?;
+        write(file, &plot::svg(&download)?)?;
+    }
+    publish(&run, args)?;
+    Ok(if run.is_wrong() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+async fn quiet(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
+    let flows = args.flows.iter().copied().max().unwrap_or(1);
+    for &heartbeat in args.heartbeats.iter().filter(|_| args.quiet > 0) {
+        let name = heartbeat_name(heartbeat);
+        say(&format!("no fault for {} s, heartbeat {name}", args.quiet));
+        match drill.quiet(heartbeat, flows, args.seed, args.quiet).await {
+            Ok(quiet) => run.quiet.push(quiet),
+            Err(error) => run
+                .notes
+                .push(format!("no fault, heartbeat {name}: {error:#}")),
+        }
+    }
+}
+
+async fn repeats(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
+    let faults = args.faults();
+    let mut seed = args.seed;
+    let mut failures = 0;
+    for &heartbeat in &args.heartbeats {
+        for number in 1..=args.repeats {
+            for &flows in &args.flows {
+                for &fault in &faults {
+                    seed = seed.wrapping_add(1);
+                    let settings = Settings {
+                        heartbeat,
+                        fault,
+                        downloads: flows,
+                        uploads: flows,
+                        rate: args.rate(),
+                        seed,
+                    };
+                    let label = label(number, args.repeats, settings);
+                    match drill.repeat(settings).await {
+                        Ok(repeat) => {
+                            failures = 0;
+                            say(&format!("{label}: {}", summary(&repeat)));
+                            keep_if_wrong(drill, args, &repeat, seed);
+                            run.repeats.push(repeat);
+                        }
+                        Err(error) => {
+                            failures += 1;
+                            let note = format!("{label}: {error:#}");
+                            say(&note);
+                            run.notes.push(note);
+                            keep(drill, args, seed);
+                        }
+                    }
+                    if failures == MOST_FAILURES {
+                        run.notes
+                            .push(format!("gave up after {failures} failures in a row"));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn label(number: u32, repeats: u32, settings: Settings) -> String {
+    format!(
+        "{number}/{repeats}: heartbeat {}, {}+{}, {}, seed {}",
+        heartbeat_name(settings.heartbeat),
+        settings.downloads,
+        settings.uploads,
+        settings.fault,
+        settings.seed
+    )
+}
+
+/// One repeat on one line.
+fn summary(repeat: &Repeat) -> String {
+    let stalls = repeat.transfers.iter().filter_map(|seen| seen.stall_ms);
+    let stall = stalls.reduce(f64::max);
+    let count = |end: End| {
+        repeat
+            .transfers
+            .iter()
+            .filter(|seen| seen.end == end)
+            .count()
+    };
+    let mut line = match stall {
+        Some(stall) => format!("longest stall {stall:.0} ms"),
+        None => "no transfer lived on".to_owned(),
+    };
+    line.push_str(&format!(
+        ", new connections waited {:.0} ms at most",
+        repeat.connects.longest_wait_ms
+    ));
+    for (end, name) in [
+        (End::Broken, "broken"),
+        (End::Damaged, "DAMAGED"),
+        (End::Hung, "HUNG"),
+    ] {
+        if count(end) > 0 {
+            line.push_str(&format!(", {} {name}", count(end)));
+        }
+    }
+    if repeat.connects.failed + repeat.connects.broken > 0 {
+        line.push_str(&format!(
+            ", {} new connections failed and {} broke ({})",
+            repeat.connects.failed,
+            repeat.connects.broken,
+            repeat.connects.first_error.as_deref().unwrap_or_default()
+        ));
+    }
+    if repeat.leaks.total() > 0 {
+        line.push_str(&format!(", LEAKS {:?}", repeat.leaks));
+    }
+    line
+}
+
+fn keep_if_wrong(drill: &Drill, args: &DrillArgs, repeat: &Repeat, seed: u64) {
+    let cells = cells(std::slice::from_ref(repeat));
+    if cells.iter().any(Cell::is_wrong) {
+        keep(drill, args, seed);
+    }
+}
+
+/// Copies the agents' files and logs; that it fails is said, and no reason to stop.
+fn keep(drill: &Drill, args: &DrillArgs, seed: u64) {
+    let Some(folder) = &args.keep else { return };
+    let folder = folder.join(format!("seed-{seed}"));
+    if let Err(error) = copy_files(drill.folder(), &folder) {
+        say(&format!(
+            "cannot keep logs in {}: {error:#}",
+            folder.display()
+        ));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn publish(run: &Run, args: &DrillArgs) -> anyhow::Result<()> {
+    std::io::stdout()
+        .write_all(run.text().as_bytes())
+        .context("cannot print the table")?;
+    if let Some(file) = &args.json {
+        write(file, &format!("{:#}\n", run.json()))?;
+    }
+    if let Some(file) = &args.markdown {
+        write(file, &run.markdown())?;
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Progress goes to stderr; a closed stderr is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
