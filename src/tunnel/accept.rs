@@ -207,7 +207,7 @@ impl<V: MeshView> SessionListener<V> {
 
     /// The hops that packets for `ingress` take now; empty if it has no session.
     pub fn way_back(&self, ingress: AgentId) -> Vec<ShortId> {
-        let outlet = self.outlets.active(ingress.short());
+        let outlet = self.parts.outlets.active(ingress.short());
         outlet.map_or_else(Vec::new, |outlet| outlet.hops().to_vec())
     }
 

@@ -152,7 +152,7 @@ fn the_whole_transition_table() {
         ),
         (
             early,
-            Input::PathFailed(SwitchCause::PathError),
+            Input::PathFailed(PathError),
             [
                 stay(),
                 to(backup(), PathError),
@@ -202,7 +202,7 @@ fn without_a_backup_a_dead_link_loses_the_path_and_a_failed_path_is_kept() {
     for (input, after) in [
         (Input::LinkDown(agent(1)), State::Lost),
         (
-            Input::PathFailed(SwitchCause::PathError),
+            Input::PathFailed(PathError),
             on(active(), Mood::Settled),
         ),
     ] {
