@@ -47,6 +47,9 @@ impl Status {
             session: session.map(|session| SessionView {
                 path: hops(&session.path.hops),
                 rtt_ms: session.rtt.map(millis),
+                suspect: session.suspect,
+                mirroring: session.mirroring,
+                probes_lost: session.probes_lost,
             }),
         })
     }

@@ -267,6 +267,9 @@ impl Agent for FakeAgent {
             session: chosen.then_some(SessionView {
                 path: far,
                 rtt_ms: Some(0.5),
+                suspect: true,
+                mirroring: true,
+                probes_lost: 3,
             }),
         })
     }

@@ -53,4 +53,10 @@ pub struct SessionView {
     pub path: Vec<HopView>,
     /// Round trip by the session's own last answered probe.
     pub rtt_ms: Option<f64>,
+    /// Its path may be dead.
+    pub suspect: bool,
+    /// Its packets take the alternate too.
+    pub mirroring: bool,
+    /// Its probes that were not answered though later ones of the same path were.
+    pub probes_lost: u64,
 }

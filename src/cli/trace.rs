@@ -73,14 +73,23 @@ fn print_session(
     let rtt = text::millis(session.rtt_ms);
     let used = ids(&session.path);
     let alternate = traced.alternate.as_deref().map(ids);
-    write!(out, "\nthe open session's last probe took {rtt}; ")?;
+    let lost = match session.probes_lost {
+        0 => String::new(),
+        lost => format!(", {lost} were lost so far"),
+    };
+    write!(out, "\nthe open session's last probe took {rtt}{lost}; ")?;
     if used == ids(&traced.path) {
-        writeln!(out, "it uses the path above")
+        writeln!(out, "it uses the path above")?;
     } else if Some(used) == alternate {
-        writeln!(out, "it still uses the path held ready")
+        writeln!(out, "it still uses the path held ready")?;
     } else {
         writeln!(out, "it still uses:")?;
-        print_hops(&session.path, out)
+        print_hops(&session.path, out)?;
+    }
+    match (session.suspect, session.mirroring) {
+        (true, true) => writeln!(out, "it doubts that path and sends along its alternate too"),
+        (true, false) => writeln!(out, "it doubts that path and has no other"),
+        (false, _) => Ok(()),
     }
 }
 

@@ -180,6 +180,9 @@ async fn trace_has_the_promised_shape() {
     );
     assert_eq!(answer["alternate"][0]["rtt_ms"], Value::Null);
     assert_eq!(answer["session"]["rtt_ms"], 0.5);
+    assert_eq!(answer["session"]["suspect"], true);
+    assert_eq!(answer["session"]["mirroring"], true);
+    assert_eq!(answer["session"]["probes_lost"], 3);
     assert_eq!(answer["session"]["path"], answer["alternate"]);
 
     let none = get(fake.address, "/api/trace?dest=192.0.2.1").await.json();

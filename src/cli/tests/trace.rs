@@ -18,7 +18,9 @@ async fn every_hop_of_every_path_has_its_round_trips() {
             "  1  33333333             -    -    -   5/5  suspect\n",
             "  2  exit-a (77777777)    -    -    -   5/5  suspect\n",
             "\n",
-            "the open session's last probe took 0.50 ms; it still uses the path held ready\n",
+            "the open session's last probe took 0.50 ms, 3 were lost so far; ",
+            "it still uses the path held ready\n",
+            "it doubts that path and sends along its alternate too\n",
         ),
     );
     assert_prints(
