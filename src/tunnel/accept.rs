@@ -176,6 +176,7 @@ impl<V: MeshView> SessionListener<V> {
             return warn!(%ingress, "session refused: no keying material");
         };
         let parts = &self.parts;
+        let hold = parts.outlets.hold(ingress.short());
         let following = Following {
             ingress,
             connection,
@@ -200,9 +201,8 @@ impl<V: MeshView> SessionListener<V> {
         parts.log.ended(Side::Exit, ingress, &reason);
         // What quinn still has to say (its last close) needs the way back.
         sleep(LINGER).await;
-        if parts.prober.unregister(&key) {
-            parts.outlets.remove(ingress.short());
-        }
+        parts.prober.unregister(&key);
+        drop(hold);
     }
 
     /// The hops that packets for `ingress` take now; empty if it has no session.

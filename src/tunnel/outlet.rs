@@ -34,6 +34,8 @@ pub struct Outlets {
 #[derive(Debug, Default)]
 struct Tables {
     verified: HashMap<ShortId, Verified>,
+    /// Sessions by destination: the last one's end forgets the destination.
+    holds: HashMap<ShortId, usize>,
     provisional: HashMap<ShortId, Provisional>,
     /// Provisional destinations, oldest first.
     order: VecDeque<ShortId>,
@@ -60,6 +62,19 @@ pub(super) struct Ways {
     pub(super) handshake: Option<Arc<Outlet>>,
     /// `None`: the path is unproven.
     pub(super) flow: Option<Arc<Flow>>,
+}
+
+/// One session's claim on the paths to its other end.
+#[derive(Debug)]
+pub(super) struct Hold {
+    outlets: Arc<Outlets>,
+    destination: ShortId,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.outlets.release(self.destination);
+    }
 }
 
 impl Outlet {
@@ -140,9 +155,24 @@ impl Outlets {
         Some(tables.verified.get(&destination)?.flow.clone())
     }
 
-    /// Forgets `destination`.
-    pub fn remove(&self, destination: ShortId) {
+    /// Keeps the paths to `destination` until every hold on it is dropped.
+    pub(super) fn hold(self: &Arc<Self>, destination: ShortId) -> Hold {
+        *self.write().holds.entry(destination).or_default() += 1;
+        Hold {
+            outlets: self.clone(),
+            destination,
+        }
+    }
+
+    fn release(&self, destination: ShortId) {
         let mut tables = self.write();
+        if let Some(holds) = tables.holds.get_mut(&destination)
+            && *holds > 1
+        {
+            *holds -= 1;
+            return;
+        }
+        tables.holds.remove(&destination);
         tables.verified.remove(&destination);
         tables.forget_provisional(destination);
     }
@@ -272,11 +302,25 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_destination_has_no_way() {
-        let outlets = Outlets::new(2);
+    fn a_destination_is_forgotten_with_its_last_session() {
+        let outlets = Arc::new(Outlets::new(2));
+        let (first, second) = (outlets.hold(PEER), outlets.hold(PEER));
         outlets.set(PEER, path(2), Some(path(3)));
         assert_eq!(outlets.ways(PEER).unwrap().mirror, Some(path(3)));
-        outlets.remove(PEER);
+        drop(first);
+        assert!(outlets.ways(PEER).is_some());
+        drop(second);
         assert!(outlets.ways(PEER).is_none());
+    }
+
+    #[test]
+    fn an_equal_path_goes_on_as_it_is() {
+        let outlets = Outlets::new(2);
+        outlets.set(PEER, path(2), None);
+        let before = outlets.active(PEER).unwrap();
+        outlets.set(PEER, path(2), Some(path(3)));
+        assert!(Arc::ptr_eq(&before, &outlets.active(PEER).unwrap()));
+        outlets.set(PEER, path(3), None);
+        assert_eq!(outlets.active(PEER), Some(path(3)));
     }
 }

@@ -101,20 +101,9 @@ impl Prober {
         receiver
     }
 
-    /// Forgets a session; `true` if it was the last with its peer on that side.
-    pub(super) fn unregister(&self, key: &ProbeKey) -> bool {
-        let mut sessions = self.lock();
-        let Some(gone) = sessions.remove(&key.tag) else {
-            return false;
-        };
-        !sessions.values().any(|other| match (&gone, other) {
-            (Session::Opened { exit, .. }, Session::Opened { exit: other, .. }) => exit == other,
-            (Session::Accepted { ingress, .. }, Session::Accepted { ingress: other, .. }) => {
-                ingress == other
-            }
-            (Session::Opened { .. }, Session::Accepted { .. })
-            | (Session::Accepted { .. }, Session::Opened { .. }) => false,
-        })
+    /// Forgets a session.
+    pub(super) fn unregister(&self, key: &ProbeKey) {
+        self.lock().remove(&key.tag);
     }
 
     /// Sends a probe with a payload of `size` bytes along `hops`.

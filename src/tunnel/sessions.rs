@@ -195,13 +195,13 @@ impl<V: MeshView> Sessions<V> {
         let incarnation = view.incarnation(exit);
         let settings = view.session_settings(&path);
         let signals = Arc::new(Signals::default());
+        let hold = self.outlets.hold(exit.short());
         let connection = tokio::select! {
             // The first packet needs a path.
             biased;
             () = self.follow_paths(exit) => Err(OpenError::NoPath(exit)),
             connected = self.connect(exit, settings, signals.clone()) => connected,
-        };
-        let connection = connection.inspect_err(|_| self.outlets.remove(exit.short()))?;
+        }?;
         let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
         let flow = self.outlets.flow(exit.short());
         let flow = flow.ok_or(OpenError::NoPath(exit))?;
@@ -223,6 +223,7 @@ impl<V: MeshView> Sessions<V> {
             packet: settings.packet,
             signals,
             flow,
+            hold,
             info,
         };
         tokio::spawn(steer(self.clone(), steering));

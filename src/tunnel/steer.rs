@@ -24,6 +24,7 @@ use super::congestion::Signals;
 use super::doubt::{Doubt, Reason};
 use super::flow::Flow;
 use super::metrics::Side;
+use super::outlet::Hold;
 use super::overdue::Overdue;
 use super::probe::ProbeKey;
 use super::prober::Answer;
@@ -53,6 +54,7 @@ pub(super) struct Steering {
     pub(super) packet: u16,
     pub(super) signals: Arc<Signals>,
     pub(super) flow: Arc<Flow>,
+    pub(super) hold: Hold,
     pub(super) info: watch::Sender<SessionInfo>,
 }
 
@@ -67,9 +69,8 @@ pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Ste
     sessions.forget(exit, &task.steering.connection);
     // What quinn still has to say (its last close) needs the path.
     sleep(LINGER).await;
-    if sessions.prober.unregister(&task.steering.key) {
-        sessions.outlets.remove(exit.short());
-    }
+    sessions.prober.unregister(&task.steering.key);
+    drop(task.steering.hold);
 }
 
 struct Task<V> {
