@@ -24,14 +24,16 @@ const FIRST: AgentId = AgentId([1; 16]);
 const SECOND: AgentId = AgentId([2; 16]);
 const OWN: AgentId = AgentId([3; 16]);
 
+type Prefixes = Vec<(IpNet, Vec<AgentId>)>;
+
 /// Routes as a list, best first.
 #[derive(Default)]
 struct Table {
-    prefixes: Vec<(IpNet, Vec<AgentId>)>,
+    prefixes: Prefixes,
     domains: Vec<(DomainPattern, Vec<AgentId>)>,
     resolvers: Vec<AgentId>,
     /// Once it is there, takes the place of `prefixes`.
-    changed: Mutex<Option<Vec<(IpNet, Vec<AgentId>)>>>,
+    changed: Mutex<Option<Prefixes>>,
 }
 
 impl Routes for Table {

@@ -24,12 +24,6 @@ impl Avoid {
         self.agents.insert(agent);
     }
 
-    /// Adds everything that `other` avoids.
-    pub fn extend(&mut self, other: &Self) {
-        self.links.extend(&other.links);
-        self.agents.extend(&other.agents);
-    }
-
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.agents.is_empty()
     }
