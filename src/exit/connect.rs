@@ -75,12 +75,13 @@ impl Exit {
             return Err(ConnectError::Draining);
         }
         let addresses = self.reachable(target).await?;
-        let timeout = self.settings.load().connect_timeout;
         let failed = |source| ConnectError::Dial {
             target: describe(target),
             source,
         };
-        let tcp = dial(addresses, timeout).await.map_err(failed)?;
+        let tcp = dial(addresses, self.connect_timeout)
+            .await
+            .map_err(failed)?;
         tune(&tcp).map_err(|error| failed(error.into()))?;
         let bound = tcp.local_addr().map_err(|error| failed(error.into()))?;
         Ok(Dialled { tcp, bound })
@@ -88,12 +89,11 @@ impl Exit {
 
     /// The target's addresses that lie inside our routes; at least one.
     async fn reachable(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
-        let settings = self.settings.load_full();
         let not_allowed = || ConnectError::NotAllowed(describe(target));
         let (found, port) = match target {
             Target::Address(address) => (vec![address.ip()], address.port()),
             Target::Domain(name, port) => {
-                if !settings.acl.allows_name(name) {
+                if !self.acl.allows_name(name) {
                     return Err(not_allowed());
                 }
                 (self.resolve(name).await?, *port)
@@ -105,7 +105,7 @@ impl Exit {
         let allowed: Vec<_> = found
             .into_iter()
             .map(|ip| ip.to_canonical())
-            .filter(|ip| settings.acl.allows(*ip))
+            .filter(|ip| self.acl.allows(*ip))
             .map(|ip| SocketAddr::new(ip, port))
             .collect();
         if allowed.is_empty() {
@@ -129,7 +129,7 @@ impl Exit {
         let Ok(_permit) = self.dns_queries.try_acquire() else {
             return Err(ResolveError::Busy { name: name_owned() });
         };
-        self.settings.load_full().resolver.lookup(name).await
+        self.resolver.lookup(name).await
     }
 }
 

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
@@ -39,7 +38,9 @@ pub use metrics::Metrics;
 /// An exit in operation.
 #[derive(Debug)]
 pub struct Exit {
-    settings: ArcSwap<Settings>,
+    acl: Acl,
+    resolver: Resolver,
+    connect_timeout: Duration,
     streams: Arc<StreamTable>,
     sessions: Sessions,
     health: HealthChecks,
@@ -51,14 +52,6 @@ pub struct Exit {
     metrics: Metrics,
 }
 
-/// What a reload replaces.
-#[derive(Debug)]
-struct Settings {
-    acl: Acl,
-    resolver: Resolver,
-    connect_timeout: Duration,
-}
-
 impl Exit {
     /// An exit by the configuration's `exit` section. Its streams are listed in `streams`.
     pub fn new(
@@ -67,7 +60,9 @@ impl Exit {
         streams: Arc<StreamTable>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            settings: ArcSwap::from_pointee(Settings::new(config, limits)),
+            acl: Acl::new(&config.routes, &config.domain_routes),
+            resolver: Resolver::new(&config.dns, limits.dns_queries),
+            connect_timeout: config.connect_timeout,
             streams,
             sessions: Sessions::default(),
             health: HealthChecks::new(&config.health_checks),
@@ -76,11 +71,6 @@ impl Exit {
             draining: AtomicBool::new(false),
             metrics: Metrics::default(),
         })
-    }
-
-    /// Takes over a changed `exit` section. Open connections stay as they are.
-    pub fn reload(&self, config: &config::Exit, limits: &config::Limits) {
-        self.settings.store(Arc::new(Settings::new(config, limits)));
     }
 
     /// From now on refuses new work with `Draining`; open connections live on.
@@ -101,22 +91,11 @@ impl Exit {
 
     /// Runs the health checks, for ever if there are any.
     pub async fn check_health(&self) {
-        let settings = self.settings.load_full();
-        self.health.run(&settings.resolver).await;
+        self.health.run(&self.resolver).await;
     }
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
-    }
-}
-
-impl Settings {
-    fn new(config: &config::Exit, limits: &config::Limits) -> Self {
-        Self {
-            acl: Acl::new(&config.routes, &config.domain_routes),
-            resolver: Resolver::new(&config.dns, limits.dns_queries),
-            connect_timeout: config.connect_timeout,
-        }
     }
 }
 

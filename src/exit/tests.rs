@@ -131,21 +131,6 @@ async fn a_draining_exit_sends_new_work_elsewhere() {
     assert!(exit.resolve("a.example").await.is_err());
 }
 
-#[tokio::test]
-async fn a_reload_replaces_the_routes() {
-    let target = Target::Address(echo_server().await);
-    let exit = exit(&config(&["10.0.0.0/8"], &[], vec![]));
-    assert_eq!(
-        status_of(&exit, target.clone()).await,
-        ConnectStatus::NotAllowed
-    );
-    exit.reload(
-        &config(&["127.0.0.0/8"], &[], vec![]),
-        &config::Limits::default(),
-    );
-    assert_eq!(status_of(&exit, target).await, ConnectStatus::Connected);
-}
-
 const INGRESS: AgentId = AgentId([9; 16]);
 
 async fn serve(exit: &Arc<Exit>) -> Session {

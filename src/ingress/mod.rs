@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -61,7 +60,9 @@ pub struct OwnExit {
 
 /// An ingress in operation.
 pub struct Ingress<T, R> {
-    settings: ArcSwap<Settings>,
+    /// `None`: no authentication.
+    users: Option<Users>,
+    max_connections: usize,
     opener: T,
     routes: R,
     own: Option<OwnExit>,
@@ -71,13 +72,6 @@ pub struct Ingress<T, R> {
     password_checks: Arc<Semaphore>,
     connections: Arc<AtomicUsize>,
     metrics: Metrics,
-}
-
-/// What a reload replaces.
-struct Settings {
-    /// `None`: no authentication.
-    users: Option<Users>,
-    max_connections: usize,
 }
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
@@ -91,7 +85,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         streams: Arc<StreamTable>,
     ) -> Self {
         Self {
-            settings: ArcSwap::from_pointee(Settings::new(config)),
+            users: config.users.as_deref().map(Users::new),
+            max_connections: config.max_connections,
             opener,
             routes,
             own,
@@ -109,12 +104,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// Takes over changed users and `max_connections`. Clients that are in stay in; a changed
-    /// address needs a new listener and a new [`run`](Self::run).
-    pub fn reload(&self, config: &config::Socks5) {
-        self.settings.store(Arc::new(Settings::new(config)));
     }
 
     /// This ingress's counters.
@@ -157,7 +146,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     /// Starts serving a client, or closes its connection if there are `max_connections` already.
     fn admit(self: &Arc<Self>, tcp: TcpStream) {
-        let Some(slot) = Slot::take(&self.connections, self.settings.load().max_connections) else {
+        let Some(slot) = Slot::take(&self.connections, self.max_connections) else {
             self.metrics.handshake_failed("max_connections");
             debug!("client refused: socks5.max_connections are connected");
             return;
@@ -193,15 +182,6 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Settings {
-    fn new(config: &config::Socks5) -> Self {
-        Self {
-            users: config.users.as_deref().map(Users::new),
-            max_connections: config.max_connections,
-        }
     }
 }
 

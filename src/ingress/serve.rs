@@ -75,8 +75,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     /// The client's request; `None` if it made none in time.
     async fn admit_request(&self, tcp: &mut TcpStream) -> Option<Destination> {
-        let settings = self.settings.load_full();
-        let shake = handshake(tcp, settings.users.as_ref(), &self.password_checks);
+        let shake = handshake(tcp, self.users.as_ref(), &self.password_checks);
         match timeout(self.handshake_timeout, shake).await {
             Ok(Ok(destination)) => Some(destination),
             Ok(Err(error)) => {

@@ -101,18 +101,6 @@ impl PathTable {
         })
     }
 
-    /// As [`paths`](Self::paths), keeping away from `avoid` too. Searches anew at each call.
-    pub fn paths_avoiding(&self, exit: AgentId, avoid: &Avoid) -> Option<PathSet> {
-        let node = self.graph.node(exit)?;
-        let mut all = self.avoid.clone();
-        all.extend(avoid);
-        let weights = weigh(&self.graph, &all);
-        let best =
-            search(&self.graph, &weights, self.max_hops, Some(node)).path(&self.graph, node)?;
-        let alternate = most_disjoint(&self.graph, &weights, self.max_hops, &best);
-        Some(PathSet { best, alternate })
-    }
-
     /// The path to the same exit that shares least with `path`, which may be any, even a dead one.
     /// Searches anew at each call.
     pub fn disjoint_from(&self, path: &Path) -> Option<Path> {

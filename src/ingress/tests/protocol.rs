@@ -183,19 +183,6 @@ async fn a_client_that_stalls_its_handshake_is_closed() {
 }
 
 #[tokio::test]
-async fn a_reload_changes_who_may_enter() {
-    let mut bed = Bed::with_loopback_exit().await;
-    bed.users(vec![argon2_user("anna", "secret")]);
-    let mut config = bed.config.clone();
-    let running = bed.start().await;
-    assert_eq!(running.client().await.log_in("anna", "secret").await, 0);
-    config.users = Some(vec![argon2_user("anna", "changed")]);
-    running.ingress.reload(&config);
-    assert_ne!(running.client().await.log_in("anna", "secret").await, 0);
-    assert_eq!(running.client().await.log_in("anna", "changed").await, 0);
-}
-
-#[tokio::test]
 async fn a_client_that_resets_while_it_waits_is_forgotten() {
     let mut bed = Bed::new();
     bed.sessions.silent.push(FIRST);

@@ -1,4 +1,4 @@
-use super::super::fixture::{Mesh, agent, numbers};
+use super::super::fixture::{Mesh, agent};
 use super::*;
 
 #[test]
@@ -39,18 +39,6 @@ fn our_own_agent_and_strangers_have_no_paths() {
         assert!(!table.is_reachable(agent(exit)));
     }
     assert!(table.is_reachable(agent(1)));
-}
-
-#[test]
-fn suspects_can_be_avoided_for_one_question() {
-    let mesh = Mesh::with_links(4, &[(0, 1), (1, 3), (0, 2), (2, 3)]);
-    let table = mesh.table(8);
-    let mut avoid = Avoid::default();
-    avoid.insert_agent(agent(1));
-    let paths = table.paths_avoiding(agent(3), &avoid).unwrap();
-    assert_eq!(numbers(&paths.best), [2, 3]);
-    assert_eq!(paths.alternate.as_ref().map(numbers), Some(vec![1, 3]));
-    assert_eq!(numbers(&table.best(agent(3)).unwrap()), [1, 3]);
 }
 
 #[test]
