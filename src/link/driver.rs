@@ -14,31 +14,19 @@ use super::control::{ControlReader, write_all};
 use super::event::{DownReason, LinkEvent};
 use super::hearing::Hearing;
 use super::hello::Greeting;
+use super::path_errors::{Onward, PathErrors};
 use super::remote::RemoteChoice;
 use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
 use super::text::printable;
+use super::tokens::Tokens;
 use super::voice::Voice;
-use crate::forward::{Adjacency, Fib, Port, Recent, Remote};
-use crate::identity::{AgentId, ShortId};
+use crate::forward::{Adjacency, Fib, Port, Remote};
+use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
-use crate::wire::{ControlMessage, Hello, PathError, Token};
-
-/// How often a link's token changes (design section 5).
-const TOKEN_ROTATION: Duration = Duration::from_secs(3_600);
-
-/// How long the old token still works: packets on their way, and a neighbour that reads late.
-const TOKEN_GRACE: Duration = Duration::from_secs(10);
+use crate::wire::{ControlMessage, Hello, Token};
 
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
-
-/// A neighbour's path errors about one broken link, for one source, are taken no faster: an honest
-/// reporter sends them every 50 ms, and queues on the way may bring two closer together.
-const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Path errors taken from one neighbour in that time, all together: several times what a transit
-/// reports that has just lost its only way for every source behind us.
-const PATH_ERRORS: usize = 64;
 
 /// Datagrams taken between two of our own heartbeats. An honest neighbour sends at most 500, at the
 /// shortest heartbeat beside our longest; those that are not taken are missed by nobody. A packet
@@ -167,12 +155,8 @@ struct Driver {
     datagrams_left: u32,
     /// What `liveness` last knew.
     heard_last: Instant,
-    token_in: u64,
-    /// The token before `token_in`, and when it stops working.
-    token_old: Option<(u64, Instant)>,
-    token_since: Instant,
-    /// Reporter, next hop and source of the neighbour's path errors just taken.
-    path_errors: Recent<(AgentId, ShortId, Option<ShortId>)>,
+    tokens: Tokens,
+    path_errors: PathErrors,
     mtu: u16,
     rtt: Duration,
 }
@@ -193,7 +177,8 @@ impl Driver {
         } = opened.greeting;
         let remote = remote_of(&opened.connection);
         let adjacency = Adjacency::new(opened.neighbor, opened.port, remote, token_out);
-        context.fib.admit(opened.token_in, adjacency.clone());
+        let fib = context.fib.clone();
+        let tokens = Tokens::admit(fib, adjacency.clone(), opened.token_in, now);
         // Not if another link has replaced this one meanwhile: its way must stay.
         context.links.while_kept(opened.neighbor, number, || {
             context.fib.insert(adjacency.clone());
@@ -222,10 +207,8 @@ impl Driver {
             hearing: Hearing::new(now),
             datagrams_left: DATAGRAMS,
             heard_last: now,
-            token_in: opened.token_in,
-            token_old: None,
-            token_since: now,
-            path_errors: Recent::new(PATH_ERROR_INTERVAL, PATH_ERRORS),
+            tokens,
+            path_errors: PathErrors::new(),
             mtu: opened.mtu,
             context,
         }
@@ -320,7 +303,21 @@ impl Driver {
             ControlMessage::Goodbye(goodbye) => {
                 return Err(DownReason::Goodbye(printable(&goodbye.reason)));
             }
-            ControlMessage::PathError(error) => self.handle_path_error(error).await,
+            ControlMessage::PathError(error) => {
+                match self.path_errors.take(Instant::now(), error) {
+                    Some(Onward::Here(error)) => {
+                        let from = self.neighbor;
+                        self.voice.say(LinkEvent::PathError { from, error }).await;
+                    }
+                    Some(Onward::To(next, error)) => {
+                        if let Some(next) = self.context.fib.by_neighbor(next) {
+                            let message = ControlMessage::PathError(error);
+                            self.context.links.send_if_room(next.neighbor, message);
+                        }
+                    }
+                    None => {}
+                }
+            }
             message @ (ControlMessage::Flood(_)
             | ControlMessage::Digest(_)
             | ControlMessage::BucketSummary(_)
@@ -332,29 +329,14 @@ impl Driver {
         Ok(())
     }
 
-    /// Passes a path error on towards the packet's source.
-    async fn handle_path_error(&mut self, mut error: PathError) {
-        let broken = (error.reporter, error.next_hop, error.back.last().copied());
-        if !self.path_errors.admit(Instant::now(), broken) {
-            return;
-        }
-        if error.back.is_empty() {
-            let from = self.neighbor;
-            return self.voice.say(LinkEvent::PathError { from, error }).await;
-        }
-        let next = error.back.remove(0);
-        if let Some(next) = self.context.fib.by_neighbor(next) {
-            let message = ControlMessage::PathError(error);
-            self.context.links.send_if_room(next.neighbor, message);
-        }
-    }
-
     async fn beat(&mut self) {
         self.datagrams_left = DATAGRAMS;
         // A heartbeat that does not fit now is one missed; the neighbour allows for it.
         let _ = self.connection.send_datagram(Bytes::new());
-        let now = Instant::now();
-        self.rotate_token(now);
+        if let Some(token) = self.tokens.rotate(Instant::now()) {
+            let message = ControlMessage::Token(token);
+            self.context.links.send(self.neighbor, message);
+        }
         // The smallest, because queues under load would make it jump and flood.
         let rtt = self.connection.min_rtt();
         let mtu = self.connection.stats().path.current_mtu;
@@ -377,26 +359,6 @@ impl Driver {
                 info.mtu = mtu;
                 info.remote = remote;
             });
-    }
-
-    fn rotate_token(&mut self, now: Instant) {
-        if let Some((old, until)) = self.token_old
-            && now >= until
-        {
-            self.context.fib.revoke(old);
-            self.token_old = None;
-        }
-        if now.duration_since(self.token_since) < TOKEN_ROTATION {
-            return;
-        }
-        let token = rand::random();
-        self.context.fib.admit(token, self.adjacency.clone());
-        self.token_old = Some((self.token_in, now + TOKEN_GRACE));
-        self.token_in = token;
-        self.token_since = now;
-        self.context
-            .links
-            .send(self.neighbor, ControlMessage::Token(Token { token }));
     }
 
     async fn check_liveness(&mut self) -> Option<DownReason> {

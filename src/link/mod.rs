@@ -20,10 +20,12 @@ mod greetings;
 mod hearing;
 mod hello;
 mod mtu;
+mod path_errors;
 mod probe;
 mod remote;
 mod table;
 mod text;
+mod tokens;
 mod voice;
 
 pub use accept::accept;
