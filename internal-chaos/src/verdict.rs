@@ -67,13 +67,21 @@ impl fmt::Display for Verdict {
             Outcome::NotMeasured => "not measured",
         };
         write!(f, "{outcome}: {}", self.goal)?;
-        if let Some(value) = self.value {
-            write!(f, ": {value:.2} {}", self.unit)?;
+        let unit = if self.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", self.unit)
+        };
+        // What has no unit is a number of things.
+        match self.value {
+            Some(value) if unit.is_empty() => write!(f, ": {value}")?,
+            Some(value) => write!(f, ": {value:.2}{unit}")?,
+            None => {}
         }
         let side = match self.side {
             Side::AtLeast => "at least",
             Side::AtMost => "at most",
         };
-        write!(f, " (wanted: {side} {} {})", self.limit, self.unit)
+        write!(f, " (wanted: {side} {}{unit})", self.limit)
     }
 }

@@ -1,5 +1,8 @@
 //! The cells of the table: all repeats of one fault under one load with one heartbeat.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::fault::{Class, Fault};
@@ -30,6 +33,8 @@ pub struct Cell {
     pub ended_after_ms: Option<Spread>,
     /// Packets.
     pub leaks: u64,
+    /// The longest time in which the machine did not run the drill's clock, of each repeat.
+    pub pause_ms: Option<Spread>,
 }
 
 /// Median, 99th percentile and maximum.
@@ -52,27 +57,15 @@ impl Spread {
     }
 }
 
-/// Cells in the order in which their first repeats were made.
+/// Cells by heartbeat, load and fault. Default settings come last in the alphabet and first here.
 pub fn cells(repeats: &[Repeat]) -> Vec<Cell> {
-    let key = |repeat: &Repeat| {
-        (
-            repeat.heartbeat.clone(),
-            repeat.downloads,
-            repeat.uploads,
-            repeat.fault,
-        )
-    };
-    let mut keys = Vec::new();
+    let mut sorted: BTreeMap<_, Vec<&Repeat>> = BTreeMap::new();
     for repeat in repeats {
-        if !keys.contains(&key(repeat)) {
-            keys.push(key(repeat));
-        }
+        let heartbeat = Reverse(repeat.heartbeat.as_str());
+        let key = (heartbeat, repeat.downloads, repeat.uploads, repeat.fault);
+        sorted.entry(key).or_default().push(repeat);
     }
-    let of = |wanted| -> Vec<&Repeat> {
-        let same = repeats.iter().filter(|repeat| key(repeat) == wanted);
-        same.collect()
-    };
-    keys.into_iter().map(|key| Cell::of(&of(key))).collect()
+    sorted.values().map(|repeats| Cell::of(repeats)).collect()
 }
 
 impl Cell {
@@ -103,6 +96,7 @@ impl Cell {
             longest_without_ms: spread(|repeat| repeat.connects.longest_without_ms),
             ended_after_ms: transfer_spread(|seen| seen.ended_after_ms),
             leaks: repeats.iter().map(|repeat| repeat.leaks.total()).sum(),
+            pause_ms: spread(|repeat| repeat.pause_ms),
         }
     }
 

@@ -14,8 +14,8 @@ pub struct DrillArgs {
     /// Repeats of every fault with every load and heartbeat; 0 leaves them out.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub repeats: u32,
-    /// Only these faults, separated by commas: transit-kill, transit-freeze, link-cut,
-    /// cut-to-ingress, cut-to-transit, grey-transit, exit-kill, transit-term.
+    /// These faults, separated by commas: transit-kill, transit-freeze, link-cut, cut-to-ingress,
+    /// cut-to-transit, grey-transit, exit-kill, transit-term [default: all but cut-to-transit].
     #[arg(long, value_delimiter = ',')]
     pub faults: Vec<Fault>,
     /// Heartbeats of the agents: `default` for default settings, or milliseconds.
@@ -48,8 +48,7 @@ pub struct DrillArgs {
     /// Write the tables here as Markdown.
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// When a repeat goes wrong, copy the agents' files and logs into a folder of its own below
-    /// this one.
+    /// After every repeat copy the agents' files and logs into a folder of its own below this one.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
 }
@@ -57,10 +56,11 @@ pub struct DrillArgs {
 impl DrillArgs {
     /// The faults to make, in the order of the table.
     pub fn faults(&self) -> Vec<Fault> {
-        Fault::ALL
-            .into_iter()
-            .filter(|fault| self.faults.is_empty() || self.faults.contains(fault))
-            .collect()
+        if self.faults.is_empty() {
+            return Fault::STANDARD.to_vec();
+        }
+        let named = |fault: &Fault| self.faults.contains(fault);
+        Fault::ALL.into_iter().filter(named).collect()
     }
 
     /// Bytes per second of each direction.

@@ -103,7 +103,7 @@ impl Connects {
         let waits = begun.clone().map(|attempt| attempt.ended - attempt.begun);
         let echoed = |attempt: &&Attempt| attempt.outcome == Outcome::Echoed;
         let successes = attempts.iter().filter(echoed).map(|attempt| attempt.ended);
-        let without = window.longest_gap(successes).saturating_sub(CADENCE);
+        let without = window.longest_gap(successes).length.saturating_sub(CADENCE);
         Self {
             attempts: begun.clone().count(),
             failed: count(|outcome| matches!(outcome, Outcome::Failed(_))),

@@ -66,13 +66,25 @@ const RULES: &str = "table inet drill {
 const FORWARDED_DATA: &str = "meta l4proto udp @th,64,8 & 0x40 == 0x0";
 
 impl Fault {
-    /// All faults, in the order of the table.
+    /// All faults.
     pub const ALL: [Self; 8] = [
         Self::TransitKill,
         Self::TransitFreeze,
         Self::LinkCut,
         Self::CutToIngress,
         Self::CutToTransit,
+        Self::GreyTransit,
+        Self::ExitKill,
+        Self::TransitTerm,
+    ];
+
+    /// Those of the published table. Of the one-way cuts it is the one that leaves the ingress
+    /// without any answer.
+    pub const STANDARD: [Self; 7] = [
+        Self::TransitKill,
+        Self::TransitFreeze,
+        Self::LinkCut,
+        Self::CutToIngress,
         Self::GreyTransit,
         Self::ExitKill,
         Self::TransitTerm,

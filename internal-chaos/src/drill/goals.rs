@@ -167,6 +167,7 @@ mod tests {
             longest_without_ms: spread(stall),
             ended_after_ms: None,
             leaks: 0,
+            pause_ms: spread(2.0),
         }
     }
 

@@ -35,12 +35,16 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Rest between two looks at the transfers.
 const POLL: Duration = Duration::from_millis(5);
 
+/// How often the clock is looked at.
+const BEAT: Duration = Duration::from_millis(1);
+
 /// The threads that carry the load, and the target servers. Threads of their own, so that new
 /// connections are timed right while transfers keep their thread busy.
 #[derive(Debug)]
 pub struct Range {
     transfers: Host,
     connects: Host,
+    clock: Host,
     _bulk: Host,
     _echo: Host,
     book: Arc<Book>,
@@ -67,7 +71,18 @@ type Carrying = JoinHandle<(Ending, Instant)>;
 pub struct Load {
     transfers: Vec<(Arc<Transfer>, Carrying)>,
     connects: JoinHandle<Vec<Attempt>>,
+    clock: JoinHandle<Vec<Instant>>,
     enough: Arc<AtomicBool>,
+}
+
+/// What became of a load.
+#[derive(Debug)]
+pub struct Finished {
+    pub transfers: Vec<Ended>,
+    /// Ascending by their ends.
+    pub attempts: Vec<Attempt>,
+    /// Every [`BEAT`] that the machine ran a thread which does nothing else.
+    pub beats: Vec<Instant>,
 }
 
 /// A transfer that has ended.
@@ -105,6 +120,7 @@ impl Range {
         Ok(Self {
             transfers: Host::start(ingress)?,
             connects: Host::start(ingress)?,
+            clock: Host::start(ingress)?,
             _bulk: bulk,
             _echo: echo,
             book,
@@ -125,6 +141,7 @@ impl Range {
         let mut load = Load {
             transfers: Vec::new(),
             connects: self.connects.spawn(connects),
+            clock: self.clock.spawn(beat(plan.remember, Arc::clone(&enough))),
             enough,
         };
         let directions = [
@@ -182,6 +199,18 @@ async fn serve(listener: TcpListener, book: Arc<Book>) -> anyhow::Result<()> {
     }
 }
 
+/// Looks at the clock until `enough`.
+async fn beat(remember: bool, enough: Arc<AtomicBool>) -> Vec<Instant> {
+    let mut beats = Vec::new();
+    while !enough.load(Ordering::Relaxed) {
+        tokio::time::sleep(BEAT).await;
+        if remember {
+            beats.push(Instant::now());
+        }
+    }
+    beats
+}
+
 impl Load {
     async fn await_flow(&self) -> anyhow::Result<()> {
         let started = Instant::now();
@@ -221,7 +250,7 @@ impl Load {
     }
 
     /// Tells everything to end, and waits for it.
-    pub async fn finish(mut self) -> anyhow::Result<(Vec<Ended>, Vec<Attempt>)> {
+    pub async fn finish(mut self) -> anyhow::Result<Finished> {
         self.tell_end();
         let limit = tokio::time::Instant::now() + DRAIN_LIMIT;
         let mut ended = Vec::new();
@@ -241,7 +270,13 @@ impl Load {
         }
         let connects = &mut self.connects;
         let attempts = connects.await.context("a new connection panicked")?;
-        Ok((ended, attempts))
+        let clock = &mut self.clock;
+        let beats = clock.await.context("the clock panicked")?;
+        Ok(Finished {
+            transfers: ended,
+            attempts,
+            beats,
+        })
     }
 
     fn tell_end(&self) {
@@ -259,5 +294,6 @@ impl Drop for Load {
             carrying.abort();
         }
         self.connects.abort();
+        self.clock.abort();
     }
 }

@@ -2,12 +2,11 @@
 //! SVG that reads on light and on dark ground.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
 use super::fault::Fault;
-use super::repeat::{Repeat, Settings};
+use super::repeat::{Repeat, Settings, signed_millis};
 
 /// Time is cut into pieces of this length.
 const BUCKET_MS: i64 = 20;
@@ -48,11 +47,10 @@ pub fn svg(repeat: &Repeat) -> anyhow::Result<String> {
         .transfers
         .first()
         .context("nothing was transferred")?;
-    let reads = seen.arrivals.iter().map(|&(when, bytes)| {
-        let after = when.saturating_duration_since(repeat.struck_at);
-        let before = repeat.struck_at.saturating_duration_since(when);
-        (signed_millis(after) - signed_millis(before), bytes)
-    });
+    let reads = seen
+        .arrivals
+        .iter()
+        .map(|&(when, bytes)| (signed_millis(repeat.struck_at, when), bytes));
     let speeds = speeds(reads);
     ensure!(
         speeds.iter().any(|&speed| speed > 0.0),
@@ -63,10 +61,6 @@ pub fn svg(repeat: &Repeat) -> anyhow::Result<String> {
 
 fn caption(repeat: &Repeat) -> String {
     format!("{} of {} at 0 ms", repeat.fault, repeat.victim)
-}
-
-fn signed_millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 /// Gbit/s in each bucket. `reads` are milliseconds since the fault, and bytes.

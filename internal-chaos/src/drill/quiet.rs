@@ -94,12 +94,15 @@ impl Drill {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let bytes = load.bytes() - bytes;
         let alarms = alarms(&agents, &before)?;
-        let (ended, attempts) = load.finish().await?;
+        let finished = load.finish().await?;
         let leaks = leak::take(&self.site)?;
         agents.stop().await;
-        let ends = |is: fn(&Ending) -> bool| ended.iter().filter(|one| is(&one.ending)).count();
+        let ends = |is: fn(&Ending) -> bool| {
+            let transfers = finished.transfers.iter();
+            transfers.filter(|one| is(&one.ending)).count()
+        };
         let connects = |is: fn(&Outcome) -> bool| {
-            let outcomes = attempts.iter().map(|attempt| &attempt.outcome);
+            let outcomes = finished.attempts.iter().map(|attempt| &attempt.outcome);
             outcomes.filter(|outcome| is(outcome)).count()
         };
         Ok(Quiet {
@@ -112,7 +115,7 @@ impl Drill {
             damaged: ends(|ending| matches!(ending, Ending::Damaged(_))),
             broken: ends(|ending| matches!(ending, Ending::Broken(_) | Ending::Hung))
                 + connects(|outcome| matches!(outcome, Outcome::Broken(_))),
-            connects: attempts.len(),
+            connects: finished.attempts.len(),
             failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed(_))),
             leaks,
         })

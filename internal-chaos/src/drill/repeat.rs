@@ -34,8 +34,8 @@ use crate::workload::bulk::Direction;
 const LEAD: Duration = Duration::from_millis(300);
 
 /// The fault strikes within so long after that, at random, because what the mesh needs to notice
-/// depends on the place between two heartbeats. Two of the default ones.
-const PHASE: Duration = Duration::from_millis(200);
+/// depends on the place between two heartbeats. One of the default ones.
+const PHASE: Duration = Duration::from_millis(100);
 
 /// How long a fault lasts: several times what the mesh should need, and short enough that the
 /// window sees the way back, too.
@@ -82,6 +82,13 @@ pub struct Repeat {
     pub transfers: Vec<Seen>,
     pub connects: Connects,
     pub leaks: Leaks,
+    /// The longest time inside the window in which a thread that only watches the clock was not run:
+    /// what the machine itself did to all figures.
+    pub pause_ms: f64,
+    /// How long fresh agents took until the mesh was whole; absent if these had served before.
+    pub started_ms: Option<f64>,
+    /// From the mending until the mesh was seen whole. The first look is after the load.
+    pub healed_ms: f64,
 }
 
 /// One transfer.
@@ -92,6 +99,8 @@ pub struct Seen {
     /// The longest time inside the window in which its receiver got nothing; absent if it did not
     /// end complete.
     pub stall_ms: Option<f64>,
+    /// When that began, since the fault; negative is before it.
+    pub stall_begun_ms: Option<f64>,
     pub end: End,
     pub detail: Option<String>,
     /// From the fault to the end of the client's socket, if it ended early.
@@ -127,6 +136,8 @@ struct Used {
     agents: Agents,
     heartbeat: Heartbeat,
     repeats: u32,
+    /// How long it took to be whole, until that was told.
+    started: Option<Duration>,
 }
 
 impl Drill {
@@ -162,7 +173,10 @@ impl Drill {
     /// Breaks something once.
     pub async fn repeat(&mut self, settings: Settings) -> anyhow::Result<Repeat> {
         let mut mesh = self.mesh(settings.heartbeat).await?;
-        let seen = self.watch_fault(&mut mesh.agents, settings).await;
+        let mut seen = self.watch_fault(&mut mesh.agents, settings).await;
+        if let Ok(seen) = &mut seen {
+            seen.started_ms = mesh.started.take().map(millis);
+        }
         match &seen {
             // A path that was found grey is avoided for a while, which no endpoint tells.
             Ok(_) if mesh.repeats < REPEATS_PER_MESH && settings.fault != Fault::GreyTransit => {
@@ -181,10 +195,12 @@ impl Drill {
             }
             used.agents.stop().await;
         }
+        let begun = Instant::now();
         Ok(Used {
             agents: Agents::start(&self.site, Arc::clone(&self.roster), heartbeat).await?,
             heartbeat,
             repeats: 1,
+            started: Some(begun.elapsed()),
         })
     }
 
@@ -209,12 +225,14 @@ impl Drill {
         let window = Window::around(struck_at);
         self.wait_out(&load, settings.fault, struck_at).await;
         struck.mend(&self.site, agents).await?;
+        let mended_at = Instant::now();
         tokio::time::sleep_until((struck_at + AFTER).into()).await;
         // Nobody may be left to ask about.
         let path_after = agents.path_in_use(&self.site, bulk_address()).await.ok();
         let told = Instant::now();
-        let (ended, attempts) = load.finish().await?;
+        let finished = load.finish().await?;
         agents.await_whole(&self.site, HEAL_LIMIT).await?;
+        let healed_ms = millis(mended_at.elapsed());
         let leaks = leak::take(&self.site)?;
         let see = |ended: &Ended| Seen::judge(ended, window, struck_at, told);
         Ok(Repeat {
@@ -227,9 +245,12 @@ impl Drill {
             victim: victim.name(),
             path_before: names(&path),
             path_after: path_after.as_deref().map(names),
-            transfers: ended.iter().map(see).collect(),
-            connects: Connects::within(window, &attempts),
+            transfers: finished.transfers.iter().map(see).collect(),
+            connects: Connects::within(window, &finished.attempts),
             leaks,
+            pause_ms: millis(window.longest_gap(finished.beats).length),
+            started_ms: None,
+            healed_ms,
         })
     }
 
@@ -252,6 +273,7 @@ impl Seen {
             Ending::Damaged(detail) => (End::Damaged, Some(detail.clone())),
             Ending::Hung => (End::Hung, None),
         };
+        let complete = end == End::Complete;
         let early = ended.at < told;
         Self {
             direction: match ended.transfer.direction {
@@ -259,13 +281,20 @@ impl Seen {
                 Direction::Upload => "upload",
             },
             bytes: ended.transfer.bytes(),
-            stall_ms: (end == End::Complete).then(|| millis(stall)),
+            stall_ms: complete.then(|| millis(stall.length)),
+            stall_begun_ms: complete.then(|| signed_millis(struck_at, stall.begun)),
             end,
             detail,
             ended_after_ms: early.then(|| millis(ended.at.saturating_duration_since(struck_at))),
             arrivals,
         }
     }
+}
+
+/// Milliseconds from `origin` to `moment`.
+pub fn signed_millis(origin: Instant, moment: Instant) -> f64 {
+    millis(moment.saturating_duration_since(origin))
+        - millis(origin.saturating_duration_since(moment))
 }
 
 /// As the tables have it.

@@ -29,7 +29,7 @@ pub struct Run {
 /// A figure that there is none of.
 const NOTHING: &str = "–";
 
-const HEAD: [&str; 11] = [
+const HEAD: [&str; 12] = [
     "fault",
     "repeats",
     "damaged",
@@ -41,6 +41,7 @@ const HEAD: [&str; 11] = [
     "longest wait",
     "longest without",
     "leaks",
+    "machine pause",
 ];
 
 impl Run {
@@ -165,6 +166,7 @@ fn row(cell: &Cell) -> Vec<String> {
         longest(cell.longest_wait_ms),
         longest(cell.longest_without_ms),
         cell.leaks.to_string(),
+        longest(cell.pause_ms),
     ]
 }
 
@@ -234,6 +236,7 @@ mod tests {
                 direction: "download",
                 bytes: 1_000,
                 stall_ms,
+                stall_begun_ms: stall_ms.map(|_| 3.0),
                 end,
                 detail: None,
                 ended_after_ms: stall_ms.is_none().then_some(321.0),
@@ -248,6 +251,9 @@ mod tests {
                 first_error: None,
             },
             leaks: Leaks::default(),
+            pause_ms: 2.0,
+            started_ms: None,
+            healed_ms: 1_300.0,
         }
     }
 
@@ -277,11 +283,11 @@ mod tests {
         let repeats = stalls.map(|ms| repeat(Fault::TransitKill, Some(ms), End::Complete));
         let run = run(repeats.to_vec());
         let text = run.text();
-        let rows: Vec<&str> = text.lines().skip(6).take(3).collect();
+        let rows: Vec<&str> = text.lines().skip(5).take(3).collect();
         let words = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(
             words(rows[2]),
-            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0"
+            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2"
         );
         assert!(text.contains("heartbeat default, 1 download and 0 uploads"));
         assert!(text.contains("met: default settings: stall at a silent fault, median: 200.00 ms"));

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::cells::{Cell, cells};
 use super::cli::DrillArgs;
 use super::plot;
 use super::repeat::{Drill, End, Repeat, Settings, heartbeat_name};
@@ -66,11 +65,13 @@ async fn quiet(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
 }
 
 async fn repeats(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
-    let faults = args.faults();
+    let mut faults = args.faults();
     let mut seed = args.seed;
     let mut failures = 0;
     for &heartbeat in &args.heartbeats {
         for number in 1..=args.repeats {
+            // Another order each time, because every second fault strikes a mesh that had one before.
+            faults.rotate_left(1);
             for &flows in &args.flows {
                 for &fault in &faults {
                     seed = seed.wrapping_add(1);
@@ -87,7 +88,6 @@ async fn repeats(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
                         Ok(repeat) => {
                             failures = 0;
                             say(&format!("{label}: {}", summary(&repeat)));
-                            keep_if_wrong(drill, args, &repeat, seed);
                             run.repeats.push(repeat);
                         }
                         Err(error) => {
@@ -95,9 +95,9 @@ async fn repeats(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
                             let note = format!("{label}: {error:#}");
                             say(&note);
                             run.notes.push(note);
-                            keep(drill, args, seed);
                         }
                     }
+                    keep(drill, args, seed);
                     if failures == MOST_FAILURES {
                         run.notes
                             .push(format!("gave up after {failures} failures in a row"));
@@ -122,8 +122,9 @@ fn label(number: u32, repeats: u32, settings: Settings) -> String {
 
 /// One repeat on one line.
 fn summary(repeat: &Repeat) -> String {
-    let stalls = repeat.transfers.iter().filter_map(|seen| seen.stall_ms);
-    let stall = stalls.reduce(f64::max);
+    let stalls = repeat.transfers.iter();
+    let stalls = stalls.filter_map(|seen| Some((seen.stall_ms?, seen.stall_begun_ms?)));
+    let stall = stalls.reduce(|one, other| if other.0 > one.0 { other } else { one });
     let count = |end: End| {
         repeat
             .transfers
@@ -132,13 +133,14 @@ fn summary(repeat: &Repeat) -> String {
             .count()
     };
     let mut line = match stall {
-        Some(stall) => format!("longest stall {stall:.0} ms"),
+        Some((stall, begun)) => format!("longest stall {stall:.0} ms from {begun:.0} ms on"),
         None => "no transfer lived on".to_owned(),
     };
     line.push_str(&format!(
         ", new connections waited {:.0} ms at most",
         repeat.connects.longest_wait_ms
     ));
+    line.push_str(&format!(", machine paused {:.0} ms", repeat.pause_ms));
     for (end, name) in [
         (End::Broken, "broken"),
         (End::Damaged, "DAMAGED"),
@@ -156,17 +158,17 @@ fn summary(repeat: &Repeat) -> String {
             repeat.connects.first_error.as_deref().unwrap_or_default()
         ));
     }
+    line.push_str(&format!(
+        ", whole again {:.0} ms after mending",
+        repeat.healed_ms
+    ));
+    if let Some(started) = repeat.started_ms {
+        line.push_str(&format!(", fresh mesh in {started:.0} ms"));
+    }
     if repeat.leaks.total() > 0 {
         line.push_str(&format!(", LEAKS {:?}", repeat.leaks));
     }
     line
-}
-
-fn keep_if_wrong(drill: &Drill, args: &DrillArgs, repeat: &Repeat, seed: u64) {
-    let cells = cells(std::slice::from_ref(repeat));
-    if cells.iter().any(Cell::is_wrong) {
-        keep(drill, args, seed);
-    }
 }
 
 /// Copies the agents' files and logs; that it fails is said, and no reason to stop.

@@ -15,6 +15,13 @@ const BEFORE: Duration = Duration::from_millis(100);
 /// After the fault.
 pub const AFTER: Duration = Duration::from_millis(2_500);
 
+/// A time in which nothing came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    pub begun: Instant,
+    pub length: Duration,
+}
+
 impl Window {
     /// The window of a fault.
     pub fn around(fault: Instant) -> Self {
@@ -30,12 +37,21 @@ impl Window {
 
     /// The longest time inside the window without any of `moments` (ascending). The window's own
     /// ends bound it, so that silence from some moment on counts up to the end.
-    pub fn longest_gap(self, moments: impl IntoIterator<Item = Instant>) -> Duration {
+    pub fn longest_gap(self, moments: impl IntoIterator<Item = Instant>) -> Gap {
         let mut last = self.from;
-        let mut longest = Duration::ZERO;
+        let mut longest = Gap {
+            begun: last,
+            length: Duration::ZERO,
+        };
         let inside = moments.into_iter().filter(|moment| self.contains(*moment));
         for moment in inside.chain([self.to]) {
-            longest = longest.max(moment.saturating_duration_since(last));
+            let length = moment.saturating_duration_since(last);
+            if length > longest.length {
+                longest = Gap {
+                    begun: last,
+                    length,
+                };
+            }
             last = moment;
         }
         longest
@@ -61,7 +77,9 @@ mod tests {
                     fault + distance
                 }
             };
-            window.longest_gap(moments.iter().map(at))
+            let Gap { begun, length } = window.longest_gap(moments.iter().map(at));
+            assert!(window.contains(begun));
+            length
         };
         assert_eq!(gap(&[]), 2_600 * MS);
         assert_eq!(gap(&[-500, 2_900]), 2_600 * MS);
