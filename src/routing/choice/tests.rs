@@ -201,7 +201,10 @@ fn without_a_backup_a_dead_link_loses_the_path_and_a_failed_path_is_kept() {
     let now = Instant::now();
     for (input, after) in [
         (Input::LinkDown(agent(1)), State::Lost),
-        (Input::PathFailed(SwitchCause::PathError), on(active(), Mood::Settled)),
+        (
+            Input::PathFailed(SwitchCause::PathError),
+            on(active(), Mood::Settled),
+        ),
     ] {
         let mut choice = PathChoice::new(agent(9), 1_200);
         choice.state = on(active(), Mood::Settled);
