@@ -60,13 +60,15 @@ impl Flow {
         }
     }
 
-    /// Packets arrived.
-    pub(super) fn handle_arrived(&self, now: Instant) {
+    /// Packets arrived; `answers`: along the path that ours take, so that they prove it.
+    pub(super) fn handle_arrived(&self, now: Instant, answers: bool) {
         let now = self.micros(now);
         let last = self.arrived.swap(now, Ordering::Relaxed);
         self.gap
             .fetch_max(now.saturating_sub(last), Ordering::Relaxed);
-        self.unanswered.store(0, Ordering::Relaxed);
+        if answers {
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Nothing waits for an answer any more: the path was judged by other means, or was left.
@@ -131,7 +133,7 @@ mod tests {
     fn flow() -> (Flow, Instant) {
         let start = Instant::now();
         let flow = Flow::new(start);
-        flow.handle_arrived(start + 100 * MS);
+        flow.handle_arrived(start + 100 * MS, true);
         (flow, start + 100 * MS)
     }
 
@@ -156,7 +158,12 @@ mod tests {
     fn an_arrival_answers() {
         let (flow, heard) = flow();
         flow.handle_sent(heard + 40 * MS);
-        flow.handle_arrived(heard + 41 * MS);
+        flow.handle_arrived(heard + 40 * MS, false);
+        assert!(
+            flow.overdue_at(RTT).is_some(),
+            "another path proves nothing"
+        );
+        flow.handle_arrived(heard + 41 * MS, true);
         assert_eq!(flow.overdue_at(RTT), None);
         assert_eq!(flow.last_arrival(), Some(heard + 41 * MS));
     }
@@ -165,9 +172,9 @@ mod tests {
     fn the_longest_gap_is_told_once() {
         let (flow, heard) = flow();
         flow.take_gap();
-        flow.handle_arrived(heard + 5 * MS);
-        flow.handle_arrived(heard + 25 * MS);
-        flow.handle_arrived(heard + 26 * MS);
+        flow.handle_arrived(heard + 5 * MS, true);
+        flow.handle_arrived(heard + 25 * MS, true);
+        flow.handle_arrived(heard + 26 * MS, true);
         assert_eq!(flow.take_gap(), 20 * MS);
         assert_eq!(flow.take_gap(), Duration::ZERO);
     }

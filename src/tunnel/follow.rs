@@ -93,6 +93,8 @@ struct Task<V> {
     /// Highest sequence of an active and of a backup probe: older ones are late or replayed.
     seen_active: u64,
     seen_backup: u64,
+    /// Highest sequence of all: whose word on doubt was the last.
+    told: u64,
     /// Since when the path is doubted, by either end.
     doubted: Option<Instant>,
     /// It is this end that doubts, so the other must be told.
@@ -120,6 +122,7 @@ impl<V: MeshView> Task<V> {
             backup: None,
             seen_active: first.probe.sequence,
             seen_backup: 0,
+            told: first.probe.sequence,
             doubted: None,
             own_doubt: false,
             link_suspect: false,
@@ -173,25 +176,28 @@ impl<V: MeshView> Task<V> {
     fn handle_asked(&mut self, asked: Asked) {
         let now = Instant::now();
         let Asked { probe, back } = asked;
-        let seen = match probe.flags.active {
-            true => &mut self.seen_active,
-            false => &mut self.seen_backup,
+        let (seen, active) = match probe.flags.active {
+            true => (&mut self.seen_active, true),
+            false => (&mut self.seen_backup, false),
         };
         if probe.sequence <= *seen {
             return;
         }
         *seen = probe.sequence;
-        if !probe.flags.active {
+        if !active {
             self.backup = Some(back);
-            return;
-        }
-        if back != self.active {
+        } else if back != self.active {
             self.take(now, back, SwitchCause::PeerMoved);
             self.link_suspect = self.is_suspect();
         }
-        match probe.flags.doubt {
-            true => self.doubt(now, false),
-            false => self.trust(),
+        // The word of doubt comes along either path, whichever lives; paths differ in length.
+        if probe.sequence > self.told {
+            self.told = probe.sequence;
+            match probe.flags.doubt {
+                true => self.doubt(now, false),
+                false if active => self.trust(),
+                false => {}
+            }
         }
     }
 

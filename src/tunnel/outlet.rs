@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::flow::Flow;
 use crate::identity::ShortId;
-use crate::wire::packet::{PacketType, header_len, write_header};
+use crate::wire::packet::{Header, PacketType, header_len, write_header};
 
 /// How long an unproven path is used. A handshake that takes longer is given up by both ends.
 const PROVISIONAL_LIFETIME: Duration = Duration::from_secs(10);
@@ -142,10 +142,11 @@ impl Outlets {
         }
     }
 
-    /// Packets came from `source`.
-    pub(super) fn handle_arrived(&self, source: ShortId, now: Instant) {
-        if let Some(verified) = self.read().verified.get(&source) {
-            verified.flow.handle_arrived(now);
+    /// Packets with this header arrived.
+    pub(super) fn handle_arrived(&self, header: &Header<'_>, now: Instant) {
+        if let Some(verified) = self.read().verified.get(&header.source()) {
+            let answers = header.is_reverse_of(&verified.active.hops);
+            verified.flow.handle_arrived(now, answers);
         }
     }
 

@@ -211,7 +211,7 @@ impl AsyncUdpSocket for VirtualSocket {
                 break;
             };
             let header = delivery.header();
-            self.outlets.handle_arrived(header.source(), Instant::now());
+            self.outlets.handle_arrived(&header, Instant::now());
             let mut length = 0;
             for payload in delivery.payloads() {
                 let Some(&first) = payload.first() else {

@@ -139,6 +139,12 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// Whether this packet came the way that a packet of ours along `hops` goes, backwards.
+    pub fn is_reverse_of(&self, hops: &[ShortId]) -> bool {
+        let before_us = (0..self.count() - 1).rev().map(|at| self.hop(at));
+        before_us.chain([self.source()]).eq(hops.iter().copied())
+    }
+
     /// The hop after [`here`](Self::here); `None` at the last.
     pub fn next(&self) -> Option<ShortId> {
         let next = self.index() + 1;
@@ -261,6 +267,9 @@ mod tests {
         assert_eq!((last.previous(), last.here()), (ShortId(2), ShortId(3)));
         assert_eq!((last.next(), last.token()), (None, 8));
         assert_eq!(last.reverse(), [ShortId(2), ShortId(1), ShortId(9)]);
+        assert!(last.is_reverse_of(&last.reverse()));
+        assert!(!last.is_reverse_of(&[ShortId(1), ShortId(2), ShortId(9)]));
+        assert!(!last.is_reverse_of(&[ShortId(2), ShortId(9)]));
         assert_eq!(last.back(), [ShortId(2), ShortId(1), ShortId(9)]);
         assert_eq!(last.header_len(), header_len(3));
     }
