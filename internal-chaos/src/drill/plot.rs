@@ -56,11 +56,7 @@ pub fn svg(repeat: &Repeat) -> anyhow::Result<String> {
         speeds.iter().any(|&speed| speed > 0.0),
         "nothing arrived around the fault"
     );
-    Ok(draw(&speeds, seen.stall_ms, &caption(repeat)))
-}
-
-fn caption(repeat: &Repeat) -> String {
-    format!("{} of {} at 0 ms", repeat.fault, repeat.victim)
+    Ok(draw(&speeds, seen.stall_ms))
 }
 
 /// Gbit/s in each bucket. `reads` are milliseconds since the fault, and bytes.
@@ -96,7 +92,7 @@ impl Frame {
     }
 }
 
-fn draw(speeds: &[f64], stall_ms: Option<f64>, caption: &str) -> String {
+fn draw(speeds: &[f64], stall_ms: Option<f64>) -> String {
     let highest = speeds.iter().copied().fold(0.0, f64::max);
     let frame = Frame {
         most: highest.max(0.1).ceil().max(1.0),
@@ -108,7 +104,7 @@ fn draw(speeds: &[f64], stall_ms: Option<f64>, caption: &str) -> String {
     );
     axes(&mut out, &frame);
     curve(&mut out, &frame, speeds);
-    mark(&mut out, &frame, stall_ms, caption);
+    mark(&mut out, &frame, stall_ms);
     out.push_str("</svg>\n");
     out
 }
@@ -176,7 +172,7 @@ fn curve(out: &mut String, frame: &Frame, speeds: &[f64]) {
     );
 }
 
-fn mark(out: &mut String, frame: &Frame, stall_ms: Option<f64>, caption: &str) {
+fn mark(out: &mut String, frame: &Frame, stall_ms: Option<f64>) {
     let x = frame.x(0.0);
     let stall = stall_ms.map_or_else(
         || "the connection broke".to_owned(),
@@ -186,7 +182,7 @@ fn mark(out: &mut String, frame: &Frame, stall_ms: Option<f64>, caption: &str) {
         out,
         "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"{FAULT}\" \
          stroke-width=\"1.8\" stroke-dasharray=\"5 4\"/>\n\
-         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{FAULT}\">{caption}: {stall}</text>",
+         <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{FAULT}\">SIGKILL of the transit in use: {stall}</text>",
         TOP - 14.0,
         frame.y(0.0),
         x + 8.0,
@@ -210,15 +206,11 @@ mod tests {
 
     #[test]
     fn the_drawing_names_its_axes_and_the_stall() {
-        let svg = draw(
-            &[1.0, 0.0, 2.5],
-            Some(123.4),
-            "transit-kill of transit-a at 0 ms",
-        );
+        let svg = draw(&[1.0, 0.0, 2.5], Some(123.4));
         for part in [
             "time since the fault, ms",
             "Gbit/s",
-            "longest stall 123 ms",
+            "SIGKILL of the transit in use: longest stall 123 ms",
             "stroke-dasharray",
         ] {
             assert!(svg.contains(part), "{part}");

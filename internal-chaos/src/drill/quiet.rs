@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +17,12 @@ use super::load::Plan;
 use super::repeat::{Drill, heartbeat_name};
 use super::site::{LINKS, Node};
 use super::transfer::Ending;
+
+/// The longest until a frozen agent is suspected and given up: many heartbeats.
+const ALARM_LIMIT: Duration = Duration::from_secs(10);
+
+/// Rest between two looks at the logs.
+const POLL: Duration = Duration::from_millis(50);
 
 /// What was seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,6 +103,7 @@ impl Drill {
         let alarms = alarms(&agents, &before)?;
         let finished = load.finish().await?;
         let leaks = leak::take(&self.site)?;
+        prove_alarms(&agents).await?;
         agents.stop().await;
         let ends = |is: fn(&Ending) -> bool| {
             let transfers = finished.transfers.iter();
@@ -119,6 +127,28 @@ impl Drill {
             failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed(_))),
             leaks,
         })
+    }
+}
+
+/// Proves that an alarm would have been seen: freezes an agent and waits until its neighbours have
+/// logged it.
+async fn prove_alarms(agents: &Agents) -> anyhow::Result<()> {
+    let before = log_lengths(agents)?;
+    agents.signal(Node::TransitA, Signal::STOP)?;
+    let started = Instant::now();
+    loop {
+        let seen = alarms(agents, &before)?;
+        if seen
+            .iter()
+            .any(|link| link.suspicions > 0 && link.downs > 0)
+        {
+            return Ok(());
+        }
+        ensure!(
+            started.elapsed() < ALARM_LIMIT,
+            "the logs do not tell of a frozen agent, so false alarms would not show: {seen:?}"
+        );
+        tokio::time::sleep(POLL).await;
     }
 }
 
