@@ -81,15 +81,20 @@ fn a_target_that_is_silent_through_one_exit_is_reached_through_the_other() {
     mesh.await_chosen("ingress", name, &["transit", "east"]);
     mesh.await_paths("ingress", name, &[&["transit", "west"]]);
 
-    let to = Address::from((name, port));
-    let mut stream = socks::connect(mesh.socks("ingress"), to).expect("west reaches it");
-    stream.write_all(b"hold\n").expect("an open connection");
-    stream.read_exact(&mut [0; 5]).expect("the target answers");
-    assert_eq!(target.open(), 1);
-    let timed_out = "warren_exit_connects_total{result=\"timed_out\"} 1";
+    // On a starved machine the ingress may turn to west before east has dialled in vain; west is
+    // reached every time, and east gets its time-out in the end.
+    let timed_out = "warren_exit_connects_total{result=\"timed_out\"} 0";
+    eventually("east dialled in vain", || {
+        let to = Address::from((name, port));
+        let mut stream = socks::connect(mesh.socks("ingress"), to).expect("west reaches it");
+        stream.write_all(b"hold\n").expect("an open connection");
+        stream.read_exact(&mut [0; 5]).expect("the target answers");
+        (!mesh.get("east", "/metrics").body.contains(timed_out)).then_some(())
+    });
+    let connected = "warren_exit_connects_total{result=\"connected\"} 0";
     let east = mesh.get("east", "/metrics").body;
-    assert!(east.contains(timed_out), "{east}");
-    assert_eq!(mesh.metric("ingress", "warren_connect_retries_total"), 1.0);
+    assert!(east.contains(connected), "{east}");
+    assert!(mesh.metric("ingress", "warren_connect_retries_total") >= 1.0);
     drop(silent);
 }
 
