@@ -182,7 +182,7 @@ fn ended(cell: &Cell) -> Option<String> {
 
 fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
     let title = format!(
-        "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks",
+        "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks, machine paused {:.0} ms",
         quiet.seconds,
         title(&quiet.heartbeat, quiet.downloads, quiet.uploads),
         quiet.gbit_per_second,
@@ -191,6 +191,7 @@ fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
         quiet.broken,
         quiet.damaged,
         quiet.leaks.total(),
+        quiet.pause_ms,
     );
     let mut rows = vec![
         ["link", "false suspicions", "false downs"]
