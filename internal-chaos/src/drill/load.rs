@@ -81,7 +81,7 @@ pub struct Finished {
     pub transfers: Vec<Ended>,
     /// Ascending by their ends.
     pub attempts: Vec<Attempt>,
-    /// Every [`BEAT`] that the machine ran a thread which does nothing else.
+    /// Every millisecond in which the machine ran a thread that does nothing else.
     pub beats: Vec<Instant>,
 }
 

@@ -29,7 +29,7 @@ pub struct Run {
 /// A figure that there is none of.
 const NOTHING: &str = "–";
 
-const HEAD: [&str; 12] = [
+const HEAD: [&str; 13] = [
     "fault",
     "repeats",
     "damaged",
@@ -42,6 +42,7 @@ const HEAD: [&str; 12] = [
     "longest without",
     "leaks",
     "machine pause",
+    "CPU wait",
 ];
 
 impl Run {
@@ -167,6 +168,7 @@ fn row(cell: &Cell) -> Vec<String> {
         longest(cell.longest_without_ms),
         cell.leaks.to_string(),
         longest(cell.pause_ms),
+        format!("{} %", longest(cell.waited_percent)),
     ]
 }
 
@@ -253,6 +255,7 @@ mod tests {
             },
             leaks: Leaks::default(),
             pause_ms: 2.0,
+            waited_percent: 5.0,
             started_ms: None,
             healed_ms: 1_300.0,
         }
@@ -288,7 +291,7 @@ mod tests {
         let words = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(
             words(rows[2]),
-            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2"
+            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2 5 %"
         );
         assert!(text.contains("heartbeat default, 1 download and 0 uploads"));
         assert!(text.contains("met: default settings: stall at a silent fault, median: 200.00 ms"));
