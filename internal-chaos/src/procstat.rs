@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 /// Ticks per second of the CPU times in `/proc`: `USER_HZ`, 100 on every architecture that warren
 /// is built for.
@@ -53,6 +54,13 @@ pub fn machine_cpu_seconds() -> f64 {
         .and_then(|text| busy_ticks(&text))
         .unwrap_or(0) as f64
         / TICKS_PER_SECOND
+}
+
+/// How long a process's main thread was ready to run and had no core, since its start. `None` if
+/// the process is gone or the kernel does not count it.
+pub fn waited(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    run_delay(&text)
 }
 
 /// The process itself and all its descendants.
@@ -106,6 +114,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
         parent: fields.get(1)?.parse().ok()?,
         ticks,
     })
+}
+
+/// Time on a core, time waiting for one (both ns), and time slices.
+fn run_delay(schedstat: &str) -> Option<Duration> {
+    let mut fields = schedstat.split_ascii_whitespace();
+    fields.nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {
@@ -170,6 +184,12 @@ mod tests {
             (20, stat(1)),
         ]);
         assert_eq!(tree(&stats, 10), [10, 11, 12]);
+    }
+
+    #[test]
+    fn waiting_is_the_second_field() {
+        assert_eq!(run_delay("5 1500 7\n"), Some(Duration::from_nanos(1_500)));
+        assert_eq!(run_delay(""), None);
     }
 
     #[test]

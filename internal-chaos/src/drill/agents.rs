@@ -15,9 +15,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::site::{LINK_MTU, LINKS, Node, Site, TARGET_PREFIX};
-use crate::http;
 use crate::mesh::{HTTP, SOCKS, base, certificates, peer};
 use crate::process::{Daemon, command_in};
+use crate::{http, procstat};
 
 /// Logs as programs read them, with suspicions of links, which are told at debug level.
 const LOGGING: &str = "log_level: \"info,warren::link=debug\", log_format: json";
@@ -169,6 +169,13 @@ impl Agents {
     /// The file that an agent logs to.
     pub fn log(&self, node: Node) -> &Path {
         self.running[&node].log()
+    }
+
+    /// How long each agent has waited for a core since its start, by its process id.
+    pub fn waits(&self) -> BTreeMap<u32, Duration> {
+        let pids = self.running.values().map(Daemon::pid);
+        pids.filter_map(|pid| Some((pid, procstat::waited(pid)?)))
+            .collect()
     }
 
     /// Waits until every agent knows every link, and the ingress two ways to each exit. Returns how

@@ -35,6 +35,8 @@ pub struct Cell {
     pub leaks: u64,
     /// The longest time in which the machine did not run the drill's clock, of each repeat.
     pub pause_ms: Option<Spread>,
+    /// For what part of the load's time the agent that waited most had no core, of each repeat.
+    pub waited_percent: Option<Spread>,
 }
 
 /// Median, 99th percentile and maximum.
@@ -97,6 +99,7 @@ impl Cell {
             ended_after_ms: transfer_spread(|seen| seen.ended_after_ms),
             leaks: repeats.iter().map(|repeat| repeat.leaks.total()).sum(),
             pause_ms: spread(|repeat| repeat.pause_ms),
+            waited_percent: spread(|repeat| repeat.waited_percent),
         }
     }
 

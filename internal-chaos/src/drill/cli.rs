@@ -31,7 +31,7 @@ pub struct DrillArgs {
     #[arg(long, conflicts_with = "rate")]
     pub unlimited: bool,
     /// Before the faults, so many seconds of full load without any, to count false alarms.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     pub quiet: u64,
     /// Draw the throughput of a download through the death of its transit as SVG.
     #[arg(long, value_name = "FILE")]

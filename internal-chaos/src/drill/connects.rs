@@ -41,7 +41,7 @@ pub struct Connects {
     pub failed: usize,
     /// Connected, then broken.
     pub broken: usize,
-    /// From the connect to the echo, the slowest.
+    /// From the connect to the echo or the failure, the slowest. Those that broke had connected.
     pub longest_wait_ms: f64,
     /// The longest time inside the window in which no new connection got its echo, beyond the
     /// cadence.
@@ -100,7 +100,9 @@ impl Connects {
             let outcomes = begun.clone().map(|attempt| &attempt.outcome);
             outcomes.filter(|outcome| is(outcome)).count()
         };
-        let waits = begun.clone().map(|attempt| attempt.ended - attempt.begun);
+        let connected = |attempt: &&Attempt| !matches!(attempt.outcome, Outcome::Broken(_));
+        let waits = begun.clone().filter(connected);
+        let waits = waits.map(|attempt| attempt.ended - attempt.begun);
         let echoed = |attempt: &&Attempt| attempt.outcome == Outcome::Echoed;
         let successes = attempts.iter().filter(echoed).map(|attempt| attempt.ended);
         let without = window.longest_gap(successes).length.saturating_sub(CADENCE);
@@ -148,7 +150,7 @@ mod tests {
         attempts.sort_by_key(|attempt| attempt.ended);
         let seen = Connects::within(Window::around(fault), &attempts);
         assert_eq!((seen.attempts, seen.failed, seen.broken), (126, 1, 1));
-        assert_eq!(seen.longest_wait_ms, 900.0);
+        assert_eq!(seen.longest_wait_ms, 300.0);
         assert_eq!(seen.longest_without_ms, 400.0 - 81.0 - 20.0);
         assert_eq!(seen.first_error.as_deref(), Some("no"));
     }

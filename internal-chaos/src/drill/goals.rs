@@ -168,6 +168,7 @@ mod tests {
             ended_after_ms: None,
             leaks: 0,
             pause_ms: spread(2.0),
+            waited_percent: spread(5.0),
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Finished {
     pub transfers: Vec<Ended>,
     /// Ascending by their ends.
     pub attempts: Vec<Attempt>,
-    /// Every [`BEAT`] that the machine ran a thread which does nothing else.
+    /// Every millisecond in which the machine ran a thread that does nothing else.
     pub beats: Vec<Instant>,
 }
 
@@ -141,7 +141,7 @@ impl Range {
         let mut load = Load {
             transfers: Vec::new(),
             connects: self.connects.spawn(connects),
-            clock: self.clock.spawn(beat(plan.remember, Arc::clone(&enough))),
+            clock: self.clock.spawn(beat(Arc::clone(&enough))),
             enough,
         };
         let directions = [
@@ -200,13 +200,11 @@ async fn serve(listener: TcpListener, book: Arc<Book>) -> anyhow::Result<()> {
 }
 
 /// Looks at the clock until `enough`.
-async fn beat(remember: bool, enough: Arc<AtomicBool>) -> Vec<Instant> {
+async fn beat(enough: Arc<AtomicBool>) -> Vec<Instant> {
     let mut beats = Vec::new();
     while !enough.load(Ordering::Relaxed) {
         tokio::time::sleep(BEAT).await;
-        if remember {
-            beats.push(Instant::now());
-        }
+        beats.push(Instant::now());
     }
     beats
 }

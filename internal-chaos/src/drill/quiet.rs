@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::agents::{Agents, Heartbeat};
-use super::connects::Outcome;
+use super::connects::{Outcome, millis};
 use super::leak::{self, Leaks};
 use super::load::Plan;
 use super::repeat::{Drill, heartbeat_name};
@@ -40,6 +40,8 @@ pub struct Quiet {
     pub connects: usize,
     pub failed_connects: usize,
     pub leaks: Leaks,
+    /// The longest time in which the machine did not run the drill's clock.
+    pub pause_ms: f64,
 }
 
 /// False alarms about one link, those of both ends together.
@@ -126,8 +128,14 @@ impl Drill {
             connects: finished.attempts.len(),
             failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed(_))),
             leaks,
+            pause_ms: millis(longest_pause(&finished.beats)),
         })
     }
+}
+
+fn longest_pause(beats: &[Instant]) -> Duration {
+    let pauses = beats.windows(2).map(|pair| pair[1] - pair[0]);
+    pauses.max().unwrap_or_default()
 }
 
 /// Proves that an alarm would have been seen: freezes an agent and waits until its neighbours have
@@ -235,6 +243,7 @@ mod tests {
             connects: 0,
             failed_connects: 0,
             leaks: Leaks::default(),
+            pause_ms: 0.0,
         };
         assert_eq!(quiet.worst_suspicions_per_minute(), 2.0);
         assert_eq!(quiet.downs(), 3);

@@ -10,6 +10,7 @@
 //! A fault of an exit lasts longer: until the connections that ended in it have ended at the
 //! client, because that is what is measured.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub struct Repeat {
     /// The longest time inside the window in which a thread that only watches the clock was not run:
     /// what the machine itself did to all figures.
     pub pause_ms: f64,
+    /// For what part of the load's time the agent that waited most was ready to run and had no core.
+    pub waited_percent: f64,
     /// How long fresh agents took until the mesh was whole; absent if these had served before.
     pub started_ms: Option<f64>,
     /// From the mending until the mesh was seen whole. The first look is after the load.
@@ -215,6 +218,7 @@ impl Drill {
             remember: true,
         });
         let load = load.await?;
+        let (flows_since, waits_before) = (Instant::now(), agents.waits());
         tokio::time::sleep(LEAD + PHASE.mul_f64(random.random())).await;
         let path = agents.path_in_use(&self.site, bulk_address()).await?;
         let victim = settings.fault.victim(&path);
@@ -229,6 +233,7 @@ impl Drill {
         tokio::time::sleep_until((struck_at + AFTER).into()).await;
         // Nobody may be left to ask about.
         let path_after = agents.path_in_use(&self.site, bulk_address()).await.ok();
+        let waited = longest_wait(&waits_before, &agents.waits());
         let told = Instant::now();
         let finished = load.finish().await?;
         agents.await_whole(&self.site, HEAL_LIMIT).await?;
@@ -248,6 +253,7 @@ impl Drill {
             transfers: finished.transfers.iter().map(see).collect(),
             connects: Connects::within(window, &finished.attempts),
             leaks,
+            waited_percent: 100.0 * waited.div_duration_f64(told - flows_since),
             pause_ms: millis(window.longest_gap(finished.beats).length),
             started_ms: None,
             healed_ms,
@@ -291,6 +297,15 @@ impl Seen {
     }
 }
 
+/// Of the agents that lived all the time.
+fn longest_wait(before: &BTreeMap<u32, Duration>, after: &BTreeMap<u32, Duration>) -> Duration {
+    let waits = after.iter().filter_map(|(pid, after)| {
+        let before = before.get(pid)?;
+        Some(after.saturating_sub(*before))
+    });
+    waits.max().unwrap_or_default()
+}
+
 /// Milliseconds from `origin` to `moment`.
 pub fn signed_millis(origin: Instant, moment: Instant) -> f64 {
     millis(moment.saturating_duration_since(origin))
@@ -330,6 +345,14 @@ mod tests {
             assert_eq!(parse_heartbeat(&name), Ok(heartbeat));
         }
         assert!(parse_heartbeat("50").is_err());
+    }
+
+    #[test]
+    fn who_waited_most_counts_if_it_lived_on() {
+        let ms = |pairs: [(u32, u64); 2]| pairs.map(|(pid, ms)| (pid, Duration::from_millis(ms)));
+        let before = BTreeMap::from(ms([(1, 10), (2, 500)]));
+        let after = BTreeMap::from(ms([(1, 40), (3, 900)]));
+        assert_eq!(longest_wait(&before, &after), Duration::from_millis(30));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Run {
 /// A figure that there is none of.
 const NOTHING: &str = "–";
 
-const HEAD: [&str; 12] = [
+const HEAD: [&str; 13] = [
     "fault",
     "repeats",
     "damaged",
@@ -42,6 +42,7 @@ const HEAD: [&str; 12] = [
     "longest without",
     "leaks",
     "machine pause",
+    "CPU wait",
 ];
 
 impl Run {
@@ -167,6 +168,7 @@ fn row(cell: &Cell) -> Vec<String> {
         longest(cell.longest_without_ms),
         cell.leaks.to_string(),
         longest(cell.pause_ms),
+        format!("{} %", longest(cell.waited_percent)),
     ]
 }
 
@@ -182,7 +184,7 @@ fn ended(cell: &Cell) -> Option<String> {
 
 fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
     let title = format!(
-        "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks",
+        "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks, machine paused {:.0} ms",
         quiet.seconds,
         title(&quiet.heartbeat, quiet.downloads, quiet.uploads),
         quiet.gbit_per_second,
@@ -191,6 +193,7 @@ fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
         quiet.broken,
         quiet.damaged,
         quiet.leaks.total(),
+        quiet.pause_ms,
     );
     let mut rows = vec![
         ["link", "false suspicions", "false downs"]
@@ -252,6 +255,7 @@ mod tests {
             },
             leaks: Leaks::default(),
             pause_ms: 2.0,
+            waited_percent: 5.0,
             started_ms: None,
             healed_ms: 1_300.0,
         }
@@ -287,7 +291,7 @@ mod tests {
         let words = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(
             words(rows[2]),
-            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2"
+            "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2 5 %"
         );
         assert!(text.contains("heartbeat default, 1 download and 0 uploads"));
         assert!(text.contains("met: default settings: stall at a silent fault, median: 200.00 ms"));

@@ -140,7 +140,10 @@ fn summary(repeat: &Repeat) -> String {
         ", new connections waited {:.0} ms at most",
         repeat.connects.longest_wait_ms
     ));
-    line.push_str(&format!(", machine paused {:.0} ms", repeat.pause_ms));
+    line.push_str(&format!(
+        ", machine paused {:.0} ms, an agent waited for a core {:.0} % of the time",
+        repeat.pause_ms, repeat.waited_percent
+    ));
     for (end, name) in [
         (End::Broken, "broken"),
         (End::Damaged, "DAMAGED"),
