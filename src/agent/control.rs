@@ -143,6 +143,7 @@ impl Control {
                 epoch,
             } => {
                 self.suspect(neighbor, false);
+                self.acquit(neighbor);
                 let metrics = LinkMetrics {
                     cost,
                     rtt_us: micros(rtt),
@@ -193,6 +194,14 @@ impl Control {
         self.changed.topology = true;
     }
 
+    /// A neighbour that is linked anew gets another chance.
+    fn acquit(&mut self, neighbor: AgentId) {
+        let before = self.shunned.len();
+        self.shunned.retain(|(_, avoid)| !avoid.names(neighbor));
+        self.changed.topology |= self.shunned.len() != before;
+    }
+
+    /// So does everybody after a while.
     fn forgive(&mut self) {
         let now = Instant::now();
         while self.shunned.front().is_some_and(|(until, _)| *until <= now) {

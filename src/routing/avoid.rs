@@ -46,6 +46,11 @@ impl Avoid {
         self.agents.extend(&other.agents);
     }
 
+    /// Whether it names `agent`, by itself or as an end of a link.
+    pub fn names(&self, agent: AgentId) -> bool {
+        self.agents.contains(&agent) || self.links.iter().any(|&(a, b)| a == agent || b == agent)
+    }
+
     /// Whether the link between `a` and `b` is avoided.
     pub fn has_link(&self, a: AgentId, b: AgentId) -> bool {
         self.links.contains(&(a.min(b), a.max(b)))
@@ -93,5 +98,7 @@ mod tests {
         let direct = Avoid::blaming(own, &path(&[4]), &path(&[1, 4]));
         assert!(direct.has_link(own, AgentId([4; 16])));
         assert_eq!(direct.agents().count(), 0);
+        assert!(direct.names(own) && direct.names(AgentId([4; 16])));
+        assert!(!direct.names(AgentId([1; 16])));
     }
 }

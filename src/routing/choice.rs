@@ -267,7 +267,10 @@ impl PathChoice {
             },
             (State::On { active, mood }, Input::PathFailed(cause)) => match self.backup.take() {
                 Some(backup) => {
-                    self.shunned = Some((active.hops.clone(), now + SHUN_FAILED));
+                    // A silent path is shunned by the table, for every session.
+                    if cause == SwitchCause::PathError {
+                        self.shunned = Some((active.hops.clone(), now + SHUN_FAILED));
+                    }
                     self.go(Some(active), Some(backup), cause)
                 }
                 None => State::On { active, mood },

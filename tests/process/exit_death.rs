@@ -65,7 +65,7 @@ fn a_target_that_is_silent_through_one_exit_is_reached_through_the_other() {
     // One name, which leads each exit to an address of its own.
     let port = free_port();
     let target = Target::start_on(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let target = target.expect("the port is free");
+    let _target = target.expect("the port is free");
     let elsewhere = Ipv4Addr::new(127, 0, 0, 2);
     let silent = SilentTarget::start_on(SocketAddr::from((elsewhere, port)));
     let name = "web.corp.example";
