@@ -294,7 +294,7 @@ mod tests {
             "transit-kill 3 0 0 200 300 300 0 of 390 290 270 0 2 5 %"
         );
         assert!(text.contains("heartbeat default, 1 download and 0 uploads"));
-        assert!(text.contains("met: default settings: stall at a silent fault, median: 200.00 ms"));
+        assert!(text.contains("met: default settings: stall at a silent fault, median (worst: transit-kill, 1+0): 200.00 ms"));
         assert!(!run.is_wrong());
     }
 

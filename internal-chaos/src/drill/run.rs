@@ -37,10 +37,10 @@ pub async fn run(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     };
     quiet(&mut drill, args, &mut run).await;
     repeats(&mut drill, args, &mut run).await;
-    if let Some(file) = &args.plot {
-        say("plot");
-        let download = drill.repeat(plot::settings(args.seed)).await?;
-        write(file, &plot::svg(&download)?)?;
+    if let Some(file) = &args.plot
+        && let Err(error) = plot(&mut drill, file, args.seed).await
+    {
+        run.notes.push(format!("plot: {error:#}"));
     }
     publish(&run, args)?;
     Ok(if run.is_wrong() {
@@ -64,49 +64,65 @@ async fn quiet(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
     }
 }
 
+async fn plot(drill: &mut Drill, file: &Path, seed: u64) -> anyhow::Result<()> {
+    say("plot");
+    let download = drill.repeat(plot::settings(seed)).await?;
+    write(file, &plot::svg(&download)?)
+}
+
 async fn repeats(drill: &mut Drill, args: &DrillArgs, run: &mut Run) {
-    let mut faults = args.faults();
-    let mut seed = args.seed;
     let mut failures = 0;
+    for (number, settings) in schedule(args) {
+        let label = label(number, args.repeats, settings);
+        match drill.repeat(settings).await {
+            Ok(repeat) => {
+                failures = 0;
+                say(&format!("{label}: {}", summary(&repeat)));
+                run.repeats.push(repeat);
+            }
+            Err(error) => {
+                failures += 1;
+                let note = format!("{label}: {error:#}");
+                say(&note);
+                run.notes.push(note);
+            }
+        }
+        keep(drill, args, settings.seed);
+        if failures == MOST_FAILURES {
+            let note = format!("gave up after {failures} failures in a row");
+            run.notes.push(note);
+            return;
+        }
+    }
+}
+
+/// All repeats with their rounds, from 1. The order of the faults changes with every round, because
+/// every second one strikes a mesh that had a fault before.
+fn schedule(args: &DrillArgs) -> Vec<(u32, Settings)> {
+    let mut faults = args.faults();
+    let mut schedule = Vec::new();
     for &heartbeat in &args.heartbeats {
         for number in 1..=args.repeats {
-            // Another order each time, because every second fault strikes a mesh that had one before.
             faults.rotate_left(1);
             for &flows in &args.flows {
-                for &fault in &faults {
-                    seed = seed.wrapping_add(1);
+                schedule.extend(faults.iter().map(|&fault| {
                     let settings = Settings {
                         heartbeat,
                         fault,
                         downloads: flows,
                         uploads: flows,
                         rate: args.rate(),
-                        seed,
+                        seed: args.seed,
                     };
-                    let label = label(number, args.repeats, settings);
-                    match drill.repeat(settings).await {
-                        Ok(repeat) => {
-                            failures = 0;
-                            say(&format!("{label}: {}", summary(&repeat)));
-                            run.repeats.push(repeat);
-                        }
-                        Err(error) => {
-                            failures += 1;
-                            let note = format!("{label}: {error:#}");
-                            say(&note);
-                            run.notes.push(note);
-                        }
-                    }
-                    keep(drill, args, seed);
-                    if failures == MOST_FAILURES {
-                        run.notes
-                            .push(format!("gave up after {failures} failures in a row"));
-                        return;
-                    }
-                }
+                    (number, settings)
+                }));
             }
         }
     }
+    for ((_, settings), offset) in schedule.iter_mut().zip(1..) {
+        settings.seed = settings.seed.wrapping_add(offset);
+    }
+    schedule
 }
 
 fn label(number: u32, repeats: u32, settings: Settings) -> String {
@@ -217,4 +233,38 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 /// Progress goes to stderr; a closed stderr is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser;
+
+    use super::super::fault::Fault;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        drill: DrillArgs,
+    }
+
+    #[test]
+    fn every_fault_meets_every_load_and_heartbeat_equally_often() {
+        let args = Cli::parse_from(["drill", "--repeats", "3"]).drill;
+        let schedule = schedule(&args);
+        assert_eq!(schedule.len(), 3 * Fault::STANDARD.len() * 2 * 2);
+        let seeds: BTreeSet<u64> = schedule.iter().map(|(_, one)| one.seed).collect();
+        assert_eq!(seeds.len(), schedule.len());
+        let firsts: BTreeSet<Fault> = schedule
+            .chunks(Fault::STANDARD.len())
+            .map(|round| round[0].1.fault)
+            .collect();
+        assert!(firsts.len() > 1, "the order changes");
+        for fault in Fault::STANDARD {
+            let of_fault = schedule.iter().filter(|(_, one)| one.fault == fault);
+            assert_eq!(of_fault.count(), 3 * 2 * 2, "{fault}");
+        }
+    }
 }
