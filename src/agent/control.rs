@@ -299,6 +299,7 @@ impl Control {
         self.mesh.send_replace(Arc::new(Mesh {
             table: RouteTable::new(prefixes, paths),
             incarnations,
+            suspects: self.suspects.clone(),
             duplicate_identity: self.core.duplicate_identity(),
             limits: self.limits,
         }));

@@ -1,6 +1,6 @@
 //! The mesh as of one moment: what the control task publishes and everybody else reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::identity::{AgentId, ShortId};
@@ -19,6 +19,8 @@ pub(super) struct Mesh {
     pub(super) table: RouteTable,
     /// Which process of each origin advertises.
     pub(super) incarnations: BTreeMap<AgentId, u64>,
+    /// Neighbours whose links are silent.
+    pub(super) suspects: BTreeSet<AgentId>,
     /// Another process has this agent's key.
     pub(super) duplicate_identity: bool,
     pub(super) limits: SessionLimits,
@@ -81,6 +83,10 @@ impl MeshView for Mesh {
 
     fn incarnation(&self, exit: AgentId) -> Option<u64> {
         self.incarnations.get(&exit).copied()
+    }
+
+    fn is_suspect(&self, neighbor: AgentId) -> bool {
+        self.suspects.contains(&neighbor)
     }
 
     fn session_settings(&self, path: &Path) -> SessionSettings {

@@ -168,6 +168,7 @@ fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
     Mesh {
         table: RouteTable::new(prefixes, paths),
         incarnations: Default::default(),
+        suspects: Default::default(),
         duplicate_identity: false,
         limits,
     }

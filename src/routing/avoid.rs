@@ -17,7 +17,7 @@ pub struct Avoid {
 
 impl Avoid {
     /// What may be to blame if `failed`, a path of `own`, is silent end to end while `works` is
-    /// not: the agents that only the one passes, or its first link if there are none.
+    /// not: the agents that only the one passes, or the links if there are no such agents.
     pub fn blaming(own: AgentId, failed: &Path, works: &Path) -> Self {
         let mut avoid = Self::default();
         let interior = &failed.hops[..failed.hops.len() - 1];
@@ -25,7 +25,10 @@ impl Avoid {
             avoid.insert_agent(*agent);
         }
         if avoid.is_empty() {
-            avoid.insert_link(own, failed.first_hop());
+            let used: BTreeSet<_> = links(own, works).collect();
+            avoid.links = links(own, failed)
+                .filter(|link| !used.contains(link))
+                .collect();
         }
         avoid
     }
@@ -76,6 +79,13 @@ impl Avoid {
     }
 }
 
+/// The links of a path of `own`, the smaller id first.
+fn links(own: AgentId, path: &Path) -> impl Iterator<Item = (AgentId, AgentId)> + '_ {
+    let before = std::iter::once(own).chain(path.hops.iter().copied());
+    let ends = before.zip(path.hops.iter().copied());
+    ends.map(|(a, b)| (a.min(b), a.max(b)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +108,10 @@ mod tests {
         let direct = Avoid::blaming(own, &path(&[4]), &path(&[1, 4]));
         assert!(direct.has_link(own, AgentId([4; 16])));
         assert_eq!(direct.agents().count(), 0);
+        // The uplink that both use is not to blame.
+        let far = Avoid::blaming(own, &path(&[1, 4]), &path(&[1, 3, 4]));
+        assert!(far.has_link(AgentId([1; 16]), AgentId([4; 16])));
+        assert!(!far.has_link(own, AgentId([1; 16])));
         assert!(direct.names(own) && direct.names(AgentId([4; 16])));
         assert!(!direct.names(AgentId([1; 16])));
     }

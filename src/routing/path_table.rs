@@ -124,11 +124,6 @@ impl PathTable {
             && (self.graph.node(exit).is_none() || self.graph.links_lost_with(exit).any(sees))
     }
 
-    /// Whether paths keep away from the link with `neighbor`.
-    pub fn is_suspect(&self, neighbor: AgentId) -> bool {
-        self.avoid.has_link(self.own(), neighbor)
-    }
-
     /// Whether every link of `path` still exists and every agent on it still lets us pass.
     pub fn is_live(&self, path: &Path) -> bool {
         self.assess(path).is_some()

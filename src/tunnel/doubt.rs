@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!             link suspect, unanswered,
-//!   ┌───────┐ peer doubts, probe missed  ┌────────┐  backup answers, path does not, ┌────────┐
+//!             peer doubts, probe missed,
+//!   ┌───────┐ path error                 ┌────────┐  backup answers, path does not, ┌────────┐
 //!   │ Trust │ ─────────────────────────► │ Doubts │ ──── for 600 ms ──────────────► │ Failed │
 //!   └───────┘ ◄───────────────────────── └────────┘                                 └────────┘
 //!       ▲      path answered since, and       │                                         │
@@ -18,6 +19,12 @@ use std::time::{Duration, Instant};
 /// How long a path stays unanswered while its backup answers before it counts as failed: three
 /// probes 200 ms apart (design section 5).
 const VERDICT: Duration = Duration::from_millis(600);
+
+/// The same if a transit says that it cannot forward: three probes 20 ms apart confirm it.
+const VERDICT_TOLD: Duration = Duration::from_millis(60);
+
+/// The same on long paths: two round trips and this.
+const VERDICT_SLACK: Duration = Duration::from_millis(50);
 
 /// Probes and kicks are that close while a doubt is young (design section 5) ...
 const HURRY: Duration = Duration::from_millis(20);
@@ -47,6 +54,18 @@ pub(super) enum Reason {
     PeerDoubts,
     /// A probe was not answered in time.
     ProbeMissed,
+    /// A transit says that it cannot forward.
+    PathError,
+}
+
+impl Reason {
+    /// How long a path stays unanswered while its backup answers before it counts as failed.
+    fn verdict(self) -> Duration {
+        match self {
+            Self::PathError => VERDICT_TOLD,
+            Self::LinkSuspect | Self::Unanswered | Self::PeerDoubts | Self::ProbeMissed => VERDICT,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +78,7 @@ enum State {
     },
     Failed {
         since: Instant,
+        reason: Reason,
     },
 }
 
@@ -74,8 +94,8 @@ enum Input {
     BackupAnswered(Instant),
     /// The session took another path.
     Moved,
-    /// Time passed.
-    Tick,
+    /// Time passed; no answer can come sooner than this.
+    Tick(Duration),
 }
 
 impl Doubt {
@@ -90,13 +110,16 @@ impl Doubt {
     pub(super) fn since(&self) -> Option<Instant> {
         match self.state {
             State::Trust => None,
-            State::Doubts { since, .. } | State::Failed { since } => Some(since),
+            State::Doubts { since, .. } | State::Failed { since, .. } => Some(since),
         }
     }
 
-    /// The path was unanswered for long while its backup answered.
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self.state, State::Failed { .. })
+    /// The path was unanswered for long while its backup answered; why that was looked at.
+    pub(super) fn failed(&self) -> Option<Reason> {
+        match self.state {
+            State::Trust | State::Doubts { .. } => None,
+            State::Failed { reason, .. } => Some(reason),
+        }
     }
 
     /// How far apart probes and kicks are now; `None`: as in peace.
@@ -138,9 +161,10 @@ impl Doubt {
         self.step(now, Input::Moved);
     }
 
-    /// Time passed; due at every [`pace`](Self::pace).
-    pub(super) fn handle_tick(&mut self, now: Instant) {
-        self.step(now, Input::Tick);
+    /// Time passed; due at every [`pace`](Self::pace). On a path of that round trip no answer can
+    /// come sooner.
+    pub(super) fn handle_tick(&mut self, now: Instant, rtt: Duration) {
+        self.step(now, Input::Tick(rtt * 2 + VERDICT_SLACK));
     }
 
     fn step(&mut self, now: Instant, input: Input) {
@@ -156,7 +180,7 @@ impl Doubt {
                 | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
                 | Input::Moved
-                | Input::Tick,
+                | Input::Tick(_),
             ) => State::Trust,
 
             (
@@ -181,11 +205,23 @@ impl Doubt {
             (
                 State::Doubts {
                     since,
+                    reason,
                     backup_answers: true,
+                },
+                Input::Tick(answer),
+            ) if now >= since + reason.verdict().max(answer) => State::Failed { since, reason },
+            (
+                State::Doubts {
+                    since,
+                    backup_answers,
                     ..
                 },
-                Input::Tick,
-            ) if now >= since + VERDICT => State::Failed { since },
+                Input::Sign(Reason::PathError),
+            ) => State::Doubts {
+                since,
+                reason: Reason::PathError,
+                backup_answers,
+            },
             (State::Doubts { .. } | State::Failed { .. }, Input::Moved) => State::Trust,
             (
                 doubts @ State::Doubts { .. },
@@ -193,7 +229,7 @@ impl Doubt {
                 | Input::LinkHeard
                 | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
-                | Input::Tick,
+                | Input::Tick(_),
             ) => doubts,
             (
                 failed @ State::Failed { .. },
@@ -201,7 +237,7 @@ impl Doubt {
                 | Input::LinkHeard
                 | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
-                | Input::Tick,
+                | Input::Tick(_),
             ) => failed,
         };
     }

@@ -184,9 +184,10 @@ impl<V: MeshView> Task<V> {
             return;
         }
         *seen = probe.sequence;
+        let moved = active && back != self.active;
         if !active {
             self.backup = Some(back);
-        } else if back != self.active {
+        } else if moved {
             self.take(now, back, SwitchCause::PeerMoved);
             self.link_suspect = self.is_suspect();
         }
@@ -195,7 +196,8 @@ impl<V: MeshView> Task<V> {
             self.told = probe.sequence;
             match probe.flags.doubt {
                 true => self.doubt(now, false),
-                false if active => self.trust(),
+                // The kick of a move needs its room: the next probe takes it back.
+                false if active => self.trust(!moved),
                 false => {}
             }
         }
@@ -227,7 +229,7 @@ impl<V: MeshView> Task<V> {
     fn is_suspect(&self) -> bool {
         let view = self.session.view.borrow();
         let link = self.session.fib.by_neighbor(self.active[0]);
-        link.is_some_and(|link| view.path_table().is_suspect(link.neighbor))
+        link.is_some_and(|link| view.is_suspect(link.neighbor))
     }
 
     /// Answers along `path` from now on.
@@ -271,14 +273,16 @@ impl<V: MeshView> Task<V> {
         }
     }
 
-    /// The ingress says that the path is sound.
-    fn trust(&mut self) {
+    /// The ingress says that the path is sound; `settled`: it was in use before.
+    fn trust(&mut self, settled: bool) {
         if self.doubted.take().is_some() {
             debug!(ingress = %self.session.ingress, "path trusted again");
             self.rescue.handle_all_clear();
             self.flow.forgive();
         }
-        self.session.signals.take_room();
+        if settled {
+            self.session.signals.take_room();
+        }
     }
 
     fn judge(&mut self, now: Instant) {

@@ -18,9 +18,9 @@ const BUSY: Duration = Duration::from_millis(200);
 /// Probes until the exit has confirmed a path: it answers along the old one until then.
 const CONFIRM: Duration = Duration::from_millis(20);
 
-/// Unanswered probes of the backup, one a second, after which another one is looked for (design
-/// section 5: three misses).
-const BACKUP_MISSES: usize = 3;
+/// How long a probe of the backup waits until another backup is looked for: three misses of one a
+/// second.
+const BACKUP_SILENT: Duration = Duration::from_secs(3);
 
 /// Probes on their way that are remembered.
 const OUTSTANDING: usize = 128;
@@ -131,6 +131,8 @@ impl Probing {
         self.forget();
         self.confirmed = false;
         self.next_active = now;
+        // The exit must know another way before it needs it.
+        self.next_backup = now;
     }
 
     /// Probes the active path at the next tick.
@@ -179,10 +181,10 @@ impl Probing {
         Some(oldest.at + ANSWER.max(rtt * 2 + ANSWER_SLACK))
     }
 
-    /// Whether so many probes of the backup wait for an answer that it looks dead.
-    pub(super) fn is_backup_silent(&self) -> bool {
-        let backup = |sent: &&Sent| sent.way == Way::Backup;
-        self.outstanding.iter().filter(backup).count() > BACKUP_MISSES
+    /// Whether a probe of the backup has waited for its answer so long that the backup looks dead.
+    pub(super) fn is_backup_silent(&self, now: Instant) -> bool {
+        let oldest = self.outstanding.iter().find(|sent| sent.way == Way::Backup);
+        oldest.is_some_and(|sent| now.saturating_duration_since(sent.at) > BACKUP_SILENT)
     }
 
     /// Waits for none of those on their way: the paths changed, or were judged by them.

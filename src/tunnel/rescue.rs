@@ -122,7 +122,9 @@ impl Rescue {
     fn raise(&self, now: Instant, heard: Option<Instant>) -> Alarm {
         let arrived = self.flow.last_arrival();
         // From here on the longest gap counts, the one that is open included.
-        self.flow.take_gap();
+        if self.open.is_none() {
+            self.flow.take_gap();
+        }
         let waiting = self.flow.overdue_at(Duration::ZERO).is_some();
         let recent = arrived.is_some_and(|at| now.saturating_duration_since(at) < IDLE);
         Alarm {

@@ -38,6 +38,9 @@ pub trait MeshView: Send + Sync + 'static {
     /// Names the process that advertises as `exit`: another one means that it restarted.
     fn incarnation(&self, exit: AgentId) -> Option<u64>;
 
+    /// Whether the link with `neighbor` is silent.
+    fn is_suspect(&self, neighbor: AgentId) -> bool;
+
     /// What a session over `path` may use.
     fn session_settings(&self, path: &Path) -> SessionSettings;
 }

@@ -84,10 +84,15 @@ struct Task<V> {
     doubt: Doubt,
     /// What `doubt` said last.
     doubted: bool,
+    /// The session has had a path.
+    had_path: bool,
     rescue: Rescue,
     unanswered: Overdue,
     missed: Overdue,
+    /// Since when there is no path.
     unreachable_since: Option<Instant>,
+    /// Since when agents in reach have lost the exit.
+    cut_off_since: Option<Instant>,
     /// When the paths were last looked at.
     looked: Instant,
     next_kick: Instant,
@@ -106,10 +111,12 @@ impl<V: MeshView> Task<V> {
             probing: Probing::new(now, prober, key, usize::from(steering.packet)),
             doubt: Doubt::new(),
             doubted: false,
+            had_path: false,
             rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),
             unanswered: Overdue::default(),
             missed: Overdue::default(),
             unreachable_since: None,
+            cut_off_since: None,
             looked: now,
             next_kick: now,
             sessions,
@@ -199,10 +206,9 @@ impl<V: MeshView> Task<V> {
 
     /// When the session is over, if its exit stays out of reach.
     fn given_up_at(&self) -> Option<Instant> {
-        let since = self.unreachable_since?;
-        let exit = self.steering.exit;
-        let cut_off = self.view.borrow().path_table().is_cut_off(exit);
-        Some(since + if cut_off { CUT_OFF } else { OUT_OF_SIGHT })
+        let out_of_sight = self.unreachable_since? + OUT_OF_SIGHT;
+        let cut_off = self.cut_off_since.map(|since| since + CUT_OFF);
+        Some(cut_off.map_or(out_of_sight, |at| at.min(out_of_sight)))
     }
 
     /// Follows a new view; a reason to close the session, if there is one.
@@ -214,15 +220,15 @@ impl<V: MeshView> Task<V> {
             return Some("the exit restarted");
         }
         let table = view.path_table();
-        match table.is_reachable(self.steering.exit) {
-            true => self.unreachable_since = None,
-            false => self.unreachable_since = self.unreachable_since.or(Some(now)),
-        }
+        self.cut_off_since = match table.is_cut_off(self.steering.exit) {
+            true => self.cut_off_since.or(Some(now)),
+            false => None,
+        };
         if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
             if self.sessions.fib.by_neighbor(first_hop.short()).is_none() {
                 self.choice.handle_link_down(now, first_hop);
             }
-            self.suspect(now, first_hop, table.is_suspect(first_hop));
+            self.suspect(now, first_hop, view.is_suspect(first_hop));
         }
         self.look_at_paths(now);
         None
@@ -241,11 +247,17 @@ impl<V: MeshView> Task<V> {
         let view = self.view.borrow().clone();
         self.choice.handle_paths(now, view.path_table());
         self.looked = now;
+        // A path may be there and yet too narrow for the session's packets.
+        self.unreachable_since = match self.choice.active() {
+            Some(_) => None,
+            None => self.unreachable_since.or(Some(now)),
+        };
     }
 
-    /// A transit could not forward: if it is on the active path, the alternate is better.
+    /// A transit could not forward: if it is on the active path, that one may be dead.
     ///
-    /// Only who forwards the path's packets anyway is believed: it comes from the first hop.
+    /// It comes from the first hop, but anybody may have made it up: so packets take the alternate
+    /// too at once, and probes decide.
     fn handle_path_error(&mut self, from: AgentId, error: &PathError) {
         let Some(active) = self.choice.active() else {
             return;
@@ -256,7 +268,7 @@ impl<V: MeshView> Task<V> {
             && error.destination == self.steering.exit.short()
             && hops.windows(2).any(|link| (link[0], link[1]) == broken);
         if ours {
-            self.choice.handle_path_error(Instant::now());
+            self.sign(Instant::now(), Reason::PathError);
         }
     }
 
@@ -314,13 +326,18 @@ impl<V: MeshView> Task<V> {
                 self.sign(now, Reason::ProbeMissed);
             }
         }
-        self.doubt.handle_tick(now);
-        if self.doubt.has_failed() {
-            self.choice.handle_unanswered(now);
+        self.doubt.handle_tick(now, rtt);
+        let failed = self.doubt.failed();
+        match failed {
+            Some(Reason::PathError) => self.choice.handle_path_error(now),
+            Some(_) => self.choice.handle_unanswered(now),
+            None => {}
+        }
+        if failed.is_some() {
             self.doubt.handle_moved(now);
         }
         let doubted = self.doubt.since().is_some();
-        if self.doubted && !doubted {
+        if self.doubted && !doubted && failed.is_none() {
             self.trust(now);
         }
         self.doubted = doubted;
@@ -342,7 +359,7 @@ impl<V: MeshView> Task<V> {
         self.doubt.handle_moved(now);
         self.doubted = false;
         if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
-            let suspect = self.view.borrow().path_table().is_suspect(first_hop);
+            let suspect = self.view.borrow().is_suspect(first_hop);
             self.suspect(now, first_hop, suspect);
         }
         self.steering.flow.forgive();
@@ -370,7 +387,7 @@ impl<V: MeshView> Task<V> {
             let _ = self.sessions.failed_paths.try_send(blamed);
         }
         // The first path of a new session is no failover.
-        if switch.from.is_none() && self.steering.info.borrow().path.hops == to_path.hops {
+        if switch.from.is_none() && !std::mem::replace(&mut self.had_path, true) {
             return;
         }
         info!(%exit, cause, %from, %to, "session moved to another path");
@@ -419,7 +436,7 @@ impl<V: MeshView> Task<V> {
             activity,
             pace,
         );
-        if pace.is_none() && self.probing.is_backup_silent() {
+        if pace.is_none() && self.probing.is_backup_silent(now) {
             self.blame_backup();
         }
     }

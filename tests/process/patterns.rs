@@ -30,6 +30,8 @@ fn redundant_transit() {
         mesh.await_chosen("ingress", DEST, &[stays, "exit"]);
         fetch(mesh.socks("ingress"), target.address());
         mesh.start(dies);
+        // Until its neighbours notice, they hold links with the process that is gone.
+        mesh.await_peers(dies, 2);
         mesh.await_paths(
             "ingress",
             DEST,

@@ -15,7 +15,11 @@ fn states(since: Instant) -> Vec<State> {
         doubts(Reason::LinkSuspect, true),
         doubts(Reason::Unanswered, false),
         doubts(Reason::Unanswered, true),
-        State::Failed { since },
+        doubts(Reason::PathError, true),
+        State::Failed {
+            since,
+            reason: Reason::Unanswered,
+        },
     ]
 }
 
@@ -29,7 +33,7 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
         },
         (State::Trust, _) => State::Trust,
         (State::Failed { .. } | State::Doubts { .. }, Input::Moved) => State::Trust,
-        (State::Failed { since }, _) => State::Failed { since },
+        (failed @ State::Failed { .. }, _) => failed,
         (
             State::Doubts {
                 since,
@@ -45,7 +49,16 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
                 reason,
                 backup_answers: true,
             },
-            Input::Tick if backup_answers && now >= since + VERDICT => State::Failed { since },
+            Input::Tick(answer)
+                if backup_answers && now >= since + reason.verdict().max(answer) =>
+            {
+                State::Failed { since, reason }
+            }
+            Input::Sign(Reason::PathError) => State::Doubts {
+                since,
+                reason: Reason::PathError,
+                backup_answers,
+            },
             _ => state,
         },
     }
@@ -70,7 +83,8 @@ fn every_state_meets_every_input() {
                     Input::BackupAnswered(before),
                     Input::BackupAnswered(since),
                     Input::Moved,
-                    Input::Tick,
+                    Input::Tick(60 * MS),
+                    Input::Sign(Reason::PathError),
                 ] {
                     let mut doubt = Doubt {
                         state,
@@ -87,7 +101,7 @@ fn every_state_meets_every_input() {
             }
         }
     }
-    assert_eq!(met, 6 * 2 * 2 * 11);
+    assert_eq!(met, 7 * 2 * 2 * 12);
 }
 
 #[test]
@@ -126,21 +140,44 @@ fn a_path_fails_only_if_another_answers() {
     let at = |ms: u32| start + ms * MS;
     let mut alone = Doubt::new();
     alone.handle_sign(start, Reason::ProbeMissed);
-    alone.handle_tick(at(5_000));
-    assert!(!alone.has_failed());
+    alone.handle_tick(at(5_000), MS);
+    assert!(alone.failed().is_none());
     alone.handle_backup_answered(at(5_001), at(5_000));
-    alone.handle_tick(at(5_002));
-    assert!(alone.has_failed());
+    alone.handle_tick(at(5_002), MS);
+    assert!(alone.failed().is_some());
 
     let mut beside = Doubt::new();
     beside.handle_sign(start, Reason::ProbeMissed);
     beside.handle_backup_answered(at(2), at(1));
-    beside.handle_tick(at(599));
-    assert!(!beside.has_failed());
-    beside.handle_tick(at(600));
-    assert!(beside.has_failed());
+    beside.handle_tick(at(599), MS);
+    assert!(beside.failed().is_none());
+    beside.handle_tick(at(600), MS);
+    assert!(beside.failed().is_some());
     beside.handle_moved(at(601));
     assert_eq!(beside.since(), None);
+}
+
+#[test]
+fn a_verdict_waits_for_two_long_round_trips() {
+    let (mut doubt, start) = (Doubt::new(), Instant::now());
+    doubt.handle_sign(start, Reason::Unanswered);
+    doubt.handle_backup_answered(start + 20 * MS, start + 10 * MS);
+    doubt.handle_tick(start + 1_449 * MS, 700 * MS);
+    assert!(doubt.failed().is_none());
+    doubt.handle_tick(start + 1_450 * MS, 700 * MS);
+    assert!(doubt.failed().is_some());
+}
+
+#[test]
+fn what_a_transit_says_is_confirmed_by_three_probes() {
+    let (mut doubt, start) = (Doubt::new(), Instant::now());
+    doubt.handle_sign(start, Reason::Unanswered);
+    doubt.handle_sign(start + 5 * MS, Reason::PathError);
+    doubt.handle_tick(start + 100 * MS, MS);
+    assert_eq!(doubt.failed(), None, "the backup is silent, too");
+    doubt.handle_backup_answered(start + 101 * MS, start + 100 * MS);
+    doubt.handle_tick(start + 102 * MS, MS);
+    assert_eq!(doubt.failed(), Some(Reason::PathError));
 }
 
 #[test]
