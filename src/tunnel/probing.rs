@@ -12,14 +12,14 @@ use crate::identity::ShortId;
 /// before the next packet does.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Probes of the active path while packets come and go (design section 5).
+/// Probes of the active path while packets come and go: three fit into the time of a verdict.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// Probes until the exit has confirmed a path: it answers along the old one until then.
 const CONFIRM: Duration = Duration::from_millis(20);
 
-/// Unanswered probes of the backup, one a second, after which another one is looked for (design
-/// section 5: three misses).
+/// Unanswered probes of the backup, one a second, after which another one is looked for: one or two
+/// may be lost by chance.
 const BACKUP_MISSES: usize = 3;
 
 /// Probes on their way that are remembered.
