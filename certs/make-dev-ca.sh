@@ -3,9 +3,10 @@
 #
 #   certs/make-dev-ca.sh [-o DIR] [NAME...]
 #
-# DIR is this script's folder unless given; without names, the agents of the examples. What
-# exists is kept, so running it again only adds. WARREN names the binary (default: `warren`
-# in PATH, else this checkout through cargo).
+# DIR is this script's folder unless given; without names, some agents of the examples. Examples
+# read the `certs` folder beside their YAML file: `-o configs/certs exit transit ingress`. What
+# exists is kept, so running it again only adds. WARREN names the binary (default: `warren` in
+# PATH, else this checkout through cargo).
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)

@@ -7,8 +7,27 @@
 //!    └─► link endpoint ─► drivers ─► control task (routing core) ─► Mesh ─► all of the above
 //! ```
 //!
-//! Everything runs on one current-thread runtime: on few cores more threads cost 8 to 15 percent
-//! (design section 5). Dropping the runtime ends the agent as SIGKILL would.
+//! Everything runs on one current-thread runtime: on few cores more threads cost 8 to 15 percent of
+//! throughput (decision 0005). [`Agent`] owns the tasks that live as long as it does, and dropping it
+//! aborts them. They may be aborted: what they hold is this process's own picture of the mesh, and
+//! others take its links down by silence. Detached tasks (drivers of accepted links, steering,
+//! following, streams, clients) end with their connections or with the runtime. Dropping the runtime
+//! ends the agent as SIGKILL would.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `run` | `warren run`: the runtime, signals |
+//! | `parts` | what an agent is made of: file, identity, trust, epoch |
+//! | `setup`, `bind`, `links`, `start` | what the rooms share, ports, links, everything started |
+//! | `shutdown` | the end in order |
+//! | `control`, `mesh` | the task that owns the routing core, and what it publishes |
+//! | `authority` | the core's cryptography |
+//! | `health` | from health checks to own routes |
+//! | `routes` | the ingress's questions to the mesh |
+//! | `status`, `collector`, `events`, `explain`, `trace` | what the agent says of itself |
+//! | `probe` | whether a peer would take a link, for `warren check --connect` |
+//! | `resolve` | names of peers |
+//! | `logging`, `error` | logs; why an agent does not start |
 
 mod authority;
 mod bind;

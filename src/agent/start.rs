@@ -31,7 +31,8 @@ const EVENTS: usize = 1_024;
 /// Requests to the control task.
 const COMMANDS: usize = 16;
 
-/// A running agent. Dropping it aborts its tasks.
+/// A running agent. Dropping it aborts its own tasks; detached ones (drivers of accepted links,
+/// steering, following, streams, clients) end with their connections or with the runtime.
 pub struct Agent {
     listeners: Vec<SocketAddr>,
     socks5: Option<SocketAddr>,

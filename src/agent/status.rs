@@ -23,7 +23,7 @@ use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState};
 use crate::tunnel::{Role, SessionOpener};
 
-/// Certificates are renewed in time if somebody hears of it (design section 3).
+/// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Destinations named in one `degraded` reason; more are counted.

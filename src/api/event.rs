@@ -63,7 +63,7 @@ pub enum SideView {
     Exit,
 }
 
-/// A session that moved to another path, or was saved by mirroring.
+/// A session that moved to another path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailoverView {
     pub side: SideView,
@@ -75,12 +75,13 @@ pub struct FailoverView {
     pub from: Vec<AgentId>,
     /// Each hop of the new path.
     pub to: Vec<AgentId>,
-    /// From the old path's last sign of life to the decision; `null`: no silence led to it.
+    /// From the old path's last sign of life until it was doubted; `null`: no silence led to the
+    /// move.
     pub detection_ms: Option<f64>,
     /// The longest gap between two arrivals around the move; `null`: nothing was on its way, or
     /// nothing has arrived yet.
     pub stall_ms: Option<f64>,
-    /// Bytes sent and not acknowledged at the decision.
+    /// Bytes sent and not acknowledged at the move.
     pub in_flight_bytes: u64,
 }
 

@@ -20,7 +20,7 @@ use super::guard::{self, Guard};
 use super::token::TokenCheck;
 use super::{Agent, Dest, ExplainError, Metrics, Settings};
 
-/// No request needs a body today; those to come are a few options.
+/// More than any request needs.
 const MAX_BODY: usize = 16 * 1024;
 
 /// Longer than an exit's default `dns.timeout` of 5 s, shorter than a person's patience.

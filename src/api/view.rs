@@ -115,7 +115,7 @@ pub enum PeerState {
     /// Heartbeats are late: new connections avoid it.
     Suspect,
     Down,
-    /// A dial or handshake is under way.
+    /// The first attempt has not ended.
     Connecting,
 }
 
@@ -131,7 +131,7 @@ pub enum Direction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeerView {
     pub id: AgentId,
-    /// What the peer calls itself; `null` until it was linked once.
+    /// What the peer calls itself; `null` while it is not linked.
     pub display_name: Option<String>,
     /// Where it is dialled, or where its link comes from.
     pub address: String,
@@ -141,11 +141,11 @@ pub struct PeerView {
     pub rtt_ms: Option<f64>,
     /// The larger of both sides' costs; the file's while it is not linked.
     pub cost: u32,
-    /// Largest UDP payload known to pass, bytes.
+    /// Largest UDP payload known to pass, bytes; `null` while none is known.
     pub mtu: Option<u16>,
     /// Seconds since the link came up; `null` while it is not up.
     pub uptime_s: Option<u64>,
-    /// Protocol version the peer speaks.
+    /// Protocol version the peer speaks; `null` while it is not linked.
     pub protocol: Option<u16>,
     /// Why the link went down or cannot be made.
     pub last_error: Option<String>,

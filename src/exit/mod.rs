@@ -4,8 +4,8 @@
 //! resolving, so that no name leads into the exit's own surroundings.
 //!
 //! Tasks: one per stream, spawned by [`Exit::serve_connection`], and one for the health checks,
-//! [`Exit::check_health`]. Each ends when its connection or its session ends; none holds state worth
-//! saving, so all may be aborted.
+//! [`Exit::check_health`]. A stream's ends with its connection or its session, the health
+//! checks' with the agent; none holds state worth saving, so all may be aborted.
 
 mod acl;
 mod connect;

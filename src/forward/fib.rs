@@ -14,7 +14,7 @@ use super::recent::Recent;
 use crate::identity::{AgentId, ShortId};
 
 /// At most one path error in this time for each adjacency, next hop and source, so that a broken
-/// path does not cost more than it did while it worked (design section 5).
+/// path does not cost more than it did while it worked.
 const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Path errors per adjacency in that time, all together: what a header claims is not proved, so a

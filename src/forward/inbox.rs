@@ -89,11 +89,6 @@ impl Inbox {
         std::future::poll_fn(|cx| self.poll_pop(cx)).await
     }
 
-    /// Puts a delivery that was not wholly taken back at the front.
-    pub fn unpop(&self, delivery: Delivery) {
-        self.lock().queue.push_front(delivery);
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("no panic while locked")
     }

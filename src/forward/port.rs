@@ -22,8 +22,7 @@ const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Kernel buffer asked for to send. What waits in it goes out before the next heartbeat: 256 KiB
 /// take 0.2 s at 10 Mbit/s, where 4 MiB would take 3.4 s and a link that is only slow would look
-/// dead. It holds four full runs; sizes past 208 KiB made no difference to throughput (design
-/// section 5).
+/// dead. It holds four full runs; sizes past 208 KiB made no difference to throughput.
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// A bound UDP socket with segmentation offloads.

@@ -116,12 +116,6 @@ impl Trust {
         Self::new([ca_file], self.pinned.clone())
     }
 
-    /// Trusts this CA certificate (DER) besides the others.
-    pub fn add_ca(&mut self, der: &CertificateDer<'_>) -> Result<(), TrustLoadError> {
-        self.roots.push(Root::read(der, Path::new("(in memory)"))?);
-        Ok(())
-    }
-
     /// Whether the id is accepted without a CA.
     pub fn is_pinned(&self, id: AgentId) -> bool {
         self.pinned.contains(&id)

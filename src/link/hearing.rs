@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// Deadlines that packets may stand in for heartbeats. Heartbeats seen under full load came at most
-/// 78 ms apart (design section 5), less than one deadline.
+/// 78 ms apart, less than one deadline.
 const DEADLINES: u32 = 3;
 
 /// When a neighbour was heard.

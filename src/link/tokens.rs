@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::forward::{Adjacency, Fib};
 use crate::wire::Token;
 
-/// How often a link's token changes (design section 5).
+/// How often a link's token changes: one that was copied from its packets is good for little longer.
 const ROTATION: Duration = Duration::from_secs(3_600);
 
 /// How long the old token still works: packets on their way, and a neighbour that reads late.

@@ -24,6 +24,7 @@ pub struct Balancer {
 }
 
 impl Balancer {
+    /// No connection has been placed yet.
     pub fn new(balance: Balance) -> Self {
         Self {
             balance,

@@ -12,6 +12,7 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
+    /// A full bucket; `rate` in units per second.
     pub fn new(now: Instant, rate: u64) -> Self {
         Self {
             rate,

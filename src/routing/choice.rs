@@ -140,6 +140,7 @@ impl PathChoice {
         }
     }
 
+    /// Where the paths lead.
     pub fn exit(&self) -> AgentId {
         self.exit
     }

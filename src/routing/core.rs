@@ -18,7 +18,7 @@ use super::time::Now;
 use crate::identity::AgentId;
 use crate::wire::ControlMessage;
 
-/// How far clocks may be apart: design section 7.
+/// How far clocks may be apart, as docs/operations.md asks of operators (*Limits of the host*).
 pub(super) const CLOCK_SLACK_MS: u64 = 120_000;
 
 /// Longest time between two sweeps for what has expired: bounds what a jump of the wall clock does.

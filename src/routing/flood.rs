@@ -1,5 +1,5 @@
-//! Receiving advertisements: every check of design section 4, cheapest first, verification before
-//! anything is stored or forwarded.
+//! Receiving advertisements: every check of docs/routing.md (*Flooding*), cheapest first,
+//! verification before anything is stored or forwarded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -98,6 +98,7 @@ impl Liveness {
         }
     }
 
+    /// As of the last input or tick.
     pub fn state(&self) -> LinkState {
         self.state
     }

@@ -40,6 +40,7 @@ pub struct AdjacencyView {
 }
 
 impl<A: Authority> Core<A> {
+    /// This agent's id.
     pub fn id(&self) -> AgentId {
         self.settings.id
     }
@@ -49,6 +50,7 @@ impl<A: Authority> Core<A> {
         self.own.epoch
     }
 
+    /// What the core signs and judges with.
     pub fn authority(&self) -> &A {
         &self.authority
     }
@@ -59,6 +61,7 @@ impl<A: Authority> Core<A> {
         others.chain(self.own.link.as_ref().and_then(as_link))
     }
 
+    /// The current link advertisement of one origin.
     pub fn link_adv(&self, origin: AgentId) -> Option<&LinkAdv> {
         if origin == self.settings.id {
             return self.own.link.as_ref().and_then(as_link);
@@ -160,6 +163,7 @@ impl<A: Authority> Core<A> {
         }
     }
 
+    /// What became of all that was received.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }

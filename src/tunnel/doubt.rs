@@ -16,8 +16,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a path stays unanswered while its backup answers before it counts as failed: three
-/// probes 200 ms apart (design section 5).
+/// How long a path stays unanswered while its backup answers before it counts as failed: the time
+/// of three probes of a busy path, as one or two may be lost by chance (decision 0012).
 const VERDICT: Duration = Duration::from_millis(600);
 
 /// The same if a transit says that it cannot forward: three probes 20 ms apart confirm it.
@@ -26,7 +26,8 @@ const VERDICT_TOLD: Duration = Duration::from_millis(60);
 /// The same on long paths: two round trips and this.
 const VERDICT_SLACK: Duration = Duration::from_millis(50);
 
-/// Probes and kicks are that close while a doubt is young (design section 5) ...
+/// Probes and kicks are that close while a doubt is young: each may be lost with the path, and one
+/// that is lost costs no more than this ...
 const HURRY: Duration = Duration::from_millis(20);
 
 /// ... that is for so long; the usual doubt is over by then ...

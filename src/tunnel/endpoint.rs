@@ -1,4 +1,4 @@
-//! The QUIC settings of end-to-end sessions. Each was measured (design section 5).
+//! The QUIC settings of end-to-end sessions. Each was measured.
 
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! Sessions that moved, or were saved by mirroring: kept for people, measured for metrics.
+//! Sessions that moved: kept for people, measured for metrics.
 //!
-//! Two times tell how a failover felt. *Detection* runs from the old path's last sign of life to
-//! the decision. The *stall* is the longest gap between two arrivals of the session's packets
-//! around the move, and is known only once packets arrive again.
+//! Two times tell how a failover felt. *Detection* runs from the old path's last sign of life until
+//! it was doubted; the move comes later. The *stall* is the longest gap between two arrivals of the
+//! session's packets around the move, and is known only once packets arrive again.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::routing::SwitchCause;
 /// a transit of all of them dies.
 const FAILOVERS: usize = 256;
 
-/// A session that moved, or was saved by mirroring.
+/// A session that moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failover {
     /// Which end of the session this agent is.
@@ -25,14 +25,15 @@ pub struct Failover {
     pub cause: SwitchCause,
     /// Each hop of the old path, the other end last.
     pub from: Vec<AgentId>,
-    /// Each hop of the new path; the same as `from` if mirroring outlasted the silence.
+    /// Each hop of the new path.
     pub to: Vec<AgentId>,
-    /// From the last sign of life of the old path to the decision; `None`: no silence led to it.
+    /// From the last sign of life of the old path until it was doubted; `None`: no silence led to
+    /// the move.
     pub detected: Option<Duration>,
     /// The longest gap between two arrivals around the move; `None`: nothing was on its way, or
     /// nothing has arrived yet.
     pub stall: Option<Duration>,
-    /// Bytes sent and not acknowledged at the decision.
+    /// Bytes sent and not acknowledged at the move.
     pub in_flight: u64,
 }
 
@@ -61,8 +62,8 @@ impl Failovers {
         }
     }
 
-    /// Enters a failover at its decision; returns the number to [`complete`](Self::complete) it
-    /// with.
+    /// Enters a failover as the session moves; returns the number to
+    /// [`complete`](Self::complete) it with.
     pub fn begin(&self, failover: Failover) -> u64 {
         self.metrics.moved(failover.cause, failover.detected);
         self.moves.record(failover)

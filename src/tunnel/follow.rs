@@ -37,7 +37,8 @@ use crate::identity::{AgentId, ShortId};
 use crate::routing::SwitchCause;
 use crate::wire::packet::PacketType;
 
-/// Kicks and words of doubt are that close while a doubt is young (design section 5) ...
+/// Kicks and words of doubt are that close while a doubt is young: each may be lost with the path,
+/// and one that is lost costs no more than this ...
 const HURRY: Duration = Duration::from_millis(20);
 
 /// ... that is for so long ...

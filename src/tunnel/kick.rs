@@ -14,8 +14,7 @@ use tracing::debug;
 
 use super::virtual_socket::VirtualSocket;
 
-/// Least time between two kicks: as often as a session under suspicion is kicked (design
-/// section 5).
+/// Least time between two kicks: as often as a session is kicked whose path is doubted.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Kicks one endpoint.

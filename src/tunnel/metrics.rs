@@ -63,7 +63,7 @@ impl Metrics {
         );
         registry.register(
             "failover_detect_seconds",
-            "From the old path's last sign of life to the decision to leave it",
+            "From the old path's last sign of life until it was doubted",
             self.detect.clone(),
         );
         registry.register(

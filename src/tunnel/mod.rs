@@ -8,6 +8,30 @@
 //! both:    quinn endpoint ─► VirtualSocket ─► transmit ring ─► port;  inbox ─► quinn
 //! both:    relay: one task per proxied connection, entered in the StreamTable
 //! ```
+//!
+//! [`Tunnel`] owns the tasks that live as long as the agent: prober, echoer, and a flush task per
+//! virtual socket. Steering, following and relays are detached and end with their connections. All
+//! may be aborted: a session without its task stays on its path until it idles out, and a relay
+//! that is aborted ends its connection.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `setup` | both sides put together, their tasks started |
+//! | `sessions`, `open` | the opening side: one live session per exit; its seam to the ingress |
+//! | `accept` | the accepting side: handshakes, sessions handed to the exit |
+//! | `steer`, `follow` | the task of an opened and of an accepted session |
+//! | `doubt` | whether an opened session's path is trusted |
+//! | `flow`, `overdue` | whether packets are answered; deadlines that our own lateness does not pass |
+//! | `probe`, `prober`, `probing` | probes: their bytes and key; where all arrive; one session's schedule |
+//! | `echo` | round trips to any agent |
+//! | `packet` | single packets of ours beside a session's |
+//! | `outlet` | the path to each destination, ready to be written |
+//! | `virtual_socket`, `ring`, `address` | the socket under quinn; runs of packets; virtual addresses |
+//! | `kick`, `congestion` | makes quinn send at once; room for that in a full window |
+//! | `endpoint` | QUIC settings |
+//! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
+//! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |
+//! | `session_log`, `metrics` | sessions opened and ended; counters |
 
 mod accept;
 mod address;

@@ -12,7 +12,7 @@ use crate::identity::ShortId;
 /// before the next packet does.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Probes of the active path while packets come and go (design section 5).
+/// Probes of the active path while packets come and go: three fit into the time of a verdict.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// Probes until the exit has confirmed a path: it answers along the old one until then.

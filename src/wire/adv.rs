@@ -127,6 +127,7 @@ pub enum Advertisement {
 }
 
 impl Advertisement {
+    /// Who says it, when, and for how long.
     pub fn stamp(&self) -> &Stamp {
         match self {
             Self::Link(link) => &link.stamp,
@@ -134,6 +135,7 @@ impl Advertisement {
         }
     }
 
+    /// Whether it is of links or of routes.
     pub fn kind(&self) -> ObjectKind {
         match self {
             Self::Link(_) => ObjectKind::Link,

@@ -101,22 +101,27 @@ impl<'a> Header<'a> {
         })
     }
 
+    /// What follows the header.
     pub fn packet_type(&self) -> PacketType {
         PacketType::from_byte(self.bytes[0]).expect("checked by parse")
     }
 
+    /// Which hop receives this packet, from 0; below [`count`](Self::count).
     pub fn index(&self) -> usize {
         usize::from(self.bytes[1])
     }
 
+    /// Number of hops, 1 to [`MAX_HOPS`]; the source is not among them.
     pub fn count(&self) -> usize {
         usize::from(self.bytes[2])
     }
 
+    /// What the receiving agent announced for the link that the packet came over.
     pub fn token(&self) -> u64 {
         read_u64(self.bytes, TOKEN)
     }
 
+    /// The agent that wrote the header.
     pub fn source(&self) -> ShortId {
         ShortId(read_u64(self.bytes, SOURCE))
     }

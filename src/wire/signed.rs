@@ -76,10 +76,12 @@ impl SignedAdv {
         }))
     }
 
+    /// The encoded advertisement, its kind byte first.
     pub fn body(&self) -> &[u8] {
         &self.0.body
     }
 
+    /// Ed25519, over [`signing_message`](Self::signing_message); not checked here.
     pub fn signature(&self) -> &[u8; 64] {
         &self.0.signature
     }
@@ -122,6 +124,7 @@ impl SignedAdv {
 }
 
 impl CertificateBytes {
+    /// Hashes the bytes; whether they are certificates is not checked.
     pub fn new(bytes: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
         let mut hash = [0; 32];
@@ -132,6 +135,7 @@ impl CertificateBytes {
         }))
     }
 
+    /// DER, the agent's certificate first.
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
     }

@@ -25,14 +25,17 @@ pub struct CheckLine {
 }
 
 impl CheckLine {
+    /// As it should be.
     pub fn ok(subject: &'static str, text: impl Into<String>) -> Self {
         Self::new(Level::Ok, subject, text)
     }
 
+    /// The agent starts, but probably does not do what is wanted.
     pub fn warn(subject: &'static str, text: impl Into<String>) -> Self {
         Self::new(Level::Warn, subject, text)
     }
 
+    /// The agent does not start, or does not work.
     pub fn fail(subject: &'static str, text: impl Into<String>) -> Self {
         Self::new(Level::Fail, subject, text)
     }
