@@ -2,8 +2,7 @@
 //!
 //! quinn sends the PING of a kick only if the congestion window has room, and while a path is dead
 //! the window is full of what died in it: without room of its own a kick waits for the next
-//! time-out, which has backed off to hundreds of milliseconds by then (measured on a full window:
-//! stalls of 245 ms and more where the room makes them 160 ms).
+//! time-out, which doubles with each one that passed.
 
 use std::any::Any;
 use std::sync::Arc;
