@@ -14,6 +14,9 @@
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`] | bytes to messages and back |
 //! | 1 | [`config`], [`identity`] | files, keys, certificates |
+//! | 0 | [`clock`] | monotonic and wall-clock time |
+
+pub mod clock;
 
 pub mod identity;
 

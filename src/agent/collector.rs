@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::status::Status;
-use crate::identity::unix_now;
+use crate::clock::unix_now;
 use crate::routing::LinkState;
 
 /// Reads the agent's status.

@@ -20,8 +20,9 @@ use tracing::{error, warn};
 use super::authority::MeshAuthority;
 use super::events::EventLog;
 use super::mesh::{Mesh, SessionLimits};
+use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, store_epoch, unix_ms};
+use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, OwnRoutes, PathTable,
@@ -94,7 +95,7 @@ impl Control {
         loop {
             let shunned = self.shunned.front().map(|(until, _)| *until);
             let due = self.core.poll_timeout().into_iter().chain(shunned).min();
-            let wake = due.unwrap_or_else(|| Instant::now() + IDLE);
+            let wake = due.unwrap_or_else(|| clock::now() + IDLE);
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(event) => self.handle_events(event),
@@ -189,8 +190,7 @@ impl Control {
         if self.shunned.len() == SHUNNED {
             self.shunned.pop_front();
         }
-        self.shunned
-            .push_back((Instant::now() + SHUN_FAILED, avoid));
+        self.shunned.push_back((clock::now() + SHUN_FAILED, avoid));
         self.changed.topology = true;
     }
 
@@ -203,7 +203,7 @@ impl Control {
 
     /// So does everybody after a while.
     fn forgive(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         while self.shunned.front().is_some_and(|(until, _)| *until <= now) {
             self.shunned.pop_front();
             self.changed.topology = true;
@@ -332,7 +332,7 @@ fn raise(alarm: &Alarm) {
 
 fn now() -> Now {
     Now {
-        instant: Instant::now(),
+        instant: clock::now(),
         unix_ms: unix_ms(),
     }
 }

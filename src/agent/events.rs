@@ -3,7 +3,8 @@
 use super::mesh::Mesh;
 use super::status::millis;
 use crate::api::{EventKind, EventView, FailoverView, SideView};
-use crate::identity::{AgentId, format_time};
+use crate::clock::format_time;
+use crate::identity::AgentId;
 use crate::link::LinkEvent;
 use crate::tunnel::{
     Entry, Failover, Failovers, Journal, Numbers, Recovery, SessionChange, SessionLog, Side, Tunnel,

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::error::StartError;
+use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
-use crate::identity::{AgentId, Identity, Trust, next_epoch, unix_ms};
+use crate::identity::{AgentId, Identity, Trust, next_epoch};
 
 /// Everything that an agent starts with.
 pub struct Parts {

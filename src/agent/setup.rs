@@ -1,7 +1,7 @@
 //! What the rooms of an agent share and are given, made from its configuration.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -11,8 +11,9 @@ use super::events::EventLog;
 use super::health;
 use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
+use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, tunnel_client, tunnel_server, unix_ms};
+use crate::identity::{AgentId, tunnel_client, tunnel_server};
 use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
     Avoid, Core, Counters, Graph, Now, PathTable, PrefixTable, RouteTable, Settings,
@@ -112,7 +113,7 @@ fn start_tunnel(
 pub(super) fn core(parts: &Parts) -> Core<MeshAuthority> {
     let config = &parts.config;
     let now = Now {
-        instant: Instant::now(),
+        instant: clock::now(),
         unix_ms: unix_ms(),
     };
     let settings = Settings {

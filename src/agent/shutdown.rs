@@ -1,6 +1,6 @@
 //! Ends an agent in order.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::Agent;
 use super::control::Command;
+use crate::clock;
 
 /// What leaving may take: SIGTERM promises an end within 2 s.
 const LEAVE: Duration = Duration::from_millis(1_200);
@@ -22,7 +23,7 @@ impl Agent {
     /// Leaves the mesh: withdraws its advertisements, says goodbye to the neighbours so that
     /// traffic moves at once, and ends. Takes at most 1.5 s.
     pub async fn shutdown(self) {
-        let started = Instant::now();
+        let started = clock::now();
         // Sessions first: their last packets need the links.
         if let Some(sessions) = &self.tunnel.sessions {
             sessions.close("agent stops");

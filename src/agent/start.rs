@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -19,6 +18,7 @@ use super::setup::{ControlEnds, Shared, core, link_context};
 use super::status::{MeshIngress, Status};
 use super::{health, links};
 use crate::api::{self, Server};
+use crate::clock;
 use crate::exit::Exit;
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
@@ -207,7 +207,7 @@ fn start_http(
     let status = Status {
         id: parts.id(),
         display_name: parts.display_name(),
-        started: Instant::now(),
+        started: clock::now(),
         not_after: parts.identity.not_after(),
         balance: config.routing.balance,
         peer_costs: config.peers.iter().map(|p| (p.id, p.cost)).collect(),

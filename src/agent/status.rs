@@ -15,9 +15,10 @@ use crate::api::{
     self, AgentView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView, Health,
     PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
+use crate::clock::unix_now;
 use crate::config::Balance;
 use crate::exit::Exit;
-use crate::identity::{AgentId, unix_now};
+use crate::identity::AgentId;
 use crate::ingress::Ingress;
 use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState};
@@ -97,7 +98,7 @@ impl Status {
             worries.extend(single_path(mesh));
         }
         if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
-            let date = crate::identity::format_date(self.not_after);
+            let date = crate::clock::format_date(self.not_after);
             worries.push(format!("the agent's certificate expires {date}"));
         }
         if let Some(exit) = &self.exit {

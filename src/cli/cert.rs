@@ -8,9 +8,10 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
 use super::cert_info;
+use crate::clock::unix_now;
 use crate::identity::{
     Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, Validity, parse_prefix,
-    read_certificate, unix_now,
+    read_certificate,
 };
 
 /// Ten years: replacing a CA means touching every agent.

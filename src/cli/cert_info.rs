@@ -6,7 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::identity::{Certificate, Grants, ValidityAt, format_date, read_certificate};
+use crate::clock::format_date;
+use crate::identity::{Certificate, Grants, ValidityAt, read_certificate};
 
 const DAY: i64 = 86_400;
 

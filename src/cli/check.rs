@@ -66,7 +66,7 @@ fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Re
         }
         console.out.flush()
     };
-    show(identity::check(config, crate::identity::unix_now()))?;
+    show(identity::check(config, crate::clock::unix_now()))?;
     show(ports::check(config))?;
     show(open_files::check(config))?;
     show(routes::check(config))?;

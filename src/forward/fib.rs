@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::metrics::Metrics;
 use super::port::Port;
 use super::recent::Recent;
+use crate::clock;
 use crate::identity::{AgentId, ShortId};
 
 /// At most one path error in this time for each adjacency, next hop and source, so that a broken
@@ -96,7 +97,7 @@ impl Fib {
             metrics: Metrics::default(),
             transit: AtomicBool::new(transit),
             tables: RwLock::default(),
-            start: Instant::now(),
+            start: clock::now(),
             path_errors,
         };
         (Arc::new(fib), reports)

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
 
 use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -14,6 +13,7 @@ use tracing::debug;
 
 use super::buffer::Buffer;
 use super::offload::{Refusals, Refused};
+use crate::clock;
 
 /// Kernel buffer asked for to receive; the kernel grants at most `net.core.rmem_max`. It takes what
 /// arrives while the one runtime thread is busy: with 2 MiB, 8 parallel downloads lost some hundred
@@ -124,7 +124,7 @@ impl Port {
             if !self.refusals.any() {
                 return self.attempt(transmit);
             }
-            let now = Instant::now();
+            let now = clock::now();
             let src_ip = transmit
                 .src_ip
                 .filter(|source| !self.refusals.holds(Refused::Source(*source), now));
@@ -162,7 +162,7 @@ impl Port {
                 result => {
                     debug!(%source, %error, "source address refused");
                     let refused = Refused::Source(source);
-                    self.refusals.note(refused, Instant::now());
+                    self.refusals.note(refused, clock::now());
                     return result;
                 }
             }
@@ -172,7 +172,7 @@ impl Port {
                 let destination = transmit.destination;
                 debug!(%destination, %error, "segmentation refused");
                 let refused = Refused::Segments(destination);
-                self.refusals.note(refused, Instant::now());
+                self.refusals.note(refused, clock::now());
                 self.singly(&anywhere, size)
             }
             Some(_) | None => Err(error),

@@ -14,6 +14,7 @@ use super::metrics::DropReason;
 use super::port::{Port, Run};
 use super::quic_queue::Sender;
 use super::quic_socket::QuicSocket;
+use crate::clock;
 use crate::wire::packet::{Header, PacketType, QUIC_FIXED_BIT, advance};
 
 /// Buffers filled by one system call. With GRO each holds up to 64 KiB, so that more would only
@@ -56,7 +57,7 @@ pub async fn receive(
         fib,
         local,
         pool,
-        now: Instant::now(),
+        now: clock::now(),
     };
     loop {
         let count = match port.receive(&mut buffers, &mut metas).await {
@@ -69,7 +70,7 @@ pub async fn receive(
                 continue;
             }
         };
-        receiver.now = Instant::now();
+        receiver.now = clock::now();
         for (buffer, meta) in buffers.iter_mut().zip(&metas).take(count) {
             receiver.handle_buffer(buffer, meta).await;
         }

@@ -11,10 +11,10 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 
 use super::certificate::{Certificate, CertificateError};
-use super::clock::format_date;
 use super::files::{self, PUBLIC, SECRET};
 use super::keys::{self, PemError};
 use super::{AgentId, Grants};
+use crate::clock::format_date;
 
 const DAY: u64 = 86_400;
 

@@ -4,7 +4,6 @@
 //! as signatures; [`Trust`] is the one place that decides whether a peer is accepted.
 
 mod certificate;
-mod clock;
 mod domain;
 mod epoch;
 mod files;
@@ -21,7 +20,6 @@ mod tls;
 mod trust;
 
 pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
-pub use clock::{format_date, format_time, unix_ms, unix_now};
 pub use domain::{DomainPattern, DomainPatternError};
 pub use epoch::{EpochError, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};

@@ -10,11 +10,11 @@ use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 
-use super::clock::{format_date, unix_now};
 use super::files::{self, Loaded, SECRET, Warning};
 use super::issue::{self, IssueError, Issued, StoreError, Validity};
 use super::keys::{self, PemError, PrivateKey};
 use super::{AgentId, Certificate, CertificateError, ValidityAt};
+use crate::clock::{format_date, unix_now};
 
 /// Files of the identity under `agent.data_dir`.
 const KEY_FILE: &str = "identity.key";

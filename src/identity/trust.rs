@@ -11,9 +11,9 @@ use webpki::{
     RequiredEkuNotFoundContext, anchor_from_trusted_cert,
 };
 
-use super::clock::format_date;
 use super::keys::{self, PemError};
 use super::{AgentId, Certificate, CertificateError, ValidityAt};
+use crate::clock::format_date;
 
 /// The trust that handshakes and advertisements are judged by.
 #[derive(Clone, Debug)]

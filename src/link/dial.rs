@@ -13,6 +13,7 @@ use super::driver::{self, Ended, LinkContext, Opened};
 use super::endpoint::{LinkEndpoint, client_config};
 use super::hello::{self, Introduction, describe};
 use super::mtu;
+use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
 
@@ -81,7 +82,7 @@ pub async fn dial_forever<R: Resolve>(
         if context.links.is_closed() {
             return;
         }
-        let started = std::time::Instant::now();
+        let started = clock::now();
         match dial(&context, &endpoints, &*resolver, &target).await {
             Ok(opened) => match driver::run(context.clone(), opened).await {
                 // The other link is there; the loop waits until it is gone.

@@ -20,6 +20,7 @@ use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
 use super::text::printable;
 use super::tokens::Tokens;
 use super::voice::Voice;
+use crate::clock;
 use crate::forward::{Adjacency, Fib, Port, Remote};
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
@@ -128,7 +129,7 @@ fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
         cost,
         rtt: opened.connection.rtt(),
         mtu: opened.mtu,
-        since: Instant::now(),
+        since: clock::now(),
         epoch: opened.greeting.hello.epoch,
     }
 }
@@ -168,7 +169,7 @@ impl Driver {
         number: LinkNumber,
         queue: mpsc::Receiver<ControlMessage>,
     ) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let Greeting {
             hello,
             token_out,
@@ -237,7 +238,7 @@ impl Driver {
         let mut heartbeat = interval(self.context.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = self.liveness.poll_timeout().unwrap_or_else(Instant::now);
+            let wake = self.liveness.poll_timeout().unwrap_or_else(clock::now);
             tokio::select! {
                 message = self.reader.next() => match message {
                     Ok(message) => {
@@ -267,7 +268,7 @@ impl Driver {
     }
 
     fn heard(&mut self) {
-        self.hearing.handle_authentic(Instant::now());
+        self.hearing.handle_authentic(clock::now());
     }
 
     fn handle_heartbeat(&mut self) {
@@ -275,7 +276,7 @@ impl Driver {
         self.heard();
         let seen = remote_of(&self.connection);
         let rtt = self.connection.rtt();
-        if let Some(remote) = self.remote.handle_heartbeat(Instant::now(), seen, rtt) {
+        if let Some(remote) = self.remote.handle_heartbeat(clock::now(), seen, rtt) {
             info!(neighbor = %self.neighbor, remote = %remote.address, "neighbour moved");
             self.context.fib.set_remote(&self.adjacency, remote);
         }
@@ -303,21 +304,19 @@ impl Driver {
             ControlMessage::Goodbye(goodbye) => {
                 return Err(DownReason::Goodbye(printable(&goodbye.reason)));
             }
-            ControlMessage::PathError(error) => {
-                match self.path_errors.take(Instant::now(), error) {
-                    Some(Onward::Here(error)) => {
-                        let from = self.neighbor;
-                        self.voice.say(LinkEvent::PathError { from, error }).await;
-                    }
-                    Some(Onward::To(next, error)) => {
-                        if let Some(next) = self.context.fib.by_neighbor(next) {
-                            let message = ControlMessage::PathError(error);
-                            self.context.links.send_if_room(next.neighbor, message);
-                        }
-                    }
-                    None => {}
+            ControlMessage::PathError(error) => match self.path_errors.take(clock::now(), error) {
+                Some(Onward::Here(error)) => {
+                    let from = self.neighbor;
+                    self.voice.say(LinkEvent::PathError { from, error }).await;
                 }
-            }
+                Some(Onward::To(next, error)) => {
+                    if let Some(next) = self.context.fib.by_neighbor(next) {
+                        let message = ControlMessage::PathError(error);
+                        self.context.links.send_if_room(next.neighbor, message);
+                    }
+                }
+                None => {}
+            },
             message @ (ControlMessage::Flood(_)
             | ControlMessage::Digest(_)
             | ControlMessage::BucketSummary(_)
@@ -333,7 +332,7 @@ impl Driver {
         self.datagrams_left = DATAGRAMS;
         // A heartbeat that does not fit now is one missed; the neighbour allows for it.
         let _ = self.connection.send_datagram(Bytes::new());
-        if let Some(token) = self.tokens.rotate(Instant::now()) {
+        if let Some(token) = self.tokens.rotate(clock::now()) {
             let message = ControlMessage::Token(token);
             self.context.links.send(self.neighbor, message);
         }
@@ -368,7 +367,7 @@ impl Driver {
             self.heard_last = heard;
             self.liveness.handle_received(heard);
         }
-        self.liveness.handle_tick(Instant::now());
+        self.liveness.handle_tick(clock::now());
         while let Some(state) = self.liveness.poll_event() {
             let on = match state {
                 LinkState::Down => return Some(DownReason::Silent),

@@ -3,8 +3,9 @@
 //! Sessions take their packet size from the links that are there when they open. A link announced
 //! with QUIC's smallest packet would hold them at 1,200 bytes for life, which costs 15 percent.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock;
 use quinn::Connection;
 use tokio::time::sleep;
 
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Returns the path MTU once it has come to rest, or the connection has ended, or patience has.
 pub(super) async fn settled(connection: &Connection) -> u16 {
-    let started = Instant::now();
+    let started = clock::now();
     let current = || connection.stats().path.current_mtu;
     let (mut mtu, mut since) = (current(), started);
     while connection.close_reason().is_none() && started.elapsed() < PATIENCE {
@@ -29,7 +30,7 @@ pub(super) async fn settled(connection: &Connection) -> u16 {
         }
         sleep(LOOK).await;
         if current() != mtu {
-            (mtu, since) = (current(), Instant::now());
+            (mtu, since) = (current(), clock::now());
         }
     }
     mtu

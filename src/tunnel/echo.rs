@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::packet::send_along;
+use crate::clock;
 use crate::forward::{DropReason, Fib, Inbox};
 use crate::identity::ShortId;
 use crate::routing::TokenBucket;
@@ -62,7 +63,7 @@ impl Echoer {
         Arc::new(Self {
             fib,
             waiting: Mutex::default(),
-            answers: Mutex::new(TokenBucket::new(Instant::now(), ANSWERS_PER_SECOND)),
+            answers: Mutex::new(TokenBucket::new(clock::now(), ANSWERS_PER_SECOND)),
         })
     }
 
@@ -74,7 +75,7 @@ impl Echoer {
         let (answered, answer) = oneshot::channel();
         let waiting = Waiting {
             asked,
-            sent: Instant::now(),
+            sent: clock::now(),
             answered,
         };
         {
@@ -96,7 +97,7 @@ impl Echoer {
     pub(super) async fn receive(self: Arc<Self>, inbox: Arc<Inbox>) {
         loop {
             let delivery = inbox.pop().await;
-            let now = Instant::now();
+            let now = clock::now();
             let header = delivery.header();
             for payload in delivery.payloads() {
                 let done = match payload.first_chunk::<NONCE>() {

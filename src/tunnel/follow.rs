@@ -32,6 +32,7 @@ use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::{Asked, Prober};
 use super::rescue::{Move, Rescue};
 use super::sessions::MeshView;
+use crate::clock;
 use crate::forward::Fib;
 use crate::identity::{AgentId, ShortId};
 use crate::routing::SwitchCause;
@@ -110,7 +111,7 @@ struct Task<V> {
 
 impl<V: MeshView> Task<V> {
     fn new(session: Following<V>, first: Asked) -> Self {
-        let now = Instant::now();
+        let now = clock::now();
         let ingress = session.ingress;
         let outlet = Outlet::new(PacketType::ToIngress, session.fib.own, &first.back);
         session.outlets.set(ingress.short(), outlet, None);
@@ -150,7 +151,7 @@ impl<V: MeshView> Task<V> {
                 () = flow.unanswered() => {}
                 () = sleep_until(wake.into()) => {}
             }
-            let now = Instant::now();
+            let now = clock::now();
             self.judge(now);
             self.route();
             self.speak(now);
@@ -159,7 +160,7 @@ impl<V: MeshView> Task<V> {
     }
 
     fn wake_at(&self) -> Instant {
-        let idle = Instant::now() + IDLE;
+        let idle = clock::now() + IDLE;
         let unanswered = match self.doubted {
             None => self.overdue_at().map(|at| self.unanswered.due(at)),
             Some(_) => Some(self.next_word),
@@ -175,7 +176,7 @@ impl<V: MeshView> Task<V> {
     }
 
     fn handle_asked(&mut self, asked: Asked) {
-        let now = Instant::now();
+        let now = clock::now();
         let Asked { probe, back } = asked;
         let (seen, active) = match probe.flags.active {
             true => (&mut self.seen_active, true),
@@ -205,7 +206,7 @@ impl<V: MeshView> Task<V> {
     }
 
     fn handle_view(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         self.session.view.mark_unchanged();
         if self.link_is_down(&self.active)
             && let Some(backup) = self.other_way().cloned()

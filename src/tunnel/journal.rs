@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::identity::unix_ms;
+use crate::clock::unix_ms;
 
 /// Numbers entries from 1, across lists. Cloning shares them.
 #[derive(Clone, Debug, Default)]

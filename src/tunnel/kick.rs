@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::virtual_socket::VirtualSocket;
+use crate::clock;
 
 /// Least time between two kicks: as often as a session is kicked whose path is doubted.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -39,7 +40,7 @@ impl Kicker {
     pub(super) fn kick(self: &Arc<Self>) {
         let last = *self.last.lock().expect("no panic while locked");
         let due = last.map(|last| last + INTERVAL);
-        match due.filter(|due| *due > Instant::now()) {
+        match due.filter(|due| *due > clock::now()) {
             None => self.kick_now(),
             Some(due) if !self.waiting.swap(true, Ordering::Relaxed) => {
                 let kicker = self.clone();
@@ -55,7 +56,7 @@ impl Kicker {
     }
 
     fn kick_now(&self) {
-        *self.last.lock().expect("no panic while locked") = Some(Instant::now());
+        *self.last.lock().expect("no panic while locked") = Some(clock::now());
         if let Err(error) = self.endpoint.rebind_abstract(self.socket.clone()) {
             debug!(%error, "kick failed");
         }

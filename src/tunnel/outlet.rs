@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use super::flow::Flow;
+use crate::clock;
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, header_len, write_header};
 
@@ -135,7 +136,7 @@ impl Outlets {
                 let verified = Verified {
                     active,
                     mirror,
-                    flow: Arc::new(Flow::new(Instant::now())),
+                    flow: Arc::new(Flow::new(clock::now())),
                 };
                 tables.verified.insert(destination, verified);
             }

@@ -31,6 +31,7 @@ use super::prober::Answer;
 use super::probing::{Probing, Way, Ways};
 use super::rescue::{Move, Rescue};
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
+use crate::clock;
 use crate::identity::AgentId;
 use crate::routing::{Avoid, Path, PathChoice, SwitchCause, Switched};
 use crate::wire::PathError;
@@ -100,7 +101,7 @@ struct Task<V> {
 
 impl<V: MeshView> Task<V> {
     fn new(sessions: Arc<Sessions<V>>, steering: Steering) -> Self {
-        let (exit, now) = (steering.exit, Instant::now());
+        let (exit, now) = (steering.exit, clock::now());
         let (prober, key) = (sessions.prober.clone(), steering.key.clone());
         let failovers = sessions.failovers.clone();
         Self {
@@ -153,7 +154,7 @@ impl<V: MeshView> Task<V> {
             if let Some(reason) = self.out_of_reach() {
                 return self.close(reason);
             }
-            self.turn(Instant::now());
+            self.turn(clock::now());
         }
     }
 
@@ -201,7 +202,7 @@ impl<V: MeshView> Task<V> {
 
     fn out_of_reach(&self) -> Option<&'static str> {
         let given_up = self.given_up_at()?;
-        (Instant::now() >= given_up).then_some("the exit is out of reach")
+        (clock::now() >= given_up).then_some("the exit is out of reach")
     }
 
     /// When the session is over, if its exit stays out of reach.
@@ -214,7 +215,7 @@ impl<V: MeshView> Task<V> {
     /// Follows a new view; a reason to close the session, if there is one.
     fn handle_view(&mut self) -> Option<&'static str> {
         let view = self.view.borrow_and_update().clone();
-        let now = Instant::now();
+        let now = clock::now();
         let incarnation = view.incarnation(self.steering.exit);
         if incarnation.is_some() && incarnation != self.steering.incarnation {
             return Some("the exit restarted");
@@ -268,12 +269,12 @@ impl<V: MeshView> Task<V> {
             && error.destination == self.steering.exit.short()
             && hops.windows(2).any(|link| (link[0], link[1]) == broken);
         if ours {
-            self.sign(Instant::now(), Reason::PathError);
+            self.sign(clock::now(), Reason::PathError);
         }
     }
 
     fn handle_answer(&mut self, answer: &Answer) {
-        let now = Instant::now();
+        let now = clock::now();
         let sequence = match answer {
             Answer::Reply(sequence) => *sequence,
             Answer::PeerDoubts => return self.sign(now, Reason::PeerDoubts),

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit};
@@ -18,6 +17,7 @@ use tokio::sync::Notify;
 use super::address::{short_id, virtual_addr};
 use super::outlet::{Outlet, Outlets};
 use super::ring::{Ring, RingRun};
+use crate::clock;
 use crate::forward::{DropReason, Fib, Inbox, Port, Run};
 use crate::wire::packet::{Header, PacketType};
 
@@ -153,7 +153,7 @@ impl VirtualSocket {
     fn learn_return_path(&self, header: &Header<'_>, first_byte: u8) {
         if self.kind == PacketType::ToIngress && first_byte & INITIAL_MASK == INITIAL {
             let back = Outlet::new(self.kind, self.fib.own, &header.reverse());
-            self.outlets.learn(header.source(), back, Instant::now());
+            self.outlets.learn(header.source(), back, clock::now());
         }
     }
 
@@ -178,7 +178,7 @@ impl AsyncUdpSocket for VirtualSocket {
             return Ok(());
         };
         if let Some(flow) = &ways.flow {
-            flow.handle_sent(Instant::now());
+            flow.handle_sent(clock::now());
         }
         self.append(&mut state, &ways.active, transmit, |_| true);
         if let Some(mirror) = &ways.mirror {
@@ -211,7 +211,7 @@ impl AsyncUdpSocket for VirtualSocket {
                 break;
             };
             let header = delivery.header();
-            self.outlets.handle_arrived(&header, Instant::now());
+            self.outlets.handle_arrived(&header, clock::now());
             let mut length = 0;
             for payload in delivery.payloads() {
                 let Some(&first) = payload.first() else {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use warren::identity::{Authority, Validity, unix_now};
+use warren::clock::unix_now;
+use warren::identity::{Authority, Validity};
 
 use crate::support::command::warren;
 use crate::support::mesh::path_text;

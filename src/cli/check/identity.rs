@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{Identity, Trust, format_date};
+use crate::identity::{Identity, Trust};
 
 use super::CheckLine;
 use super::report::chain;
@@ -163,7 +164,8 @@ mod tests {
 
     use super::super::{Level, fixture};
     use super::*;
-    use crate::identity::{Authority, CA_CERTIFICATE, CA_KEY, Grants, Validity, unix_now};
+    use crate::clock::unix_now;
+    use crate::identity::{Authority, CA_CERTIFICATE, CA_KEY, Grants, Validity};
 
     /// A CA and an agent's certificate for `days` with a grant for `10.0.0.0/8`.
     fn mesh(dir: &Path, days: u32) -> Config {

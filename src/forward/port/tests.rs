@@ -1,6 +1,6 @@
 //! Sends that the kernel refuses, over loopback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 

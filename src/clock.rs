@@ -1,9 +1,16 @@
-//! Wall-clock time since the Unix epoch: seconds, as certificates count it, and milliseconds.
+//! The two clocks: monotonic time, which every timer and every deadline goes by, and wall-clock time
+//! since the Unix epoch (seconds, as certificates count it, and milliseconds), which may jump.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+/// Monotonic now, as tokio's timers count it: in a test with a paused clock both stand still
+/// together.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
 
 /// Seconds since the Unix epoch; 0 on a clock that stands before it.
 pub fn unix_now() -> u64 {
