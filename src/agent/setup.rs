@@ -99,6 +99,7 @@ fn start_tunnel(
     Tunnel::start(TunnelSetup {
         fib: fib.clone(),
         limits: config.limits.clone(),
+        heartbeat: config.connections.heartbeat,
         view: mesh.clone(),
         failed_paths,
         ingress: config.socks5.as_ref().map(|_| crypto),

@@ -22,6 +22,7 @@ use super::probe::ProbeKey;
 use super::prober::Prober;
 use super::session_log::SessionLog;
 use super::sessions::MeshView;
+use super::timing::Timing;
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::Fib;
@@ -57,6 +58,7 @@ pub(super) struct Parts<V> {
     pub(super) limits: Limits,
     pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
+    pub(super) timing: Timing,
 }
 
 /// A session with what its task needs to know.
@@ -190,6 +192,7 @@ impl<V: MeshView> SessionListener<V> {
             prober: parts.prober.clone(),
             kicker: self.kicker.clone(),
             failovers: parts.failovers.clone(),
+            timing: parts.timing,
         };
         info!(%ingress, "session accepted");
         parts.log.opened(Side::Exit, ingress);

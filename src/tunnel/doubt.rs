@@ -11,16 +11,15 @@
 //!       └─────────────────────────────────────┴────────── moved ────────────────────────┘
 //! ```
 //!
+//! (600 ms at the default heartbeat.)
+//!
 //! While a path is doubted its packets are mirrored on the backup, so the verdict may take its time.
 //! `Failed` is left by moving alone: nothing that a dead path says late brings it back.
 
 use std::time::{Duration, Instant};
 
-/// How long a path stays unanswered while its backup answers before it counts as failed: the time
-/// of three probes of a busy path, as one or two may be lost by chance (decision 0012).
-const VERDICT: Duration = Duration::from_millis(600);
-
-/// The same if a transit says that it cannot forward: three probes 20 ms apart confirm it.
+/// How long a path stays unanswered while its backup answers before it counts as failed, if a
+/// transit says that it cannot forward: three probes 20 ms apart confirm it.
 const VERDICT_TOLD: Duration = Duration::from_millis(60);
 
 /// The same on long paths: two round trips and this.
@@ -42,6 +41,8 @@ pub(super) struct Doubt {
     state: State,
     /// The link to the first hop is silent.
     link_suspect: bool,
+    /// How long a path stays unanswered while its backup answers before it counts as failed.
+    verdict: Duration,
 }
 
 /// Why a path is doubted.
@@ -60,11 +61,12 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    /// How long a path stays unanswered while its backup answers before it counts as failed.
-    fn verdict(self) -> Duration {
+    /// How long a path stays unanswered while its backup answers before it counts as failed;
+    /// `usual` if nobody says why.
+    fn verdict(self, usual: Duration) -> Duration {
         match self {
             Self::PathError => VERDICT_TOLD,
-            Self::LinkSuspect | Self::Unanswered | Self::PeerDoubts | Self::ProbeMissed => VERDICT,
+            Self::LinkSuspect | Self::Unanswered | Self::PeerDoubts | Self::ProbeMissed => usual,
         }
     }
 }
@@ -100,10 +102,12 @@ enum Input {
 }
 
 impl Doubt {
-    pub(super) fn new() -> Self {
+    /// A trusted path, that fails after `verdict` without an answer while its backup answers.
+    pub(super) fn new(verdict: Duration) -> Self {
         Self {
             state: State::Trust,
             link_suspect: false,
+            verdict,
         }
     }
 
@@ -210,7 +214,7 @@ impl Doubt {
                     backup_answers: true,
                 },
                 Input::Tick(answer),
-            ) if now >= since + reason.verdict().max(answer) => State::Failed { since, reason },
+            ) if now >= since + reason.verdict(self.verdict).max(answer) => State::Failed { since, reason },
             (
                 State::Doubts {
                     since,

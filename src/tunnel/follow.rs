@@ -32,6 +32,7 @@ use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::{Asked, Prober};
 use super::rescue::{Move, Rescue};
 use super::sessions::MeshView;
+use super::timing::Timing;
 use crate::clock;
 use crate::forward::Fib;
 use crate::identity::{AgentId, ShortId};
@@ -66,6 +67,7 @@ pub(super) struct Following<V> {
     pub(super) prober: Arc<Prober>,
     pub(super) kicker: Arc<Kicker>,
     pub(super) failovers: Failovers,
+    pub(super) timing: Timing,
 }
 
 /// Follows a session until it ends; returns why it did.
@@ -116,7 +118,7 @@ impl<V: MeshView> Task<V> {
         let outlet = Outlet::new(PacketType::ToIngress, session.fib.own, &first.back);
         session.outlets.set(ingress.short(), outlet, None);
         let flow = session.outlets.flow(ingress.short());
-        let flow = flow.unwrap_or_else(|| Arc::new(Flow::new(now)));
+        let flow = flow.unwrap_or_else(|| Arc::new(Flow::new(now, session.timing)));
         Self {
             rescue: Rescue::new(session.failovers.clone(), Side::Exit, ingress, flow.clone()),
             flow,

@@ -20,7 +20,7 @@
 //! | `sessions`, `open` | the opening side: one live session per exit; its seam to the ingress |
 //! | `accept` | the accepting side: handshakes, sessions handed to the exit |
 //! | `steer`, `follow` | the task of an opened and of an accepted session |
-//! | `doubt` | whether an opened session's path is trusted |
+//! | `doubt`, `timing` | whether an opened session's path is trusted; how long that takes |
 //! | `flow`, `overdue` | whether packets are answered; deadlines that our own lateness does not pass |
 //! | `probe`, `prober`, `probing` | probes: their bytes and key; where all arrive; one session's schedule |
 //! | `echo` | round trips to any agent |
@@ -63,6 +63,7 @@ mod steer;
 mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
+mod timing;
 mod virtual_socket;
 
 pub use accept::{AcceptedSession, SessionListener};

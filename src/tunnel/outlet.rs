@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use super::flow::Flow;
+use super::timing::Timing;
 use crate::clock;
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, header_len, write_header};
@@ -29,6 +30,8 @@ pub struct Outlet {
 #[derive(Debug)]
 pub struct Outlets {
     provisional_limit: usize,
+    /// Of the flows.
+    timing: Timing,
     tables: RwLock<Tables>,
 }
 
@@ -110,10 +113,11 @@ impl Outlet {
 }
 
 impl Outlets {
-    /// No paths; at most `provisional_limit` unproven ones later.
-    pub fn new(provisional_limit: usize) -> Self {
+    /// No paths; at most `provisional_limit` destinations with unproven ones later.
+    pub(super) fn new(provisional_limit: usize, timing: Timing) -> Self {
         Self {
             provisional_limit,
+            timing,
             tables: RwLock::default(),
         }
     }
@@ -136,7 +140,7 @@ impl Outlets {
                 let verified = Verified {
                     active,
                     mirror,
-                    flow: Arc::new(Flow::new(clock::now())),
+                    flow: Arc::new(Flow::new(clock::now(), self.timing)),
                 };
                 tables.verified.insert(destination, verified);
             }
@@ -257,6 +261,11 @@ mod tests {
 
     const PEER: ShortId = ShortId(9);
 
+    fn outlets(provisional_limit: usize) -> Outlets {
+        let timing = Timing::new(Duration::from_millis(100));
+        Outlets::new(provisional_limit, timing)
+    }
+
     fn path(hop: u64) -> Arc<Outlet> {
         Outlet::new(PacketType::ToIngress, ShortId(1), &[ShortId(hop), PEER])
     }
@@ -270,7 +279,7 @@ mod tests {
 
     #[test]
     fn an_unproven_path_serves_until_a_proven_one_comes() {
-        let outlets = Outlets::new(4);
+        let outlets = outlets(4);
         assert!(outlets.ways(PEER).is_none());
         outlets.learn(PEER, path(2), Instant::now());
         assert_eq!(ways(&outlets), (ShortId(2), None));
@@ -281,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_new_handshake_is_answered_on_both_ways_and_takes_nothing_over() {
-        let outlets = Outlets::new(4);
+        let outlets = outlets(4);
         outlets.set(PEER, path(3), None);
         outlets.learn(PEER, path(2), Instant::now());
         assert_eq!(ways(&outlets), (ShortId(3), Some(ShortId(2))));
@@ -291,7 +300,7 @@ mod tests {
 
     #[test]
     fn unproven_paths_are_bounded_and_age() {
-        let outlets = Outlets::new(2);
+        let outlets = outlets(2);
         for id in 1..=3 {
             outlets.learn(ShortId(id), path(2), Instant::now());
         }
@@ -305,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_destination_is_forgotten_with_its_last_session() {
-        let outlets = Arc::new(Outlets::new(2));
+        let outlets = Arc::new(outlets(2));
         let (first, second) = (outlets.hold(PEER), outlets.hold(PEER));
         outlets.set(PEER, path(2), Some(path(3)));
         assert_eq!(outlets.ways(PEER).unwrap().mirror, Some(path(3)));
@@ -317,7 +326,7 @@ mod tests {
 
     #[test]
     fn an_equal_path_goes_on_as_it_is() {
-        let outlets = Outlets::new(2);
+        let outlets = outlets(2);
         outlets.set(PEER, path(2), None);
         let before = outlets.active(PEER).unwrap();
         outlets.set(PEER, path(2), Some(path(3)));

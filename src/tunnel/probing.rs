@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::Prober;
+use super::timing::Timing;
 use crate::identity::ShortId;
 
 /// Probes of a quiet session: often enough to keep round trips fresh and to notice a dead path
 /// before the next packet does.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// Probes of the active path while packets come and go: three fit into the time of a verdict.
-const BUSY: Duration = Duration::from_millis(200);
 
 /// Probes until the exit has confirmed a path: it answers along the old one until then.
 const CONFIRM: Duration = Duration::from_millis(20);
@@ -25,19 +23,13 @@ const BACKUP_SILENT: Duration = Duration::from_secs(3);
 /// Probes on their way that are remembered.
 const OUTSTANDING: usize = 128;
 
-/// An answer that takes longer on a short path is missed: as long as a silent link is trusted at
-/// the default heartbeat.
-const ANSWER: Duration = Duration::from_millis(150);
-
-/// The same on long paths: two round trips and this.
-const ANSWER_SLACK: Duration = Duration::from_millis(50);
-
 /// A session's probes, sent and counted.
 pub(super) struct Probing {
     prober: Arc<Prober>,
     key: Arc<ProbeKey>,
     /// Bytes of a probe's payload: those of the session's packets.
     size: usize,
+    timing: Timing,
     sequence: u64,
     /// Oldest first.
     outstanding: VecDeque<Sent>,
@@ -72,11 +64,18 @@ pub(super) struct Sent {
 
 impl Probing {
     /// None on their way. A payload has `size` bytes.
-    pub(super) fn new(now: Instant, prober: Arc<Prober>, key: Arc<ProbeKey>, size: usize) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        prober: Arc<Prober>,
+        key: Arc<ProbeKey>,
+        size: usize,
+        timing: Timing,
+    ) -> Self {
         Self {
             prober,
             key,
             size,
+            timing,
             sequence: 0,
             outstanding: VecDeque::new(),
             missed: 0,
@@ -110,7 +109,7 @@ impl Probing {
                 Some(pace) => pace,
                 None if ways.active.is_none() => QUIET,
                 None if !self.confirmed => CONFIRM,
-                None if is_busy => BUSY,
+                None if is_busy => self.timing.busy,
                 None => QUIET,
             };
             self.next_active = now + interval;
@@ -178,7 +177,7 @@ impl Probing {
     pub(super) fn overdue_at(&self, rtt: Duration) -> Option<Instant> {
         let active = |sent: &&Sent| sent.way == Way::Active;
         let oldest = self.outstanding.iter().find(active)?;
-        Some(oldest.at + ANSWER.max(rtt * 2 + ANSWER_SLACK))
+        Some(oldest.at + self.timing.probe_wait(rtt))
     }
 
     /// Whether a probe of the backup has waited for its answer so long that the backup looks dead.

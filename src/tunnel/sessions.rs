@@ -23,6 +23,7 @@ use super::probe::ProbeKey;
 use super::prober::Prober;
 use super::session_log::SessionLog;
 use super::steer::{Steering, steer};
+use super::timing::Timing;
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
@@ -77,6 +78,7 @@ pub struct Sessions<V> {
     pub(super) failovers: Failovers,
     /// What to keep away from, because a path failed end to end.
     pub(super) failed_paths: mpsc::Sender<Avoid>,
+    pub(super) timing: Timing,
     crypto: Box<SessionCrypto>,
     handshake_timeout: Duration,
     slots: Mutex<HashMap<AgentId, Slot>>,
@@ -110,6 +112,7 @@ pub(super) struct Parts<V> {
     pub(super) log: SessionLog,
     pub(super) failovers: Failovers,
     pub(super) failed_paths: mpsc::Sender<Avoid>,
+    pub(super) timing: Timing,
 }
 
 impl<V: MeshView> Sessions<V> {
@@ -126,6 +129,7 @@ impl<V: MeshView> Sessions<V> {
             log: parts.log,
             failovers: parts.failovers,
             failed_paths: parts.failed_paths,
+            timing: parts.timing,
             crypto: parts.crypto,
             handshake_timeout: parts.handshake_timeout,
             slots: Mutex::default(),

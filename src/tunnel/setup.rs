@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -17,6 +18,7 @@ use super::outlet::Outlets;
 use super::prober::Prober;
 use super::session_log::SessionLog;
 use super::sessions::{MeshView, Parts, SessionCrypto, Sessions};
+use super::timing::Timing;
 use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
@@ -32,6 +34,8 @@ const PATH_ERRORS: usize = 64;
 pub struct TunnelSetup<V> {
     pub fib: Arc<Fib>,
     pub limits: Limits,
+    /// Heartbeat interval of this agent's links: what the times of a doubt follow.
+    pub heartbeat: Duration,
     pub view: watch::Receiver<Arc<V>>,
     /// Takes what paths should keep away from for a while, because one failed end to end.
     pub failed_paths: mpsc::Sender<Avoid>,
@@ -68,6 +72,7 @@ impl<V: MeshView> Tunnel<V> {
         let numbers = Numbers::default();
         let failovers = Failovers::new(metrics.clone(), &numbers);
         let log = SessionLog::new(metrics.clone(), &numbers);
+        let timing = Timing::new(setup.heartbeat);
         let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
         let (path_errors, _) = broadcast::channel(PATH_ERRORS);
         let prober = Prober::new(setup.fib.clone());
@@ -83,7 +88,7 @@ impl<V: MeshView> Tunnel<V> {
         };
 
         let mut side = |kind, inbox: &Arc<Inbox>, provisional| {
-            let outlets = Arc::new(Outlets::new(provisional));
+            let outlets = Arc::new(Outlets::new(provisional, timing));
             let socket =
                 VirtualSocket::new(kind, setup.fib.clone(), inbox.clone(), outlets.clone());
             tasks.spawn(socket.clone().flush_task());
@@ -106,6 +111,7 @@ impl<V: MeshView> Tunnel<V> {
                 log: log.clone(),
                 failovers: failovers.clone(),
                 failed_paths: setup.failed_paths,
+                timing,
             })?);
         }
         let mut listener = None;
@@ -127,6 +133,7 @@ impl<V: MeshView> Tunnel<V> {
                 limits: setup.limits,
                 log: log.clone(),
                 failovers: failovers.clone(),
+                timing,
             };
             listener = Some(Arc::new(SessionListener::new(parts, settings)?));
         }

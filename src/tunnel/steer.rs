@@ -103,14 +103,16 @@ impl<V: MeshView> Task<V> {
     fn new(sessions: Arc<Sessions<V>>, steering: Steering) -> Self {
         let (exit, now) = (steering.exit, clock::now());
         let (prober, key) = (sessions.prober.clone(), steering.key.clone());
-        let failovers = sessions.failovers.clone();
+        let (failovers, timing) = (sessions.failovers.clone(), sessions.timing);
+        // The handshake took several paths at once: what came back proves none of them.
+        steering.flow.forgive();
         Self {
             answers: prober.register_opened(key.clone(), exit.short()),
             choice: PathChoice::new(exit, steering.packet),
             view: sessions.view.clone(),
             errors: sessions.path_errors.subscribe(),
-            probing: Probing::new(now, prober, key, usize::from(steering.packet)),
-            doubt: Doubt::new(),
+            probing: Probing::new(now, prober, key, usize::from(steering.packet), timing),
+            doubt: Doubt::new(timing.verdict),
             doubted: false,
             had_path: false,
             rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),

@@ -177,8 +177,9 @@ impl AsyncUdpSocket for VirtualSocket {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
         };
+        let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         if let Some(flow) = &ways.flow {
-            flow.handle_sent(clock::now());
+            flow.handle_sent(clock::now(), stride);
         }
         self.append(&mut state, &ways.active, transmit, |_| true);
         if let Some(mirror) = &ways.mirror {
@@ -187,7 +188,6 @@ impl AsyncUdpSocket for VirtualSocket {
         if let Some(handshake) = &ways.handshake {
             self.append(&mut state, handshake, transmit, has_long_header);
         }
-        let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         let segments = transmit.contents.len().div_ceil(stride.max(1));
         let last_for_now = segments < QUINN_SEGMENTS;
         self.flush_ring(&mut state, |run| last_for_now || run.is_complete());

@@ -1,6 +1,7 @@
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
+const VERDICT: Duration = Duration::from_millis(600);
 
 /// Every kind of state, with `since` in the past.
 fn states(since: Instant) -> Vec<State> {
@@ -50,7 +51,7 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
                 backup_answers: true,
             },
             Input::Tick(answer)
-                if backup_answers && now >= since + reason.verdict().max(answer) =>
+                if backup_answers && now >= since + reason.verdict(VERDICT).max(answer) =>
             {
                 State::Failed { since, reason }
             }
@@ -89,6 +90,7 @@ fn every_state_meets_every_input() {
                     let mut doubt = Doubt {
                         state,
                         link_suspect,
+                        verdict: VERDICT,
                     };
                     doubt.step(now, input);
                     let wanted = expected(state, input, link_suspect, now);
@@ -106,7 +108,7 @@ fn every_state_meets_every_input() {
 
 #[test]
 fn a_silent_link_that_is_heard_again_ends_the_doubt() {
-    let (mut doubt, now) = (Doubt::new(), Instant::now());
+    let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_link(now, true);
     assert_eq!(doubt.since(), Some(now));
     // Told once more, nothing changes.
@@ -118,7 +120,7 @@ fn a_silent_link_that_is_heard_again_ends_the_doubt() {
 
 #[test]
 fn an_answer_sent_before_the_doubt_proves_nothing() {
-    let (mut doubt, now) = (Doubt::new(), Instant::now());
+    let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_sign(now + 10 * MS, Reason::Unanswered);
     doubt.handle_path_answered(now + 11 * MS, now);
     assert!(doubt.since().is_some());
@@ -128,7 +130,7 @@ fn an_answer_sent_before_the_doubt_proves_nothing() {
 
 #[test]
 fn an_answer_does_not_clear_a_link_that_is_silent() {
-    let (mut doubt, now) = (Doubt::new(), Instant::now());
+    let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_link(now, true);
     doubt.handle_path_answered(now + 5 * MS, now + MS);
     assert!(doubt.since().is_some());
@@ -138,7 +140,7 @@ fn an_answer_does_not_clear_a_link_that_is_silent() {
 fn a_path_fails_only_if_another_answers() {
     let start = Instant::now();
     let at = |ms: u32| start + ms * MS;
-    let mut alone = Doubt::new();
+    let mut alone = Doubt::new(VERDICT);
     alone.handle_sign(start, Reason::ProbeMissed);
     alone.handle_tick(at(5_000), MS);
     assert!(alone.failed().is_none());
@@ -146,7 +148,7 @@ fn a_path_fails_only_if_another_answers() {
     alone.handle_tick(at(5_002), MS);
     assert!(alone.failed().is_some());
 
-    let mut beside = Doubt::new();
+    let mut beside = Doubt::new(VERDICT);
     beside.handle_sign(start, Reason::ProbeMissed);
     beside.handle_backup_answered(at(2), at(1));
     beside.handle_tick(at(599), MS);
@@ -159,7 +161,7 @@ fn a_path_fails_only_if_another_answers() {
 
 #[test]
 fn a_verdict_waits_for_two_long_round_trips() {
-    let (mut doubt, start) = (Doubt::new(), Instant::now());
+    let (mut doubt, start) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_sign(start, Reason::Unanswered);
     doubt.handle_backup_answered(start + 20 * MS, start + 10 * MS);
     doubt.handle_tick(start + 1_449 * MS, 700 * MS);
@@ -170,7 +172,7 @@ fn a_verdict_waits_for_two_long_round_trips() {
 
 #[test]
 fn what_a_transit_says_is_confirmed_by_three_probes() {
-    let (mut doubt, start) = (Doubt::new(), Instant::now());
+    let (mut doubt, start) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_sign(start, Reason::Unanswered);
     doubt.handle_sign(start + 5 * MS, Reason::PathError);
     doubt.handle_tick(start + 100 * MS, MS);
@@ -182,7 +184,7 @@ fn what_a_transit_says_is_confirmed_by_three_probes() {
 
 #[test]
 fn haste_ends_after_a_second() {
-    let (mut doubt, now) = (Doubt::new(), Instant::now());
+    let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     assert_eq!(doubt.pace(now), None);
     doubt.handle_sign(now, Reason::Unanswered);
     assert_eq!(doubt.pace(now + 999 * MS), Some(HURRY));
