@@ -23,6 +23,7 @@
 //! | `doubt`, `timing` | whether an opened session's path is trusted; how long that takes |
 //! | `flow`, `overdue` | whether packets are answered; deadlines that our own lateness does not pass |
 //! | `probe`, `prober`, `probing` | probes: their bytes and key; where all arrive; one session's schedule |
+//! | `replay` | each probe counts once |
 //! | `echo` | round trips to any agent |
 //! | `packet` | single packets of ours beside a session's |
 //! | `outlet` | the path to each destination, ready to be written |
@@ -54,6 +55,7 @@ mod probe;
 mod prober;
 mod probing;
 mod relay;
+mod replay;
 mod rescue;
 mod ring;
 mod session_log;

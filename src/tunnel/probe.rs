@@ -70,7 +70,7 @@ impl ProbeKey {
         Some(Self::from_secret(&secret))
     }
 
-    fn from_secret(secret: &[u8; 40]) -> Self {
+    pub(super) fn from_secret(secret: &[u8; 40]) -> Self {
         let (tag, key) = secret.split_at(8);
         let mut number = [0; 8];
         number.copy_from_slice(tag);
