@@ -22,7 +22,7 @@ use crate::identity::AgentId;
 use crate::ingress::Ingress;
 use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState};
-use crate::tunnel::{Role, SessionOpener};
+use crate::tunnel::{SessionOpener, Side};
 
 /// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -239,9 +239,9 @@ impl api::Agent for Reporter {
         let streams = self.status.shared.streams.snapshot().into_iter();
         streams
             .map(|stream| {
-                let (ingress, exit, path) = match stream.role {
-                    Role::Ingress => (own, stream.peer, path_to(stream.peer)),
-                    Role::Exit => (stream.peer, own, way_back(stream.peer)),
+                let (ingress, exit, path) = match stream.side {
+                    Side::Ingress => (own, stream.peer, path_to(stream.peer)),
+                    Side::Exit => (stream.peer, own, way_back(stream.peer)),
                 };
                 let opened = Duration::from_millis(stream.opened_unix_ms);
                 StreamView {

@@ -14,7 +14,7 @@ use super::Exit;
 use super::connect::{ConnectError, Dialled, describe};
 use crate::identity::AgentId;
 use crate::tunnel::{
-    ExitStream, Role, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
+    ExitStream, Side, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
 };
 use crate::wire::{ConnectReply, ConnectStatus, ResolveReply, StreamRequest, Target};
 
@@ -105,7 +105,7 @@ impl Exit {
         target: &Target,
         Dialled { tcp, bound }: Dialled,
     ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
-        let guard = self.streams.open(Role::Exit, peer, None, describe(target));
+        let guard = self.streams.open(Side::Exit, peer, None, describe(target));
         let connected = reply(ConnectStatus::Connected, Some(bound), String::new());
         if send_message(&mut stream.send, &connected).await.is_err() {
             reset_on_drop(&tcp);

@@ -14,7 +14,7 @@ use tracing::debug;
 use super::connect::{Connected, Link, describe};
 use super::socks::{Destination, handshake, reply_connected, reply_error};
 use super::{Ingress, Routes};
-use crate::tunnel::{OpenStream, Role, StreamGuard, relay, reset_on_drop, tune};
+use crate::tunnel::{OpenStream, Side, StreamGuard, relay, reset_on_drop, tune};
 
 /// How long a refused client may take to close its side. Closing first with bytes of it unread
 /// would turn our last reply into a reset.
@@ -60,7 +60,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             Ok(Connected { link, exit, bound }) => {
                 self.metrics.connected("connected");
                 let (client, target) = (tcp.peer_addr().ok(), describe(&destination));
-                let guard = self.streams.open(Role::Ingress, exit, client, target);
+                let guard = self.streams.open(Side::Ingress, exit, client, target);
                 reply_connected(&mut tcp, bound).await.ok()?;
                 Some((tcp, link, guard))
             }

@@ -214,7 +214,9 @@ impl Doubt {
                     backup_answers: true,
                 },
                 Input::Tick(answer),
-            ) if now >= since + reason.verdict(self.verdict).max(answer) => State::Failed { since, reason },
+            ) if now >= since + reason.verdict(self.verdict).max(answer) => {
+                State::Failed { since, reason }
+            }
             (
                 State::Doubts {
                     since,

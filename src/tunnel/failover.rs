@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::journal::{Entry, Journal, Numbers};
-use super::metrics::{Metrics, Side};
+use super::metrics::Metrics;
+use super::side::Side;
 use crate::identity::AgentId;
 use crate::routing::SwitchCause;
 

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::side::Side;
 use crate::routing::SwitchCause;
 
 /// Counters of the opened and accepted sessions. Cloning shares them.
@@ -38,13 +39,6 @@ const BUCKETS: [f64; 18] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0,
     30.0, 60.0,
 ];
-
-/// Which end of a session this agent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Ingress,
-    Exit,
-}
 
 impl Metrics {
     /// Adds the counters to `registry`, each cause from 0: a rate needs the value before the first
@@ -111,16 +105,6 @@ impl Default for Metrics {
             detect: Histogram::new(BUCKETS),
             stall: Histogram::new(BUCKETS),
             sessions: Family::default(),
-        }
-    }
-}
-
-impl Side {
-    /// The side as metrics and logs name it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Exit => "exit",
         }
     }
 }

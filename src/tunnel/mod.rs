@@ -32,7 +32,7 @@
 //! | `endpoint` | QUIC settings |
 //! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
 //! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |
-//! | `session_log`, `metrics` | sessions opened and ended; counters |
+//! | `session_log`, `metrics`, `side` | sessions opened and ended; counters; which end we are |
 
 mod accept;
 mod address;
@@ -61,6 +61,7 @@ mod ring;
 mod session_log;
 mod sessions;
 mod setup;
+mod side;
 mod steer;
 mod streams;
 #[cfg(test)]
@@ -74,12 +75,13 @@ pub use endpoint::{SessionSettings, inner_packet};
 pub use failover::{Failover, Failovers, Recovery};
 pub use framed::{ReceiveError, receive_message, send_message};
 pub use journal::{Entry, Journal, Numbers};
-pub use metrics::{Metrics, Side};
+pub use metrics::Metrics;
 pub use open::{ExitStream, OpenError, OpenStream};
 pub use outlet::{Outlet, Outlets};
 pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
 pub use session_log::{SessionChange, SessionLog};
 pub use sessions::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
 pub use setup::{Tunnel, TunnelSetup};
-pub use streams::{Role, StreamGuard, StreamSnapshot, StreamTable};
+pub use side::Side;
+pub use streams::{StreamGuard, StreamSnapshot, StreamTable};
 pub use virtual_socket::VirtualSocket;

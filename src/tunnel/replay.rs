@@ -20,7 +20,9 @@ impl ReplayWindow {
     /// Notes an authenticated `number`; whether it is new. One too old to tell is not.
     pub(super) fn take(&mut self, number: u64) -> bool {
         if let Some(ahead) = number.checked_sub(self.highest).filter(|ahead| *ahead > 0) {
-            let kept = self.seen.checked_shl(u32::try_from(ahead).unwrap_or(u32::MAX));
+            let kept = self
+                .seen
+                .checked_shl(u32::try_from(ahead).unwrap_or(u32::MAX));
             self.seen = kept.unwrap_or(0) | 1;
             self.highest = number;
             return true;

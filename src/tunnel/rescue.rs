@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::failover::{Failover, Failovers};
 use super::flow::Flow;
-use super::metrics::Side;
+use super::side::Side;
 use crate::identity::AgentId;
 use crate::routing::SwitchCause;
 

@@ -1,7 +1,8 @@
 //! Sessions that opened and ended: listed for people, and counted.
 
 use super::journal::{Entry, Journal, Numbers};
-use super::metrics::{Metrics, Side};
+use super::metrics::Metrics;
+use super::side::Side;
 use crate::identity::AgentId;
 
 /// Changes that are remembered: some minutes of an agent whose sessions come and go.

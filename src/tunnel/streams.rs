@@ -14,26 +14,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use tokio::sync::Notify;
 
+use super::side::Side;
 use crate::identity::AgentId;
 
-/// Which end of a stream this agent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Our TCP connection is the SOCKS5 client's.
-    Ingress,
-    /// Our TCP connection is the target's.
-    Exit,
-}
-
 /// One open stream as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSnapshot {
     pub id: u64,
-    pub role: Role,
+    pub side: Side,
     /// The agent at the other end: the exit at an ingress, the ingress at an exit.
     pub peer: AgentId,
     /// The client of an ingress; an exit does not know it.
@@ -70,7 +60,7 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     id: u64,
-    role: Role,
+    side: Side,
     peer: AgentId,
     client: Option<SocketAddr>,
     target: Box<str>,
@@ -116,7 +106,7 @@ impl StreamTable {
     /// Enters a stream.
     pub fn open(
         self: &Arc<Self>,
-        role: Role,
+        side: Side,
         peer: AgentId,
         client: Option<SocketAddr>,
         target: String,
@@ -125,7 +115,7 @@ impl StreamTable {
         open.next_id += 1;
         let entry = Arc::new(Entry {
             id: open.next_id,
-            role,
+            side,
             peer,
             client,
             target: target.into(),
@@ -134,7 +124,7 @@ impl StreamTable {
             to_tcp: AtomicU64::new(0),
         });
         open.entries.insert(entry.id, entry.clone());
-        if role == Role::Ingress {
+        if side == Side::Ingress {
             *open.per_exit.entry(peer).or_default() += 1;
         }
         self.streams.inc();
@@ -180,14 +170,14 @@ impl Entry {
     fn snapshot(&self) -> StreamSnapshot {
         let from_tcp = self.from_tcp.load(Ordering::Relaxed);
         let to_tcp = self.to_tcp.load(Ordering::Relaxed);
-        let (bytes_up, bytes_down) = match self.role {
-            Role::Ingress => (from_tcp, to_tcp),
-            Role::Exit => (to_tcp, from_tcp),
+        let (bytes_up, bytes_down) = match self.side {
+            Side::Ingress => (from_tcp, to_tcp),
+            Side::Exit => (to_tcp, from_tcp),
         };
         let since_epoch = self.opened.duration_since(UNIX_EPOCH).unwrap_or_default();
         StreamSnapshot {
             id: self.id,
-            role: self.role,
+            side: self.side,
             peer: self.peer,
             client: self.client,
             target: self.target.to_string(),
@@ -202,18 +192,18 @@ impl StreamGuard {
     /// Counts bytes read from our TCP connection.
     pub fn count_from_tcp(&self, bytes: u64) {
         self.entry.from_tcp.fetch_add(bytes, Ordering::Relaxed);
-        match self.entry.role {
-            Role::Ingress => self.table.up.inc_by(bytes),
-            Role::Exit => self.table.down.inc_by(bytes),
+        match self.entry.side {
+            Side::Ingress => self.table.up.inc_by(bytes),
+            Side::Exit => self.table.down.inc_by(bytes),
         };
     }
 
     /// Counts bytes written to our TCP connection.
     pub fn count_to_tcp(&self, bytes: u64) {
         self.entry.to_tcp.fetch_add(bytes, Ordering::Relaxed);
-        match self.entry.role {
-            Role::Ingress => self.table.down.inc_by(bytes),
-            Role::Exit => self.table.up.inc_by(bytes),
+        match self.entry.side {
+            Side::Ingress => self.table.down.inc_by(bytes),
+            Side::Exit => self.table.up.inc_by(bytes),
         };
     }
 
@@ -227,7 +217,7 @@ impl Drop for StreamGuard {
     fn drop(&mut self) {
         let mut open = self.table.lock();
         open.entries.remove(&self.entry.id);
-        if self.entry.role == Role::Ingress
+        if self.entry.side == Side::Ingress
             && let Some(count) = open.per_exit.get_mut(&self.entry.peer)
         {
             *count -= 1;
@@ -252,8 +242,8 @@ mod tests {
     fn streams_are_listed_counted_and_removed() {
         let table = StreamTable::new();
         let client = Some("127.0.0.1:50000".parse().unwrap());
-        let first = table.open(Role::Ingress, EXIT, client, "a.example:80".to_owned());
-        let second = table.open(Role::Exit, EXIT, None, "10.0.0.1:22".to_owned());
+        let first = table.open(Side::Ingress, EXIT, client, "a.example:80".to_owned());
+        let second = table.open(Side::Exit, EXIT, None, "10.0.0.1:22".to_owned());
         first.count_from_tcp(3);
         first.count_to_tcp(5);
         second.count_from_tcp(7);
@@ -273,7 +263,7 @@ mod tests {
     async fn a_drain_can_wait_for_the_last_stream() {
         let table = StreamTable::new();
         table.emptied().await;
-        let guard = table.open(Role::Exit, EXIT, None, "10.0.0.1:22".to_owned());
+        let guard = table.open(Side::Exit, EXIT, None, "10.0.0.1:22".to_owned());
         let waiter = tokio::spawn({
             let table = table.clone();
             async move { table.emptied().await }

@@ -4,7 +4,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::streams::{Role, StreamTable};
+use super::super::side::Side;
+use super::super::streams::StreamTable;
 use super::super::testing::{PATIENCE, Session, session, tcp_pair};
 use super::*;
 use crate::identity::AgentId;
@@ -27,12 +28,12 @@ async fn bed(session: &Session) -> Bed {
     let (exit_send, mut exit_recv) = accepted.unwrap();
     exit_recv.read_exact(&mut [0]).await.unwrap();
     let table = StreamTable::new();
-    let start = |tcp, send, recv, role| {
-        let guard = table.open(role, AgentId([1; 16]), None, "target.test:1".to_owned());
+    let start = |tcp, send, recv, side| {
+        let guard = table.open(side, AgentId([1; 16]), None, "target.test:1".to_owned());
         tokio::spawn(async move { relay(tcp, ExitStream { send, recv }, &guard).await })
     };
-    let ingress = start(ingress_tcp, send, recv, Role::Ingress);
-    let exit = start(exit_tcp, exit_send, exit_recv, Role::Exit);
+    let ingress = start(ingress_tcp, send, recv, Side::Ingress);
+    let exit = start(exit_tcp, exit_send, exit_recv, Side::Exit);
     Bed {
         client,
         target,
@@ -277,7 +278,7 @@ async fn the_future_of_an_idle_connection_is_small() {
     let (send, recv) = session.ingress.open_bi().await.unwrap();
     let table = StreamTable::new();
     let guard = table.open(
-        Role::Ingress,
+        Side::Ingress,
         AgentId([1; 16]),
         None,
         "target.test:1".to_owned(),
