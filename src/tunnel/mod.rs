@@ -26,7 +26,7 @@
 //! | `replay` | each probe counts once |
 //! | `echo` | round trips to any agent |
 //! | `packet` | single packets of ours beside a session's |
-//! | `outlet` | the path to each destination, ready to be written |
+//! | `outlet`, `provisional` | the path to each destination, ready to be written; ways back that nothing authenticates |
 //! | `virtual_socket`, `ring`, `address` | the socket under quinn; runs of packets; virtual addresses |
 //! | `kick`, `congestion` | makes quinn send at once; room for that in a full window |
 //! | `endpoint` | QUIC settings |
@@ -54,6 +54,7 @@ mod packet;
 mod probe;
 mod prober;
 mod probing;
+mod provisional;
 mod relay;
 mod replay;
 mod rescue;

@@ -1,17 +1,15 @@
 //! Where the packets for each destination go: its explicit path, ready to be written.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::flow::Flow;
+use super::provisional::Provisional;
 use super::timing::Timing;
 use crate::clock;
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, header_len, write_header};
-
-/// How long an unproven path is used. A handshake that takes longer is given up by both ends.
-const PROVISIONAL_LIFETIME: Duration = Duration::from_secs(10);
 
 /// One path in the form that packets carry.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,24 +23,22 @@ pub struct Outlet {
 ///
 /// *Verified* paths were chosen here, or announced by an authenticated probe. *Provisional* paths
 /// come from the headers of packets that nothing authenticates; they carry handshakes until the
-/// first probe. While a destination shakes hands anew (it restarted and its old path may be dead)
-/// the handshake's packets take both, and all others the verified one alone.
+/// first probe, along the two latest at once. While a destination shakes hands anew (it restarted and
+/// its old path may be dead) the handshake's packets take these and the verified one, and all others
+/// the verified one alone.
 #[derive(Debug)]
 pub struct Outlets {
-    provisional_limit: usize,
     /// Of the flows.
     timing: Timing,
     tables: RwLock<Tables>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tables {
     verified: HashMap<ShortId, Verified>,
     /// Sessions by destination: the last one's end forgets the destination.
     holds: HashMap<ShortId, usize>,
-    provisional: HashMap<ShortId, Provisional>,
-    /// Provisional destinations, oldest first.
-    order: VecDeque<ShortId>,
+    provisional: Provisional,
 }
 
 #[derive(Debug)]
@@ -52,18 +48,12 @@ struct Verified {
     flow: Arc<Flow>,
 }
 
-#[derive(Debug)]
-struct Provisional {
-    outlet: Arc<Outlet>,
-    learned: Instant,
-}
-
-/// The way, or the two ways, that a packet takes.
+/// The way, or the ways, that a packet takes.
 pub(super) struct Ways {
     pub(super) active: Arc<Outlet>,
     pub(super) mirror: Option<Arc<Outlet>>,
-    /// Takes a copy of handshake packets only: nothing authenticates it.
-    pub(super) handshake: Option<Arc<Outlet>>,
+    /// Take copies of handshake packets only: nothing authenticates them.
+    pub(super) handshake: [Option<Arc<Outlet>>; 2],
     /// `None`: the path is unproven.
     pub(super) flow: Option<Arc<Flow>>,
 }
@@ -116,9 +106,12 @@ impl Outlets {
     /// No paths; at most `provisional_limit` destinations with unproven ones later.
     pub(super) fn new(provisional_limit: usize, timing: Timing) -> Self {
         Self {
-            provisional_limit,
             timing,
-            tables: RwLock::default(),
+            tables: RwLock::new(Tables {
+                verified: HashMap::new(),
+                holds: HashMap::new(),
+                provisional: Provisional::new(provisional_limit),
+            }),
         }
     }
 
@@ -126,7 +119,7 @@ impl Outlets {
     /// to the one in use goes on as it is.
     pub fn set(&self, destination: ShortId, active: Arc<Outlet>, mirror: Option<Arc<Outlet>>) {
         let mut tables = self.write();
-        tables.forget_provisional(destination);
+        tables.provisional.forget(destination);
         match tables.verified.get_mut(&destination) {
             Some(verified) => {
                 if verified.active != active {
@@ -180,24 +173,12 @@ impl Outlets {
         }
         tables.holds.remove(&destination);
         tables.verified.remove(&destination);
-        tables.forget_provisional(destination);
+        tables.provisional.forget(destination);
     }
 
     /// Notes the way back to a source that nothing authenticates yet.
     pub(super) fn learn(&self, source: ShortId, outlet: Arc<Outlet>, now: Instant) {
-        let learned = Provisional {
-            outlet,
-            learned: now,
-        };
-        let mut tables = self.write();
-        if tables.provisional.insert(source, learned).is_none() {
-            tables.order.push_back(source);
-            if tables.order.len() > self.provisional_limit
-                && let Some(oldest) = tables.order.pop_front()
-            {
-                tables.provisional.remove(&oldest);
-            }
-        }
+        self.write().provisional.learn(source, outlet, now);
     }
 
     /// The verified path to `destination`.
@@ -208,33 +189,27 @@ impl Outlets {
     }
 
     /// How to reach `destination` now.
-    pub(super) fn ways(&self, destination: ShortId) -> Option<Ways> {
+    pub(super) fn ways(&self, destination: ShortId, now: Instant) -> Option<Ways> {
         let tables = self.read();
-        let provisional = tables
-            .provisional
-            .get(&destination)
-            .filter(|path| path.learned.elapsed() < PROVISIONAL_LIFETIME)
-            .map(|path| &path.outlet);
+        let provisional = tables.provisional.ways(destination, now);
         match (tables.verified.get(&destination), provisional) {
-            (Some(verified), None) => Some(Ways {
-                active: verified.active.clone(),
-                mirror: verified.mirror.clone(),
-                handshake: None,
-                flow: Some(verified.flow.clone()),
-            }),
-            (Some(verified), Some(provisional)) => Some(Ways {
-                active: verified.active.clone(),
-                mirror: verified.mirror.clone(),
-                handshake: (verified.active != *provisional).then(|| provisional.clone()),
-                flow: Some(verified.flow.clone()),
-            }),
-            (None, Some(provisional)) => Some(Ways {
-                active: provisional.clone(),
-                mirror: None,
-                handshake: None,
+            (Some(verified), provisional) => {
+                let used = |way: &Arc<Outlet>| {
+                    verified.active == *way || verified.mirror.as_ref() == Some(way)
+                };
+                Some(Ways {
+                    active: verified.active.clone(),
+                    mirror: verified.mirror.clone(),
+                    handshake: provisional.map(|way| way.filter(|way| !used(way))),
+                    flow: Some(verified.flow.clone()),
+                })
+            }
+            (None, [latest, other]) => Some(Ways {
+                active: latest?,
+                mirror: other,
+                handshake: [None, None],
                 flow: None,
             }),
-            (None, None) => None,
         }
     }
 
@@ -247,16 +222,10 @@ impl Outlets {
     }
 }
 
-impl Tables {
-    fn forget_provisional(&mut self, destination: ShortId) {
-        if self.provisional.remove(&destination).is_some() {
-            self.order.retain(|id| *id != destination);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const PEER: ShortId = ShortId(9);
@@ -270,46 +239,39 @@ mod tests {
         Outlet::new(PacketType::ToIngress, ShortId(1), &[ShortId(hop), PEER])
     }
 
-    /// The active way, and the one that handshakes take besides.
-    fn ways(outlets: &Outlets) -> (ShortId, Option<ShortId>) {
-        let ways = outlets.ways(PEER).unwrap();
-        let handshake = ways.handshake.map(|handshake| handshake.first_hop());
-        (ways.active.first_hop(), handshake)
+    /// First hops of the active way, the mirror, and those that handshakes take besides.
+    fn ways(outlets: &Outlets) -> (u64, Option<u64>, Vec<u64>) {
+        let ways = outlets.ways(PEER, clock::now()).unwrap();
+        let hop = |way: &Arc<Outlet>| way.first_hop().0;
+        let handshake = ways.handshake.iter().flatten().map(hop).collect();
+        (hop(&ways.active), ways.mirror.as_ref().map(hop), handshake)
     }
 
     #[test]
-    fn an_unproven_path_serves_until_a_proven_one_comes() {
+    fn unproven_paths_serve_both_until_a_proven_one_comes() {
         let outlets = outlets(4);
-        assert!(outlets.ways(PEER).is_none());
-        outlets.learn(PEER, path(2), Instant::now());
-        assert_eq!(ways(&outlets), (ShortId(2), None));
+        assert!(outlets.ways(PEER, clock::now()).is_none());
+        outlets.learn(PEER, path(2), clock::now());
+        assert_eq!(ways(&outlets), (2, None, vec![]));
+        outlets.learn(PEER, path(4), clock::now());
+        assert_eq!(ways(&outlets), (4, Some(2), vec![]));
         outlets.set(PEER, path(3), None);
-        assert_eq!(ways(&outlets), (ShortId(3), None));
+        assert_eq!(ways(&outlets), (3, None, vec![]));
         assert_eq!(outlets.active(PEER), Some(path(3)));
     }
 
     #[test]
-    fn a_new_handshake_is_answered_on_both_ways_and_takes_nothing_over() {
+    fn a_new_handshake_is_answered_on_all_ways_and_takes_nothing_over() {
         let outlets = outlets(4);
-        outlets.set(PEER, path(3), None);
-        outlets.learn(PEER, path(2), Instant::now());
-        assert_eq!(ways(&outlets), (ShortId(3), Some(ShortId(2))));
-        outlets.learn(PEER, path(3), Instant::now());
-        assert_eq!(ways(&outlets), (ShortId(3), None));
-    }
-
-    #[test]
-    fn unproven_paths_are_bounded_and_age() {
-        let outlets = outlets(2);
-        for id in 1..=3 {
-            outlets.learn(ShortId(id), path(2), Instant::now());
-        }
-        assert!(outlets.ways(ShortId(1)).is_none());
-        assert!(outlets.ways(ShortId(2)).is_some());
-        if let Some(long_ago) = Instant::now().checked_sub(PROVISIONAL_LIFETIME) {
-            outlets.learn(PEER, path(2), long_ago);
-            assert!(outlets.ways(PEER).is_none());
-        }
+        outlets.set(PEER, path(3), Some(path(5)));
+        outlets.learn(PEER, path(2), clock::now());
+        assert_eq!(ways(&outlets), (3, Some(5), vec![2]));
+        outlets.learn(PEER, path(4), clock::now());
+        assert_eq!(ways(&outlets), (3, Some(5), vec![4, 2]));
+        outlets.learn(PEER, path(3), clock::now());
+        assert_eq!(ways(&outlets), (3, Some(5), vec![4]), "no way twice");
+        outlets.learn(PEER, path(5), clock::now());
+        assert_eq!(ways(&outlets), (3, Some(5), vec![]));
     }
 
     #[test]
@@ -317,11 +279,14 @@ mod tests {
         let outlets = Arc::new(outlets(2));
         let (first, second) = (outlets.hold(PEER), outlets.hold(PEER));
         outlets.set(PEER, path(2), Some(path(3)));
-        assert_eq!(outlets.ways(PEER).unwrap().mirror, Some(path(3)));
+        assert_eq!(
+            outlets.ways(PEER, clock::now()).unwrap().mirror,
+            Some(path(3))
+        );
         drop(first);
-        assert!(outlets.ways(PEER).is_some());
+        assert!(outlets.ways(PEER, clock::now()).is_some());
         drop(second);
-        assert!(outlets.ways(PEER).is_none());
+        assert!(outlets.ways(PEER, clock::now()).is_none());
     }
 
     #[test]

@@ -172,20 +172,21 @@ impl AsyncUdpSocket for VirtualSocket {
         if state.blocked.is_some() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let ways = short_id(transmit.destination).and_then(|id| self.outlets.ways(id));
+        let now = clock::now();
+        let ways = short_id(transmit.destination).and_then(|id| self.outlets.ways(id, now));
         let Some(ways) = ways else {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
         };
         let stride = transmit.segment_size.unwrap_or(transmit.contents.len());
         if let Some(flow) = &ways.flow {
-            flow.handle_sent(clock::now(), stride);
+            flow.handle_sent(now, stride);
         }
         self.append(&mut state, &ways.active, transmit, |_| true);
         if let Some(mirror) = &ways.mirror {
             self.append(&mut state, mirror, transmit, |_| true);
         }
-        if let Some(handshake) = &ways.handshake {
+        for handshake in ways.handshake.iter().flatten() {
             self.append(&mut state, handshake, transmit, has_long_header);
         }
         let segments = transmit.contents.len().div_ceil(stride.max(1));
@@ -295,3 +296,6 @@ impl UdpPoller for RingPoller {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;
