@@ -64,7 +64,6 @@ pub(super) struct Parts<V> {
 /// A session with what its task needs to know.
 struct Shaken {
     session: AcceptedSession,
-    packet: u16,
     signals: Arc<Signals>,
 }
 
@@ -165,7 +164,6 @@ impl<V: MeshView> SessionListener<V> {
                 connection,
                 ingress,
             },
-            packet: settings.packet,
             signals,
         })
     }
@@ -182,7 +180,6 @@ impl<V: MeshView> SessionListener<V> {
         let following = Following {
             ingress,
             connection,
-            packet: shaken.packet,
             signals: shaken.signals,
             asked: parts.prober.register_accepted(key.clone(), ingress.short()),
             key: key.clone(),

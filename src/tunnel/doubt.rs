@@ -18,22 +18,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::pace::pace;
+
 /// How long a path stays unanswered while its backup answers before it counts as failed, if a
 /// transit says that it cannot forward: three probes 20 ms apart confirm it.
 const VERDICT_TOLD: Duration = Duration::from_millis(60);
 
 /// The same on long paths: two round trips and this.
 const VERDICT_SLACK: Duration = Duration::from_millis(50);
-
-/// Probes and kicks are that close while a doubt is young: each may be lost with the path, and one
-/// that is lost costs no more than this ...
-const HURRY: Duration = Duration::from_millis(20);
-
-/// ... that is for so long; the usual doubt is over by then ...
-const YOUNG: Duration = Duration::from_secs(1);
-
-/// ... and as far apart as probes of a busy path afterwards: the other end itself may be away.
-const PATIENT: Duration = Duration::from_millis(200);
 
 /// One session's trust in its active path.
 #[derive(Debug)]
@@ -91,9 +83,10 @@ enum Input {
     Sign(Reason),
     /// The link to the first hop was heard again.
     LinkHeard,
-    /// A probe of the active path, sent then, was answered.
-    PathAnswered(Instant),
-    /// A probe of the backup, sent then, was answered.
+    /// A probe of the active path, sent then, was answered; whether it was as long as the session's
+    /// packets.
+    PathAnswered(Instant, bool),
+    /// A probe of the backup, sent then and as long as the session's packets, was answered.
     BackupAnswered(Instant),
     /// The session took another path.
     Moved,
@@ -129,8 +122,7 @@ impl Doubt {
 
     /// How far apart probes and kicks are now; `None`: as in peace.
     pub(super) fn pace(&self, now: Instant) -> Option<Duration> {
-        let age = now.saturating_duration_since(self.since()?);
-        Some(if age < YOUNG { HURRY } else { PATIENT })
+        Some(pace(now.saturating_duration_since(self.since()?)))
     }
 
     /// Whether the link to the first hop is silent.
@@ -150,12 +142,13 @@ impl Doubt {
         self.step(now, Input::Sign(reason));
     }
 
-    /// A probe of the active path was answered.
-    pub(super) fn handle_path_answered(&mut self, now: Instant, sent: Instant) {
-        self.step(now, Input::PathAnswered(sent));
+    /// A probe of the active path was answered; `full`: it was as long as the session's packets. A
+    /// shorter one proves only that there is a way, which a path error denies.
+    pub(super) fn handle_path_answered(&mut self, now: Instant, sent: Instant, full: bool) {
+        self.step(now, Input::PathAnswered(sent, full));
     }
 
-    /// A probe of the backup was answered.
+    /// A probe of the backup, as long as the session's packets, was answered.
     pub(super) fn handle_backup_answered(&mut self, now: Instant, sent: Instant) {
         self.step(now, Input::BackupAnswered(sent));
     }
@@ -182,7 +175,7 @@ impl Doubt {
             (
                 State::Trust,
                 Input::LinkHeard
-                | Input::PathAnswered(_)
+                | Input::PathAnswered(..)
                 | Input::BackupAnswered(_)
                 | Input::Moved
                 | Input::Tick(_),
@@ -195,8 +188,8 @@ impl Doubt {
                 },
                 Input::LinkHeard,
             ) => State::Trust,
-            (State::Doubts { since, .. }, Input::PathAnswered(sent))
-                if sent >= since && !self.link_suspect =>
+            (State::Doubts { since, reason, .. }, Input::PathAnswered(sent, full))
+                if sent >= since && !self.link_suspect && (full || reason == Reason::PathError) =>
             {
                 State::Trust
             }
@@ -234,7 +227,7 @@ impl Doubt {
                 doubts @ State::Doubts { .. },
                 Input::Sign(_)
                 | Input::LinkHeard
-                | Input::PathAnswered(_)
+                | Input::PathAnswered(..)
                 | Input::BackupAnswered(_)
                 | Input::Tick(_),
             ) => doubts,
@@ -242,7 +235,7 @@ impl Doubt {
                 failed @ State::Failed { .. },
                 Input::Sign(_)
                 | Input::LinkHeard
-                | Input::PathAnswered(_)
+                | Input::PathAnswered(..)
                 | Input::BackupAnswered(_)
                 | Input::Tick(_),
             ) => failed,

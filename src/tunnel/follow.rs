@@ -22,11 +22,13 @@ use tokio::time::sleep_until;
 use tracing::{debug, info};
 
 use super::congestion::Signals;
+use super::credit::Credit;
 use super::failover::Failovers;
 use super::flow::Flow;
 use super::kick::Kicker;
 use super::outlet::{Outlet, Outlets};
 use super::overdue::Overdue;
+use super::pace::pace;
 use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::{Asked, Prober};
 use super::rescue::{Move, Rescue};
@@ -39,15 +41,9 @@ use crate::identity::{AgentId, ShortId};
 use crate::routing::SwitchCause;
 use crate::wire::packet::PacketType;
 
-/// Kicks and words of doubt are that close while a doubt is young: each may be lost with the path,
-/// and one that is lost costs no more than this ...
-const HURRY: Duration = Duration::from_millis(20);
-
-/// ... that is for so long ...
-const YOUNG: Duration = Duration::from_secs(1);
-
-/// ... and so far apart afterwards: the ingress itself may be away.
-const PATIENT: Duration = Duration::from_millis(200);
+/// A word of doubt and the probe that answers it take a round trip and this. An ingress that does
+/// not heed it says so with its next probe.
+const CROSSING: Duration = Duration::from_millis(10);
 
 /// Wakes the task though nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -57,8 +53,6 @@ pub(super) struct Following<V> {
     pub(super) ingress: AgentId,
     pub(super) connection: Connection,
     pub(super) key: Arc<ProbeKey>,
-    /// Bytes of the session's packets.
-    pub(super) packet: u16,
     pub(super) signals: Arc<Signals>,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) view: watch::Receiver<Arc<V>>,
@@ -103,6 +97,10 @@ struct Task<V> {
     doubted: Option<Instant>,
     /// It is this end that doubts, so the other must be told.
     own_doubt: bool,
+    /// The ingress doubts it too, since we do.
+    agreed: bool,
+    /// What the ingress may make us do.
+    credit: Credit,
     link_suspect: bool,
     unanswered: Overdue,
     rescue: Rescue,
@@ -129,6 +127,8 @@ impl<V: MeshView> Task<V> {
             told: first.probe.sequence,
             doubted: None,
             own_doubt: false,
+            agreed: false,
+            credit: Credit::new(now),
             link_suspect: false,
             unanswered: Overdue::default(),
             sequence: 0,
@@ -167,7 +167,8 @@ impl<V: MeshView> Task<V> {
             None => self.overdue_at().map(|at| self.unanswered.due(at)),
             Some(_) => Some(self.next_word),
         };
-        [unanswered, self.rescue.poll_timeout()]
+        let credit = self.credit.spent_at();
+        [unanswered, self.rescue.poll_timeout(), credit]
             .into_iter()
             .flatten()
             .fold(idle, Instant::min)
@@ -199,9 +200,9 @@ impl<V: MeshView> Task<V> {
         if probe.sequence > self.told {
             self.told = probe.sequence;
             match probe.flags.doubt {
-                true => self.doubt(now, false),
+                true => self.believe(now),
                 // The kick of a move needs its room: the next probe takes it back.
-                false if active => self.trust(!moved),
+                false if active && !self.has_crossed(now) => self.trust(now, !moved),
                 false => {}
             }
         }
@@ -252,8 +253,10 @@ impl<V: MeshView> Task<V> {
         );
         self.flow.forgive();
         self.route();
-        self.session.signals.make_room();
-        self.session.kicker.kick();
+        if cause != SwitchCause::PeerMoved || self.credit.buy(now) {
+            self.session.signals.make_room();
+            self.session.kicker.kick();
+        }
     }
 
     /// The agents behind short ids, as far as they are known.
@@ -271,14 +274,30 @@ impl<V: MeshView> Task<V> {
         if self.doubted.is_none() {
             debug!(ingress = %self.session.ingress, own, "path doubted");
             self.doubted = Some(now);
-            self.own_doubt = own;
+            (self.own_doubt, self.agreed) = (own, false);
             self.next_word = now;
             self.rescue.handle_alarm(now, None);
         }
     }
 
+    /// The ingress doubts the path. It is heeded so often, as it makes us mirror.
+    fn believe(&mut self, now: Instant) {
+        if self.doubted.is_none() && self.credit.begin(now) {
+            self.doubt(now, false);
+        }
+        self.agreed = true;
+    }
+
+    /// Whether a probe that came now may have left before the ingress heard of our doubt.
+    fn has_crossed(&self, now: Instant) -> bool {
+        let heard_by = |since: Instant| since + self.session.connection.rtt() + CROSSING;
+        let waits = self.own_doubt && !self.agreed;
+        waits && self.doubted.is_some_and(|since| now < heard_by(since))
+    }
+
     /// The ingress says that the path is sound; `settled`: it was in use before.
-    fn trust(&mut self, settled: bool) {
+    fn trust(&mut self, now: Instant, settled: bool) {
+        self.credit.end(now);
         if self.doubted.take().is_some() {
             debug!(ingress = %self.session.ingress, "path trusted again");
             self.rescue.handle_all_clear();
@@ -290,6 +309,10 @@ impl<V: MeshView> Task<V> {
     }
 
     fn judge(&mut self, now: Instant) {
+        if self.credit.spent_at().is_some_and(|at| now >= at) {
+            debug!(ingress = %self.session.ingress, "doubted too much: its word is not heeded");
+            self.trust(now, true);
+        }
         if self.doubted.is_none()
             && let Some(at) = self.overdue_at()
             && self.unanswered.judge(now, at)
@@ -321,8 +344,7 @@ impl<V: MeshView> Task<V> {
         let Some(since) = self.doubted.filter(|_| now >= self.next_word) else {
             return;
         };
-        let young = now.saturating_duration_since(since) < YOUNG;
-        self.next_word = now + if young { HURRY } else { PATIENT };
+        self.next_word = now + pace(now.saturating_duration_since(since));
         let Some(backup) = self.other_way() else {
             return;
         };
@@ -342,9 +364,11 @@ impl<V: MeshView> Task<V> {
                 signal: true,
             },
         };
-        let size = usize::from(self.session.packet);
-        self.session
-            .prober
-            .send(&self.session.key, &backup, word, size);
+        // A word proves nothing of the path, so it need not fill it.
+        let prober = &self.session.prober;
+        prober.send(&self.session.key, &backup, word, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;

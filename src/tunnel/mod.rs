@@ -20,7 +20,9 @@
 //! | `sessions`, `open` | the opening side: one live session per exit; its seam to the ingress |
 //! | `accept` | the accepting side: handshakes, sessions handed to the exit |
 //! | `steer`, `follow` | the task of an opened and of an accepted session |
+//! | `reach` | how long a session waits for an exit out of reach |
 //! | `doubt`, `timing` | whether an opened session's path is trusted; how long that takes |
+//! | `pace`, `credit` | how often things are repeated meanwhile; what a peer may make us do |
 //! | `flow`, `overdue` | whether packets are answered; deadlines that our own lateness does not pass |
 //! | `probe`, `prober`, `probing` | probes: their bytes and key; where all arrive; one session's schedule |
 //! | `replay` | each probe counts once |
@@ -37,6 +39,7 @@
 mod accept;
 mod address;
 mod congestion;
+mod credit;
 mod doubt;
 mod echo;
 mod endpoint;
@@ -50,11 +53,13 @@ mod metrics;
 mod open;
 mod outlet;
 mod overdue;
+mod pace;
 mod packet;
 mod probe;
 mod prober;
 mod probing;
 mod provisional;
+mod reach;
 mod relay;
 mod replay;
 mod rescue;

@@ -1,4 +1,8 @@
-//! The probes of one opened session: when they are due, and which are on their way.
+//! The probes of one opened session: when they are due, how long they are, and which are on their
+//! way.
+//!
+//! A probe as long as the session's packets proves that the path passes those. In haste, while a
+//! path is doubted or not confirmed, all carry their flags in time, and some are that long.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,6 +24,10 @@ const CONFIRM: Duration = Duration::from_millis(20);
 /// second.
 const BACKUP_SILENT: Duration = Duration::from_secs(3);
 
+/// In haste one probe in so many has full size, the first of them included: thousands of sessions may
+/// be in haste at once, where one transit fell silent.
+const FULL_IN_HASTE: u32 = 5;
+
 /// Probes on their way that are remembered.
 const OUTSTANDING: usize = 128;
 
@@ -36,8 +44,17 @@ pub(super) struct Probing {
     missed: u64,
     /// The exit has answered a probe of the active path.
     confirmed: bool,
-    next_active: Instant,
-    next_backup: Instant,
+    /// The active path was doubted at the last tick.
+    hurried: bool,
+    active: Lane,
+    backup: Lane,
+}
+
+/// The schedule of one path's probes.
+struct Lane {
+    next: Instant,
+    /// Probes sent since haste began.
+    hasty: u32,
 }
 
 /// A session's paths as headers carry them.
@@ -60,6 +77,8 @@ pub(super) struct Sent {
     sequence: u64,
     pub(super) at: Instant,
     pub(super) way: Way,
+    /// As long as the session's packets.
+    pub(super) full: bool,
 }
 
 impl Probing {
@@ -80,18 +99,20 @@ impl Probing {
             outstanding: VecDeque::new(),
             missed: 0,
             confirmed: false,
-            next_active: now,
-            next_backup: now,
+            hurried: false,
+            active: Lane::due(now),
+            backup: Lane::due(now),
         }
     }
 
     /// When to tick.
     pub(super) fn due(&self) -> Instant {
-        self.next_active.min(self.next_backup)
+        self.active.next.min(self.backup.next)
     }
 
     /// Sends due probes. `activity` is when packets of the session last came or went; `hurry` is how
-    /// far apart probes are while the active path is doubted.
+    /// far apart probes are while the active path is doubted. The first of them leave at once: they
+    /// tell the exit.
     pub(super) fn handle_tick(
         &mut self,
         now: Instant,
@@ -99,11 +120,12 @@ impl Probing {
         activity: Option<Instant>,
         hurry: Option<Duration>,
     ) {
-        if let Some(pace) = hurry {
-            self.next_active = self.next_active.min(now + pace);
-            self.next_backup = self.next_backup.min(now + pace);
+        let doubt = hurry.is_some();
+        if doubt && !std::mem::replace(&mut self.hurried, doubt) {
+            (self.active, self.backup) = (Lane::due(now), Lane::due(now));
         }
-        if now >= self.next_active {
+        self.hurried = doubt;
+        if now >= self.active.next {
             let is_busy = activity.is_some_and(|at| now.saturating_duration_since(at) < QUIET);
             let interval = match hurry {
                 Some(pace) => pace,
@@ -112,15 +134,17 @@ impl Probing {
                 None if is_busy => self.timing.busy,
                 None => QUIET,
             };
-            self.next_active = now + interval;
+            self.active.next = now + interval;
             if let Some(active) = ways.active {
-                self.send(now, active, Way::Active, hurry.is_some());
+                let full = self.active.is_full(doubt || !self.confirmed);
+                self.send(now, active, Way::Active, doubt, full);
             }
         }
-        if now >= self.next_backup {
-            self.next_backup = now + hurry.unwrap_or(QUIET);
+        if now >= self.backup.next {
+            self.backup.next = now + hurry.unwrap_or(QUIET);
             if let Some(backup) = ways.backup {
-                self.send(now, backup, Way::Backup, hurry.is_some());
+                let full = self.backup.is_full(doubt);
+                self.send(now, backup, Way::Backup, doubt, full);
             }
         }
     }
@@ -129,17 +153,16 @@ impl Probing {
     pub(super) fn handle_moved(&mut self, now: Instant) {
         self.forget();
         self.confirmed = false;
-        self.next_active = now;
-        // The exit must know another way before it needs it.
-        self.next_backup = now;
+        // The exit must know another way, too, before it needs it.
+        (self.active, self.backup) = (Lane::due(now), Lane::due(now));
     }
 
     /// Probes the active path at the next tick.
     pub(super) fn hasten(&mut self, now: Instant) {
-        self.next_active = now;
+        self.active.next = now;
     }
 
-    fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool) {
+    fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool, full: bool) {
         self.sequence += 1;
         let probe = Probe {
             tag: self.key.tag,
@@ -150,24 +173,29 @@ impl Probing {
                 signal: false,
             },
         };
-        self.prober.send(&self.key, hops, probe, self.size);
+        let size = if full { self.size } else { 0 };
+        self.prober.send(&self.key, hops, probe, size);
         self.outstanding.push_back(Sent {
             sequence: self.sequence,
             at: now,
             way,
+            full,
         });
         if self.outstanding.len() > OUTSTANDING {
             self.outstanding.pop_front();
         }
     }
 
-    /// The probe that was answered; older ones of the same path are no longer waited for.
+    /// The probe that was answered; older ones of the same path are no longer waited for, unless they
+    /// were longer.
     pub(super) fn handle_reply(&mut self, sequence: u64) -> Option<Sent> {
         let found = |sent: &&Sent| sent.sequence == sequence;
         let answered = *self.outstanding.iter().find(found)?;
         let (before, way) = (self.outstanding.len(), answered.way);
-        self.outstanding
-            .retain(|sent| sent.way != way || sent.sequence > sequence);
+        self.outstanding.retain(|sent| {
+            let longer = sent.full && !answered.full;
+            sent.way != way || sent.sequence > sequence || longer
+        });
         self.missed += (before - self.outstanding.len() - 1) as u64;
         self.confirmed |= way == Way::Active;
         Some(answered)
@@ -196,3 +224,22 @@ impl Probing {
         self.missed
     }
 }
+
+impl Lane {
+    fn due(now: Instant) -> Self {
+        Self {
+            next: now,
+            hasty: 0,
+        }
+    }
+
+    /// Whether the probe that leaves now has full size.
+    fn is_full(&mut self, haste: bool) -> bool {
+        let full = !haste || self.hasty.is_multiple_of(FULL_IN_HASTE);
+        self.hasty = if haste { self.hasty + 1 } else { 0 };
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,11 @@
 //!  unreachable too long, exit restarted ──► close
 //! ```
 //!
+//! Here is what the task hears and concludes; `act` is what it does about it.
+//!
 //! Aborting the task leaves the session on its path until it idles out.
+
+mod act;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,31 +21,26 @@ use std::time::{Duration, Instant};
 use quinn::Connection;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::accept::LINGER;
 use super::congestion::Signals;
+use super::credit::Credit;
 use super::doubt::{Doubt, Reason};
 use super::flow::Flow;
 use super::outlet::Hold;
 use super::overdue::Overdue;
 use super::probe::ProbeKey;
 use super::prober::Answer;
-use super::probing::{Probing, Way, Ways};
-use super::rescue::{Move, Rescue};
+use super::probing::{Probing, Way};
+use super::reach::Reach;
+use super::rescue::Rescue;
 use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
 use super::side::Side;
 use crate::clock;
 use crate::identity::AgentId;
-use crate::routing::{Avoid, Path, PathChoice, SwitchCause, Switched};
+use crate::routing::{Path, PathChoice};
 use crate::wire::PathError;
-
-/// A session whose exit is out of sight this long is over: its streams end instead of hanging. A
-/// transit that was the only way is back by then if it just restarted.
-const OUT_OF_SIGHT: Duration = Duration::from_secs(5);
-
-/// The same if agents that we see have lost the exit: it is most likely dead.
-const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Paths are looked at again though nothing changed: one that failed is given another chance.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -85,15 +84,16 @@ struct Task<V> {
     doubt: Doubt,
     /// What `doubt` said last.
     doubted: bool,
+    /// What the exit may make us do.
+    exit_credit: Credit,
+    /// What path errors may, which anybody in the mesh could make up.
+    error_credit: Credit,
     /// The session has had a path.
     had_path: bool,
     rescue: Rescue,
     unanswered: Overdue,
     missed: Overdue,
-    /// Since when there is no path.
-    unreachable_since: Option<Instant>,
-    /// Since when agents in reach have lost the exit.
-    cut_off_since: Option<Instant>,
+    reach: Reach,
     /// When the paths were last looked at.
     looked: Instant,
     next_kick: Instant,
@@ -114,12 +114,13 @@ impl<V: MeshView> Task<V> {
             probing: Probing::new(now, prober, key, usize::from(steering.packet), timing),
             doubt: Doubt::new(timing.verdict),
             doubted: false,
+            exit_credit: Credit::new(now),
+            error_credit: Credit::new(now),
             had_path: false,
             rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),
             unanswered: Overdue::default(),
             missed: Overdue::default(),
-            unreachable_since: None,
-            cut_off_since: None,
+            reach: Reach::default(),
             looked: now,
             next_kick: now,
             sessions,
@@ -188,7 +189,7 @@ impl<V: MeshView> Task<V> {
                 .filter(|_| trusted)
                 .map(|at| self.unanswered.due(at)),
             missed.filter(|_| trusted).map(|at| self.missed.due(at)),
-            self.given_up_at(),
+            self.reach.given_up_at(),
         ]
         .into_iter()
         .flatten()
@@ -203,15 +204,8 @@ impl<V: MeshView> Task<V> {
     }
 
     fn out_of_reach(&self) -> Option<&'static str> {
-        let given_up = self.given_up_at()?;
+        let given_up = self.reach.given_up_at()?;
         (clock::now() >= given_up).then_some("the exit is out of reach")
-    }
-
-    /// When the session is over, if its exit stays out of reach.
-    fn given_up_at(&self) -> Option<Instant> {
-        let out_of_sight = self.unreachable_since? + OUT_OF_SIGHT;
-        let cut_off = self.cut_off_since.map(|since| since + CUT_OFF);
-        Some(cut_off.map_or(out_of_sight, |at| at.min(out_of_sight)))
     }
 
     /// Follows a new view; a reason to close the session, if there is one.
@@ -223,10 +217,8 @@ impl<V: MeshView> Task<V> {
             return Some("the exit restarted");
         }
         let table = view.path_table();
-        self.cut_off_since = match table.is_cut_off(self.steering.exit) {
-            true => self.cut_off_since.or(Some(now)),
-            false => None,
-        };
+        let cut_off = table.is_cut_off(self.steering.exit);
+        self.reach.handle_cut_off(now, cut_off);
         if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
             if self.sessions.fib.by_neighbor(first_hop.short()).is_none() {
                 self.choice.handle_link_down(now, first_hop);
@@ -251,10 +243,8 @@ impl<V: MeshView> Task<V> {
         self.choice.handle_paths(now, view.path_table());
         self.looked = now;
         // A path may be there and yet too narrow for the session's packets.
-        self.unreachable_since = match self.choice.active() {
-            Some(_) => None,
-            None => self.unreachable_since.or(Some(now)),
-        };
+        let has_path = self.choice.active().is_some();
+        self.reach.handle_path(now, has_path);
     }
 
     /// A transit could not forward: if it is on the active path, that one may be dead.
@@ -270,8 +260,9 @@ impl<V: MeshView> Task<V> {
         let ours = from == active.first_hop()
             && error.destination == self.steering.exit.short()
             && hops.windows(2).any(|link| (link[0], link[1]) == broken);
-        if ours {
-            self.sign(clock::now(), Reason::PathError);
+        let now = clock::now();
+        if ours && (self.doubt.since().is_some() || self.error_credit.begin(now)) {
+            self.sign(now, Reason::PathError);
         }
     }
 
@@ -279,21 +270,30 @@ impl<V: MeshView> Task<V> {
         let now = clock::now();
         let sequence = match answer {
             Answer::Reply(sequence) => *sequence,
-            Answer::PeerDoubts => return self.sign(now, Reason::PeerDoubts),
+            Answer::PeerDoubts => return self.believe(now),
         };
         let Some(sent) = self.probing.handle_reply(sequence) else {
             return;
         };
         match sent.way {
             Way::Active => {
-                self.doubt.handle_path_answered(now, sent.at);
+                self.doubt.handle_path_answered(now, sent.at, sent.full);
                 let rtt = now.saturating_duration_since(sent.at);
                 self.steering.info.send_modify(|info| info.rtt = Some(rtt));
                 if self.doubt.since().is_none() {
                     self.steering.signals.take_room();
                 }
             }
-            Way::Backup => self.doubt.handle_backup_answered(now, sent.at),
+            Way::Backup if sent.full => self.doubt.handle_backup_answered(now, sent.at),
+            // That the backup is wide enough is not proven.
+            Way::Backup => {}
+        }
+    }
+
+    /// The exit doubts the path. It is heeded so often, as it makes us mirror.
+    fn believe(&mut self, now: Instant) {
+        if self.doubt.since().is_none() && self.exit_credit.begin(now) {
+            self.sign(now, Reason::PeerDoubts);
         }
     }
 
@@ -344,138 +344,10 @@ impl<V: MeshView> Task<V> {
             self.trust(now);
         }
         self.doubted = doubted;
+        if !doubted {
+            self.exit_credit.end(now);
+            self.error_credit.end(now);
+        }
         self.choice.handle_suspect(now, doubted);
-    }
-
-    /// Carries out what the choice decided.
-    fn apply_switches(&mut self, now: Instant) {
-        let mut moved = false;
-        while let Some(switch) = self.choice.poll_event() {
-            moved |= switch.to.is_some();
-            self.report(now, switch);
-        }
-        if !moved {
-            return;
-        }
-        // A move leaves no backup until the paths are looked at again.
-        self.look_at_paths(now);
-        self.doubt.handle_moved(now);
-        self.doubted = false;
-        if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
-            let suspect = self.view.borrow().is_suspect(first_hop);
-            self.suspect(now, first_hop, suspect);
-        }
-        self.steering.flow.forgive();
-        self.probing.handle_moved(now);
-        self.route();
-        self.steering.signals.make_room();
-        self.sessions.kick();
-    }
-
-    fn report(&mut self, now: Instant, switch: Switched) {
-        let exit = self.steering.exit;
-        let cause = switch.cause.as_str();
-        let text = |path: &Option<Path>| path.as_ref().map_or("none".to_owned(), Path::to_string);
-        let (from, to) = (text(&switch.from), text(&switch.to));
-        let Some(to_path) = switch.to else {
-            self.rescue.handle_alarm(now, None);
-            return warn!(%exit, cause, %from, "session has no path");
-        };
-        if switch.cause == SwitchCause::Unanswered
-            && let Some(left) = &switch.from
-        {
-            // Full: others have failed just now, and this one will again.
-            let own = self.view.borrow().path_table().own();
-            let blamed = Avoid::blaming(own, left, &to_path);
-            let _ = self.sessions.failed_paths.try_send(blamed);
-        }
-        // The first path of a new session is no failover.
-        if switch.from.is_none() && !std::mem::replace(&mut self.had_path, true) {
-            return;
-        }
-        info!(%exit, cause, %from, %to, "session moved to another path");
-        let moved = Move {
-            cause: switch.cause,
-            from: switch.from.map_or_else(Vec::new, |path| path.hops),
-            to: to_path.hops,
-            in_flight: self.steering.signals.in_flight(),
-        };
-        self.rescue.handle_move(now, moved);
-    }
-
-    /// Sends along the active path, and along the backup too while that one is doubted.
-    fn route(&self) {
-        if let Some(active) = self.choice.active() {
-            self.sessions
-                .route(self.steering.exit, active, self.choice.mirror());
-        }
-    }
-
-    /// Repeats the kick while the path is doubted.
-    fn kick(&mut self, now: Instant) {
-        let Some(pace) = self.doubt.pace(now) else {
-            self.next_kick = now;
-            return;
-        };
-        if now >= self.next_kick && self.choice.mirror().is_some() {
-            self.next_kick = now + pace;
-            self.steering.signals.make_room();
-            self.sessions.kick();
-        }
-    }
-
-    /// Sends due probes.
-    fn probe(&mut self, now: Instant) {
-        let active = self.choice.active().map(short_hops);
-        let backup = self.choice.backup().map(short_hops);
-        let activity = self.steering.flow.last_activity();
-        let pace = self.doubt.pace(now);
-        self.probing.handle_tick(
-            now,
-            Ways {
-                active: active.as_deref(),
-                backup: backup.as_deref(),
-            },
-            activity,
-            pace,
-        );
-        if pace.is_none() && self.probing.is_backup_silent(now) {
-            self.blame_backup();
-        }
-    }
-
-    /// The backup is silent while the active path answers: another one is wanted before it is
-    /// needed.
-    fn blame_backup(&mut self) {
-        let (Some(active), Some(backup)) = (self.choice.active(), self.choice.backup()) else {
-            return;
-        };
-        debug!(exit = %self.steering.exit, %backup, "backup unanswered");
-        let own = self.view.borrow().path_table().own();
-        let blamed = Avoid::blaming(own, backup, active);
-        let _ = self.sessions.failed_paths.try_send(blamed);
-        self.probing.forget();
-    }
-
-    fn publish(&self) {
-        let (Some(path), alternate) = (self.choice.active(), self.choice.backup()) else {
-            return;
-        };
-        let suspect = self.doubt.since().is_some();
-        let mirroring = self.choice.mirror().is_some();
-        let probes_lost = self.probing.missed();
-        self.steering.info.send_if_modified(|info| {
-            let changed = info.path != *path
-                || info.alternate.as_ref() != alternate
-                || (info.suspect, info.mirroring, info.probes_lost)
-                    != (suspect, mirroring, probes_lost);
-            if changed {
-                info.path = path.clone();
-                info.alternate = alternate.cloned();
-                (info.suspect, info.mirroring) = (suspect, mirroring);
-                info.probes_lost = probes_lost;
-            }
-            changed
-        });
     }
 }

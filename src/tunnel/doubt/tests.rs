@@ -1,27 +1,43 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 const VERDICT: Duration = Duration::from_millis(600);
 
-/// Every kind of state, with `since` in the past.
+const REASONS: [Reason; 5] = [
+    Reason::LinkSuspect,
+    Reason::Unanswered,
+    Reason::PeerDoubts,
+    Reason::ProbeMissed,
+    Reason::PathError,
+];
+
+/// Every state, with `since` in the past.
 fn states(since: Instant) -> Vec<State> {
-    let doubts = |reason, backup_answers| State::Doubts {
-        since,
-        reason,
-        backup_answers,
-    };
-    vec![
-        State::Trust,
-        doubts(Reason::LinkSuspect, false),
-        doubts(Reason::LinkSuspect, true),
-        doubts(Reason::Unanswered, false),
-        doubts(Reason::Unanswered, true),
-        doubts(Reason::PathError, true),
-        State::Failed {
+    let mut states = vec![State::Trust];
+    for reason in REASONS {
+        states.extend([false, true].map(|backup_answers| State::Doubts {
             since,
-            reason: Reason::Unanswered,
-        },
-    ]
+            reason,
+            backup_answers,
+        }));
+        states.push(State::Failed { since, reason });
+    }
+    states
+}
+
+/// Every input; probes left before the doubt began or when it did.
+fn inputs(since: Instant) -> Vec<Input> {
+    let before = since.checked_sub(MS).unwrap();
+    let mut inputs = REASONS.map(Input::Sign).to_vec();
+    for sent in [before, since] {
+        inputs.extend([true, false].map(|full| Input::PathAnswered(sent, full)));
+        inputs.push(Input::BackupAnswered(sent));
+    }
+    inputs.extend([Input::LinkHeard, Input::Moved]);
+    inputs.extend([60 * MS, 700 * MS].map(Input::Tick));
+    inputs
 }
 
 /// What every input makes of every state; `link` is whether the link is suspect.
@@ -44,7 +60,11 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
             input,
         ) => match input {
             Input::LinkHeard if reason == Reason::LinkSuspect => State::Trust,
-            Input::PathAnswered(sent) if sent >= since && !link => State::Trust,
+            Input::PathAnswered(sent, full)
+                if sent >= since && !link && (full || reason == Reason::PathError) =>
+            {
+                State::Trust
+            }
             Input::BackupAnswered(sent) if sent >= since => State::Doubts {
                 since,
                 reason,
@@ -68,25 +88,12 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
 #[test]
 fn every_state_meets_every_input() {
     let since = Instant::now();
+    let times = [Duration::ZERO, 59 * MS, 60 * MS, VERDICT - MS, VERDICT, 700 * MS];
     let mut met = 0;
     for state in states(since) {
         for link_suspect in [false, true] {
-            for now in [since + 100 * MS, since + VERDICT] {
-                let before = since.checked_sub(MS).unwrap();
-                for input in [
-                    Input::Sign(Reason::LinkSuspect),
-                    Input::Sign(Reason::Unanswered),
-                    Input::Sign(Reason::PeerDoubts),
-                    Input::Sign(Reason::ProbeMissed),
-                    Input::LinkHeard,
-                    Input::PathAnswered(before),
-                    Input::PathAnswered(since),
-                    Input::BackupAnswered(before),
-                    Input::BackupAnswered(since),
-                    Input::Moved,
-                    Input::Tick(60 * MS),
-                    Input::Sign(Reason::PathError),
-                ] {
+            for now in times.map(|age| since + age) {
+                for input in inputs(since) {
                     let mut doubt = Doubt {
                         state,
                         link_suspect,
@@ -103,7 +110,63 @@ fn every_state_meets_every_input() {
             }
         }
     }
-    assert_eq!(met, 7 * 2 * 2 * 12);
+    assert_eq!(met, 16 * 2 * 6 * 15);
+}
+
+/// What a session may do to its doubt, and how many milliseconds later.
+fn histories() -> impl Strategy<Value = Vec<(u32, u8)>> {
+    proptest::collection::vec((0_u32..300, 0_u8..14), 0..60)
+}
+
+proptest! {
+    /// Whatever the order of things: a doubt keeps its beginning, ends for a reason, and fails only
+    /// a path whose backup answered, not before its time, and for good.
+    #[test]
+    fn no_history_breaks_the_promises(history in histories()) {
+        let start = Instant::now();
+        let (mut doubt, mut now) = (Doubt::new(VERDICT), start);
+        let mut backup_answered = false;
+        for (pause, what) in history {
+            let (before, failed, link) = (doubt.since(), doubt.failed(), doubt.link_suspect);
+            let asked = now;
+            now += pause * MS;
+            match what {
+                0..=3 => doubt.handle_sign(now, REASONS[usize::from(what) + 1]),
+                4 | 5 => doubt.handle_link(now, what == 4),
+                6 | 7 => doubt.handle_path_answered(now, asked, what == 6),
+                8 => doubt.handle_backup_answered(now, asked),
+                9 => doubt.handle_moved(now),
+                _ => doubt.handle_tick(now, u32::from(what) * MS),
+            }
+            let after = doubt.since();
+            match (before, after) {
+                (None, Some(since)) => {
+                    prop_assert_eq!(since, now);
+                    prop_assert!(what <= 4);
+                    backup_answered = false;
+                }
+                (Some(was), Some(is)) => prop_assert_eq!(was, is),
+                (Some(since), None) => match what {
+                    5 => prop_assert!(link && failed.is_none()),
+                    6 | 7 => prop_assert!(asked >= since && !link && failed.is_none()),
+                    _ => prop_assert_eq!(what, 9),
+                },
+                (None, None) => {}
+            }
+            backup_answered |= what == 8 && after.is_some_and(|since| asked >= since);
+            match (failed, doubt.failed()) {
+                (None, Some(reason)) => {
+                    let age = now - after.unwrap();
+                    prop_assert!(backup_answered && age >= reason.verdict(VERDICT));
+                    prop_assert!(what >= 10, "only time fails a path");
+                }
+                (Some(was), Some(is)) => prop_assert_eq!(was, is),
+                (Some(_), None) => prop_assert_eq!(what, 9, "only a move mends"),
+                (None, None) => {}
+            }
+            prop_assert_eq!(doubt.pace(now).is_some(), after.is_some());
+        }
+    }
 }
 
 #[test]
@@ -122,9 +185,9 @@ fn a_silent_link_that_is_heard_again_ends_the_doubt() {
 fn an_answer_sent_before_the_doubt_proves_nothing() {
     let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_sign(now + 10 * MS, Reason::Unanswered);
-    doubt.handle_path_answered(now + 11 * MS, now);
+    doubt.handle_path_answered(now + 11 * MS, now, true);
     assert!(doubt.since().is_some());
-    doubt.handle_path_answered(now + 12 * MS, now + 10 * MS);
+    doubt.handle_path_answered(now + 12 * MS, now + 10 * MS, true);
     assert_eq!(doubt.since(), None);
 }
 
@@ -132,7 +195,7 @@ fn an_answer_sent_before_the_doubt_proves_nothing() {
 fn an_answer_does_not_clear_a_link_that_is_silent() {
     let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     doubt.handle_link(now, true);
-    doubt.handle_path_answered(now + 5 * MS, now + MS);
+    doubt.handle_path_answered(now + 5 * MS, now + MS, true);
     assert!(doubt.since().is_some());
 }
 
@@ -183,10 +246,23 @@ fn what_a_transit_says_is_confirmed_by_three_probes() {
 }
 
 #[test]
-fn haste_ends_after_a_second() {
+fn a_short_probe_proves_nothing_but_that_there_is_a_way() {
+    let now = Instant::now();
+    let mut narrow = Doubt::new(VERDICT);
+    narrow.handle_sign(now, Reason::Unanswered);
+    narrow.handle_path_answered(now + 2 * MS, now + MS, false);
+    assert!(narrow.since().is_some());
+    let mut denied = Doubt::new(VERDICT);
+    denied.handle_sign(now, Reason::PathError);
+    denied.handle_path_answered(now + 2 * MS, now + MS, false);
+    assert_eq!(denied.since(), None);
+}
+
+#[test]
+fn haste_is_for_doubts_and_wears_off() {
     let (mut doubt, now) = (Doubt::new(VERDICT), Instant::now());
     assert_eq!(doubt.pace(now), None);
     doubt.handle_sign(now, Reason::Unanswered);
-    assert_eq!(doubt.pace(now + 999 * MS), Some(HURRY));
-    assert_eq!(doubt.pace(now + 1_000 * MS), Some(PATIENT));
+    assert_eq!(doubt.pace(now), Some(pace(Duration::ZERO)));
+    assert_eq!(doubt.pace(now + VERDICT), Some(pace(VERDICT)));
 }

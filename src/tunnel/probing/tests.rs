@@ -1,0 +1,121 @@
+use super::*;
+use crate::forward::Fib;
+
+const MS: Duration = Duration::from_millis(1);
+const HURRY: Option<Duration> = Some(Duration::from_millis(20));
+
+/// A session that sends into the void; only its schedule shows.
+fn probing(now: Instant) -> Probing {
+    let (fib, _) = Fib::new(ShortId(1), true);
+    let key = Arc::new(ProbeKey::from_secret(&[5; 40]));
+    let timing = Timing::new(100 * MS);
+    Probing::new(now, Prober::new(fib), key, 1_400, timing)
+}
+
+/// Ticks; what was sent.
+fn tick(probing: &mut Probing, now: Instant, hurry: Option<Duration>) -> Vec<Sent> {
+    let last = probing.sequence;
+    let (active, backup) = ([ShortId(2), ShortId(4)], [ShortId(3), ShortId(4)]);
+    let ways = Ways {
+        active: Some(&active),
+        backup: Some(&backup),
+    };
+    probing.handle_tick(now, ways, Some(now), hurry);
+    let new = probing.outstanding.iter().filter(|it| it.sequence > last);
+    new.copied().collect()
+}
+
+/// A session whose first probes were answered.
+fn settled(start: Instant) -> Probing {
+    let mut probing = probing(start);
+    for sent in tick(&mut probing, start, None) {
+        assert!(sent.full);
+        probing.handle_reply(sent.sequence);
+    }
+    probing
+}
+
+#[test]
+fn a_busy_path_is_probed_in_full_every_200_ms() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    for round in 0..4 {
+        let due = start + (20 + round * 200) * MS;
+        assert_eq!(probing.due(), due);
+        let sent = tick(&mut probing, due, None);
+        assert!(sent.iter().all(|sent| sent.full && sent.way == Way::Active));
+        assert_eq!(sent.len(), 1);
+    }
+}
+
+#[test]
+fn a_doubt_is_told_along_both_ways_at_once_and_every_fifth_probe_is_full() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    let mut full = Vec::new();
+    for round in 0..11 {
+        let sent = tick(&mut probing, start + (50 + round * 20) * MS, HURRY);
+        assert_eq!(sent.len(), 2, "round {round}");
+        assert_eq!(sent[0].full, sent[1].full);
+        full.extend(sent[0].full.then_some(round));
+    }
+    assert_eq!(full, [0, 5, 10]);
+    // The next doubt begins anew.
+    tick(&mut probing, start + 500 * MS, None);
+    let sent = tick(&mut probing, start + 510 * MS, HURRY);
+    assert!(sent.iter().all(|sent| sent.full) && sent.len() == 2);
+}
+
+#[test]
+fn a_short_answer_does_not_stand_for_a_full_one() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    let full = tick(&mut probing, start + 50 * MS, HURRY)[0];
+    let short = tick(&mut probing, start + 70 * MS, HURRY)[0];
+    assert_eq!(probing.handle_reply(short.sequence), Some(short));
+    let waits = probing.overdue_at(Duration::ZERO);
+    assert_eq!(
+        waits,
+        Some(full.at + 150 * MS),
+        "the full one is waited for"
+    );
+    let later = tick(&mut probing, start + 90 * MS, HURRY)[0];
+    assert_eq!(probing.handle_reply(full.sequence), Some(full));
+    assert_eq!(
+        probing.overdue_at(Duration::ZERO),
+        Some(later.at + 150 * MS)
+    );
+    assert_eq!(probing.missed(), 0);
+}
+
+#[test]
+fn a_full_answer_stands_for_all_before_it() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    for round in 0..5 {
+        tick(&mut probing, start + (50 + 20 * round) * MS, HURRY);
+    }
+    let full = tick(&mut probing, start + 150 * MS, HURRY)[0];
+    probing.handle_reply(full.sequence);
+    assert_eq!(probing.overdue_at(Duration::ZERO), None);
+    assert_eq!(probing.missed(), 5);
+}
+
+#[test]
+fn a_new_path_is_probed_until_it_is_confirmed() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    probing.handle_moved(start + 100 * MS);
+    let mut full = Vec::new();
+    for round in 0..6 {
+        let sent = tick(&mut probing, start + (100 + 20 * round) * MS, None);
+        let active = sent.iter().find(|sent| sent.way == Way::Active).unwrap();
+        full.extend(active.full.then_some(round));
+    }
+    assert_eq!(full, [0, 5]);
+    let last = probing.sequence;
+    probing.handle_reply(last);
+    let due = tick(&mut probing, start + 220 * MS, None)[0];
+    assert!(due.full);
+    assert_eq!(probing.due(), start + 420 * MS);
+}
