@@ -37,8 +37,9 @@ const BURST: usize = 256;
 /// Failed paths kept in mind; more push the oldest out.
 const SHUNNED: usize = 64;
 
-/// Wakes the core even if it has nothing due.
-const IDLE: Duration = Duration::from_secs(60);
+/// Wakes the core even if it has nothing due: nothing else tells that the wall clock was set. Ten
+/// times rarer than the heartbeats of one link.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A request to the control task.
 pub(super) enum Command {
@@ -95,7 +96,8 @@ impl Control {
         loop {
             let shunned = self.shunned.front().map(|(until, _)| *until);
             let due = self.core.poll_timeout().into_iter().chain(shunned).min();
-            let wake = due.unwrap_or_else(|| clock::now() + IDLE);
+            let idle = clock::now() + IDLE;
+            let wake = due.map_or(idle, |due| due.min(idle));
             tokio::select! {
                 event = self.events.recv() => match event {
                     Some(event) => self.handle_events(event),
@@ -322,6 +324,7 @@ fn raise(alarm: &Alarm) {
     match alarm {
         Alarm::DuplicateIdentity { .. } => error!("{alarm}"),
         Alarm::ClockSkew { .. }
+        | Alarm::ClockSet { .. }
         | Alarm::RouteNotGranted { .. }
         | Alarm::TooManyRoutes { .. }
         | Alarm::TooManyNeighbors { .. }

@@ -21,7 +21,8 @@ use crate::wire::ControlMessage;
 /// How far clocks may be apart, as docs/operations.md asks of operators (*Limits of the host*).
 pub(super) const CLOCK_SLACK_MS: u64 = 120_000;
 
-/// Longest time between two sweeps for what has expired: bounds what a jump of the wall clock does.
+/// Longest time between two sweeps for what has expired: certificates end by the wall clock, which
+/// may be set.
 const LONGEST_SWEEP: Duration = Duration::from_secs(60);
 
 /// Least time between two alarms of one kind.
@@ -86,6 +87,7 @@ impl<A: Authority> Core<A> {
             self.raise_duplicate(now, link.peer_epoch, false);
             return;
         }
+        self.heed_clock(now);
         self.sessions.remove(&neighbor);
         let slot = self.free_slot();
         self.db.clear_slot(slot);
@@ -141,8 +143,10 @@ impl<A: Authority> Core<A> {
         self.issue_due(now);
     }
 
-    /// Time passed: call at [`poll_timeout`](Self::poll_timeout) or later.
+    /// Time passed: call at [`poll_timeout`](Self::poll_timeout) or later, and every now and then
+    /// in between, because nothing else tells that the wall clock was set.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.heed_clock(now);
         let held: Vec<AgentId> = self
             .adjacencies
             .iter()
@@ -211,7 +215,7 @@ impl<A: Authority> Core<A> {
     /// Removes what is void and sets the time of the next sweep.
     fn sweep(&mut self, now: Now) {
         let kept = self.own.is_speaking().then_some(self.settings.id);
-        let (change, next) = self.db.remove_void(now.unix_ms, CLOCK_SLACK_MS, kept);
+        let (change, next) = self.db.remove_void(now, kept);
         self.out.changed(change);
         self.farthest = self.db.farthest();
         self.adjacencies
@@ -227,9 +231,8 @@ impl<A: Authority> Core<A> {
         self.resume_if_alone(now);
     }
 
-    /// Makes sure that a sweep comes when the object that is void at `void_at_ms` is.
-    pub(super) fn sweep_before(&mut self, now: Now, void_at_ms: u64) {
-        let left = Duration::from_millis(void_at_ms.saturating_sub(now.unix_ms));
+    /// Makes sure that a sweep comes when the object that is void after `left` is.
+    pub(super) fn sweep_before(&mut self, now: Now, left: Duration) {
         if left < LONGEST_SWEEP {
             self.sweep_at = self.sweep_at.min(now.instant + left);
         }

@@ -9,11 +9,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::authority::Admitted;
 use super::digest::{BUCKETS, Buckets, bucket_of};
 use super::origin::{Origin, Proof, Standing, Stored};
 use super::slots::SlotSet;
+use super::time::Now;
 use crate::identity::AgentId;
 use crate::wire::{CertificateBytes, ObjectKey, ObjectKind};
 
@@ -145,14 +147,13 @@ impl Database {
         change
     }
 
-    /// Removes what is void at `unix_ms`, of every origin but `kept`. Returns what changed, and when
+    /// Removes what is void, of every origin but `kept`. Returns what changed, and the time until
     /// the next object becomes void.
     pub(super) fn remove_void(
         &mut self,
-        unix_ms: u64,
-        slack_ms: u64,
+        now: Now,
         kept: Option<AgentId>,
-    ) -> (Change, Option<u64>) {
+    ) -> (Change, Option<Duration>) {
         let mut next = None;
         let mut void = Vec::new();
         for (id, origin) in &self.origins {
@@ -160,11 +161,11 @@ impl Database {
                 continue;
             }
             for stored in origin.objects() {
-                let at = stored.void_at_ms(&origin.proofs, slack_ms);
-                if at <= unix_ms {
+                let left = stored.void_in(now, &origin.proofs);
+                if left.is_zero() {
                     void.push(stored.key);
                 } else {
-                    next = Some(next.map_or(at, |next: u64| next.min(at)));
+                    next = Some(next.map_or(left, |next: Duration| next.min(left)));
                 }
             }
         }

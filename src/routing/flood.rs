@@ -10,7 +10,7 @@ use super::core::{CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
 use super::counters::AdvResult;
 use super::origin::{Standing, Stored};
 use super::output::{Alarm, DisconnectReason, Output};
-use super::time::Now;
+use super::time::{Now, ms_ahead};
 use crate::identity::AgentId;
 use crate::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, ObjectKey, ObjectKind,
@@ -55,9 +55,9 @@ impl<A: Authority> Core<A> {
         envelope: Envelope,
         batch: &mut Batch,
     ) -> Result<AdvResult, AdvResult> {
-        let stored = place(envelope)?;
+        let stored = place(now, envelope)?;
         let origin = stored.key.origin;
-        self.check_date(now, &stored)?;
+        self.check_date(now, from, &stored)?;
         self.check_size(&stored)?;
         let own = origin == self.settings.id && self.own.is_speaking();
         let ruling = own.then(|| self.rule_on(&stored));
@@ -94,13 +94,9 @@ impl<A: Authority> Core<A> {
         if origin == self.settings.id {
             self.contest.note(stored.key.version.epoch);
         }
-        let expires = stored.decoded().stamp().expires_at_ms();
-        self.sweep_before(
-            now,
-            expires
-                .saturating_add(CLOCK_SLACK_MS)
-                .min(proven.1.not_after_ms),
-        );
+        let proofs = self.db.origin(origin).map_or(&[][..], |o| &o.proofs);
+        let left = stored.void_in(now, proofs);
+        self.sweep_before(now, left);
         batch.forward.push(stored);
         Ok(AdvResult::Accepted)
     }
@@ -125,20 +121,27 @@ impl<A: Authority> Core<A> {
         Ok(AdvResult::Widened)
     }
 
-    fn check_date(&mut self, now: Now, stored: &Stored) -> Result<(), AdvResult> {
+    fn check_date(&mut self, now: Now, from: AgentId, stored: &Stored) -> Result<(), AdvResult> {
         let stamp = stored.decoded().stamp();
-        let ahead_ms = stamp.issued_at_ms.saturating_sub(now.unix_ms);
-        if ahead_ms > CLOCK_SLACK_MS {
-            if due(&mut self.skew_told, now.instant, TELL_INTERVAL) {
-                let origin = stamp.origin;
-                self.alarm(Alarm::ClockSkew { origin, ahead_ms });
-            }
+        let (origin, skew) = (stamp.origin, ms_ahead(stamp.issued_at_ms, now.unix_ms));
+        if stamp.issued_at_ms.saturating_sub(now.unix_ms) > CLOCK_SLACK_MS {
+            self.tell_skew(now, origin, skew);
             return Err(AdvResult::FutureDated);
         }
         if stamp.expires_at_ms().saturating_add(CLOCK_SLACK_MS) <= now.unix_ms {
+            // On its way an advertisement may grow old, but no origin sends an old one of its own.
+            if from == origin {
+                self.tell_skew(now, origin, skew);
+            }
             return Err(AdvResult::Expired);
         }
         Ok(())
+    }
+
+    fn tell_skew(&mut self, now: Now, origin: AgentId, ahead_ms: i64) {
+        if due(&mut self.skew_told, now.instant, TELL_INTERVAL) {
+            self.alarm(Alarm::ClockSkew { origin, ahead_ms });
+        }
     }
 
     fn check_size(&self, stored: &Stored) -> Result<(), AdvResult> {
@@ -334,12 +337,13 @@ impl<A: Authority> Core<A> {
 
 /// Decodes, and works out how far from the origin we are and how far it may still go. The envelope
 /// is unsigned: it can shorten the reach that the origin signed, never lengthen it.
-fn place(envelope: Envelope) -> Result<Stored, AdvResult> {
+fn place(now: Now, envelope: Envelope) -> Result<Stored, AdvResult> {
     let distance = envelope.hops.saturating_add(1);
     let adv = envelope.adv.advertisement();
     let max_hops = adv.map_err(|_| AdvResult::Malformed)?.stamp().max_hops;
     let left = max_hops.checked_sub(distance).ok_or(AdvResult::TooFar)?;
-    Stored::new(envelope.adv, envelope.ttl.min(left), distance).ok_or(AdvResult::Malformed)
+    let ttl = envelope.ttl.min(left);
+    Stored::new(now, envelope.adv, ttl, distance).ok_or(AdvResult::Malformed)
 }
 
 fn current(now: Now, proven: Proven) -> Result<Proven, AdvResult> {

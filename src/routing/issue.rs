@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use super::adjacency::Adjacency;
 use super::authority::Authority;
-use super::core::{CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
+use super::core::{BATCH, CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
 use super::db::Change;
 use super::origin::Stored;
 use super::output::{Alarm, Output};
 use super::own::{Voice, unjudged};
 use super::settings::{OwnRoutes, cut};
-use super::time::Now;
-use crate::identity::DomainPattern;
+use super::time::{Now, ms_ahead};
+use crate::identity::{AgentId, DomainPattern};
 use crate::wire::bounds::MAX_NAME_BYTES;
 use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv, rtt_class,
 };
+
+/// The wall clock against the monotonic one since the last refresh: more is a clock that was set.
+/// NTP slews by 500 ppm, 43 s in the longest `advertise_interval` of a day; others bear twice this.
+const STEP_MS: u64 = CLOCK_SLACK_MS / 2;
 
 impl<A: Authority> Core<A> {
     /// This agent's routes, whole; replaces what was given before. Those outside the own
@@ -105,13 +109,32 @@ impl<A: Authority> Core<A> {
         self.relay(&issued, None);
     }
 
-    /// Issues everything again at its interval, or when the wall clock jumped so far that what was
-    /// issued looks expired or future to others.
+    /// Issues everything again at its interval.
     pub(super) fn refresh_due(&mut self, now: Now) {
-        let interval = self.settings.advertise_interval.as_millis();
-        let jumped = u128::from(now.unix_ms.abs_diff(self.own.refreshed_at_ms)) > 2 * interval;
-        if self.own.is_speaking() && (self.own.refresh_at <= now.instant || jumped) {
+        if self.own.is_speaking() && self.own.refresh_at <= now.instant {
             self.issue_all(now);
+        }
+    }
+
+    /// If the wall clock was set: what we said may look expired or future to others, and what they
+    /// said may have looked so to us. Says everything again and compares with all neighbours.
+    pub(super) fn heed_clock(&mut self, now: Now) {
+        let last = self.own.refreshed;
+        let since = now.instant.saturating_duration_since(last.instant);
+        let expected = last.unix_ms.saturating_add(since.as_millis() as u64);
+        let ahead_ms = ms_ahead(now.unix_ms, expected);
+        // A clock that jumps to and fro costs the mesh no more than any other change.
+        if ahead_ms.unsigned_abs() < STEP_MS || since < BATCH {
+            return;
+        }
+        self.alarm(Alarm::ClockSet { ahead_ms });
+        if self.own.is_speaking() {
+            self.issue_all(now);
+        }
+        self.own.refreshed = now;
+        let neighbors: Vec<AgentId> = self.sessions.keys().copied().collect();
+        for neighbor in neighbors {
+            self.send_digest(now, neighbor);
         }
     }
 
@@ -148,7 +171,7 @@ impl<A: Authority> Core<A> {
 
     pub(super) fn issue_all(&mut self, now: Now) {
         self.own.refresh_at = now.instant + self.settings.advertise_interval;
-        self.own.refreshed_at_ms = now.unix_ms;
+        self.own.refreshed = now;
         let mut issued: Vec<Stored> = self.issue_link(now).into_iter().collect();
         if !self.own.fragments.is_empty() {
             issued.extend(self.issue_routes(now, true));
@@ -188,7 +211,7 @@ impl<A: Authority> Core<A> {
         };
         let signed = self.sign(Advertisement::Link(adv));
         self.own.link = Some(signed.clone());
-        self.publish(signed)
+        self.publish(now, signed)
     }
 
     /// Issues the fragments that changed, or all.
@@ -212,7 +235,7 @@ impl<A: Authority> Core<A> {
                 Some(old) => *old = signed.clone(),
                 None => self.own.fragments.push(signed.clone()),
             }
-            issued.extend(self.publish(signed));
+            issued.extend(self.publish(now, signed));
         }
         issued
     }
@@ -222,7 +245,7 @@ impl<A: Authority> Core<A> {
     }
 
     /// Stores an own advertisement, unless we are silent; then only our own view of us changes.
-    fn publish(&mut self, signed: SignedAdv) -> Option<Stored> {
+    fn publish(&mut self, now: Now, signed: SignedAdv) -> Option<Stored> {
         if !self.own.is_speaking() {
             self.out.changed(Change {
                 topology: true,
@@ -230,7 +253,7 @@ impl<A: Authority> Core<A> {
             });
             return None;
         }
-        let stored = Stored::new(signed, self.settings.max_hops, 0)?;
+        let stored = Stored::new(now, signed, self.settings.max_hops, 0)?;
         let change = self
             .db
             .insert(stored.clone(), &self.own.certificate, &self.own.admitted);

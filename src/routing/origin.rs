@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::authority::Admitted;
+use super::core::CLOCK_SLACK_MS;
 use super::slots::SlotSet;
+use super::time::Now;
 use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv,
 };
@@ -18,6 +21,9 @@ pub(super) struct Stored {
     pub(super) ttl: u8,
     /// Hops from the origin; 0: this agent.
     pub(super) distance: u8,
+    /// When it is void, if its certificate lasts. By the monotonic clock: a wall clock that is set
+    /// must not take away what was fresh when it came.
+    void_at: Instant,
 }
 
 /// A certificate that was admitted.
@@ -51,9 +57,15 @@ pub(super) enum Standing {
 
 impl Stored {
     /// `None` if the body does not decode.
-    pub(super) fn new(adv: SignedAdv, ttl: u8, distance: u8) -> Option<Self> {
+    pub(super) fn new(now: Now, adv: SignedAdv, ttl: u8, distance: u8) -> Option<Self> {
         let key = adv.key()?;
+        let stamp = adv.advertisement().ok()?.stamp();
+        let expires = stamp.expires_at_ms().saturating_add(CLOCK_SLACK_MS);
+        // One that is dated ahead lives no longer than its origin's clock may be.
+        let longest = stamp.lifetime_ms.saturating_add(2 * CLOCK_SLACK_MS);
+        let left = expires.saturating_sub(now.unix_ms).min(longest);
         Some(Self {
+            void_at: now.instant + Duration::from_millis(left),
             adv,
             key,
             ttl,
@@ -81,16 +93,16 @@ impl Stored {
         }
     }
 
-    /// Unix milliseconds after which it is void.
-    pub(super) fn void_at_ms(&self, proofs: &[Proof], slack_ms: u64) -> u64 {
+    /// Time until it is void; zero: it is.
+    pub(super) fn void_in(&self, now: Now, proofs: &[Proof]) -> Duration {
         let stamp = self.decoded().stamp();
         let proof = proofs
             .iter()
             .find(|proof| *proof.certificate.hash() == stamp.certificate_hash);
-        stamp
-            .expires_at_ms()
-            .saturating_add(slack_ms)
-            .min(proof.map_or(u64::MAX, |proof| proof.admitted.not_after_ms))
+        let not_after_ms = proof.map_or(u64::MAX, |proof| proof.admitted.not_after_ms);
+        let certified = Duration::from_millis(not_after_ms.saturating_sub(now.unix_ms));
+        let fresh = self.void_at.saturating_duration_since(now.instant);
+        fresh.min(certified)
     }
 }
 

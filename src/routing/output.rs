@@ -45,10 +45,17 @@ pub enum Alarm {
     )]
     DuplicateIdentity { other: u64, yielded: bool },
     #[error(
-        "clock skew: an advertisement of {origin} is dated {ahead_ms} ms ahead of this host's clock; \
-         set the clocks of both hosts"
+        "clock skew: an advertisement of {origin} is dated {} ms {} this host's clock; \
+         set the clocks of both hosts",
+        ahead_ms.unsigned_abs(), direction(*.ahead_ms)
     )]
-    ClockSkew { origin: AgentId, ahead_ms: u64 },
+    ClockSkew { origin: AgentId, ahead_ms: i64 },
+    #[error(
+        "this host's clock was set {} s {}; agents leave each other out of the mesh while their \
+         clocks are more than 120 s apart",
+        (ahead_ms.unsigned_abs() + 500) / 1_000, if *.ahead_ms < 0 { "back" } else { "ahead" }
+    )]
+    ClockSet { ahead_ms: i64 },
     #[error(
         "route {route} is not advertised: this agent's certificate does not grant it; issue one that does"
     )]
@@ -65,6 +72,10 @@ pub enum Alarm {
     OwnCertificate(String),
     #[error("{origin} advertises {route}, which its certificate does not grant: refused")]
     NotGranted { origin: AgentId, route: String },
+}
+
+fn direction(ahead_ms: i64) -> &'static str {
+    if ahead_ms < 0 { "behind" } else { "ahead of" }
 }
 
 /// Outputs not yet polled. Changes coalesce and come last.

@@ -52,8 +52,8 @@ pub(super) struct Own {
     /// Streams open at this exit.
     streams: u32,
     pub(super) refresh_at: Instant,
-    /// By the wall clock, of the last refresh.
-    pub(super) refreshed_at_ms: u64,
+    /// The last refresh, by both clocks.
+    pub(super) refreshed: Now,
     link_due: Option<Instant>,
     routes_due: Option<Instant>,
     link_issued: Option<Instant>,
@@ -77,7 +77,7 @@ impl Own {
             routes: OwnRoutes::default(),
             streams: 0,
             refresh_at: now.instant + settings.advertise_interval,
-            refreshed_at_ms: now.unix_ms,
+            refreshed: now,
             link_due: None,
             routes_due: None,
             link_issued: None,

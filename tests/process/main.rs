@@ -8,6 +8,7 @@ mod support;
 
 mod accounting;
 mod bad_input;
+mod clock;
 mod commands;
 mod demo;
 mod events;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::WARREN;
+use super::clock::WallClock;
 use super::command::warren;
 use super::http::{self, Answer};
 use super::ports::free_port;
@@ -29,6 +30,7 @@ struct Agent {
     ports: Ports,
     /// Ports at which it dials peers instead of theirs.
     detours: BTreeMap<String, u16>,
+    clock: Option<WallClock>,
     process: Option<Process>,
 }
 
@@ -74,10 +76,14 @@ impl Mesh {
             socks: free_port(),
             http: free_port(),
         };
+        let clock = spec
+            .own_clock
+            .then(|| WallClock::new(self.dir(), &spec.name));
         let agent = Agent {
             id,
             ports,
             detours: BTreeMap::new(),
+            clock,
             process: None,
             spec: spec.clone(),
         };
@@ -103,9 +109,23 @@ impl Mesh {
         let mut command = Command::new(WARREN);
         command.args(["run", "-c"]).arg(&config);
         let agent = self.agent_mut(name);
+        if let Some(clock) = &agent.clock {
+            clock.wear(&mut command);
+        }
         // The old process ends before the new one binds its ports.
         agent.process = None;
-        agent.process = Some(Process::spawn(name, &mut command, &log));
+        let mut process = Process::spawn(name, &mut command, &log);
+        if agent.clock.is_some() {
+            process.leaves(WallClock::remains(process.id()));
+        }
+        agent.process = Some(process);
+    }
+
+    /// Sets the clock of an agent that has one of its own, to so many seconds ahead of the host's.
+    pub(crate) fn set_clock(&self, name: &str, seconds: i64) {
+        let clock = self.agent(name).clock.as_ref();
+        let clock = clock.unwrap_or_else(|| panic!("{name} has the host's clock"));
+        clock.set(seconds);
     }
 
     /// Writes the agent's file and returns where it is.

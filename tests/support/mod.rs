@@ -13,7 +13,9 @@
     reason = "logs of a failed test go to the test's output"
 )]
 
+pub(crate) mod clock;
 pub(crate) mod command;
+pub(crate) mod diamond;
 pub(crate) mod dns;
 pub(crate) mod http;
 pub(crate) mod mesh;

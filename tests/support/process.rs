@@ -15,6 +15,8 @@ pub(crate) struct Process {
     name: String,
     log: PathBuf,
     child: Child,
+    /// Files to remove once it has ended.
+    remains: Vec<PathBuf>,
 }
 
 impl Process {
@@ -36,7 +38,13 @@ impl Process {
             name: name.to_owned(),
             log: log.to_owned(),
             child,
+            remains: Vec::new(),
         }
+    }
+
+    /// Names files that it leaves behind when it is killed.
+    pub(crate) fn leaves(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.remains.extend(files);
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -58,6 +66,10 @@ impl Process {
         // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for file in self.remains.drain(..) {
+            // One that ended in order took them along.
+            let _ = fs::remove_file(file);
+        }
     }
 
     /// Waits for the process to end by itself.

@@ -23,6 +23,8 @@ pub(crate) struct Spec {
     connections: String,
     http: String,
     extra: String,
+    /// Runs on a wall clock that the test can set.
+    pub(crate) own_clock: bool,
     /// More arguments of `warren cert agent`.
     pub(crate) grants: Vec<String>,
 }
@@ -48,6 +50,7 @@ impl Spec {
             connections: CONNECTIONS.to_owned(),
             http: String::new(),
             extra: String::new(),
+            own_clock: false,
             grants: Vec::new(),
         }
     }
@@ -107,6 +110,12 @@ impl Spec {
     /// Adds keys to `http` (a flow mapping without its braces).
     pub(crate) fn http(mut self, keys: &str) -> Self {
         self.http = keys.to_owned();
+        self
+    }
+
+    /// Runs on a wall clock of its own, which the test can set.
+    pub(crate) fn own_clock(mut self) -> Self {
+        self.own_clock = true;
         self
     }
 

@@ -217,6 +217,57 @@ fn what_expires_is_gone_after_the_slack() {
 }
 
 #[test]
+fn a_clock_that_is_set_takes_nothing_away_before_its_time() {
+    for by_ms in [3_600_000, -3_600_000] {
+        let mut bench = pair();
+        bench.hear(2, flood([link(stamp(9, 5, 1))]));
+        bench.now.unix_ms = bench.now.unix_ms.saturating_add_signed(by_ms);
+        bench.on(|core, now| core.handle_timeout(now));
+        bench.pass(secs(300 + 118));
+        assert!(known(&bench, 9), "{by_ms}");
+        bench.pass(secs(2));
+        assert!(!known(&bench, 9), "{by_ms}");
+    }
+    // Nor does a date ahead buy it time.
+    let mut bench = pair();
+    let ahead = Stamp {
+        issued_at_ms: GENESIS_MS + 120_000,
+        ..stamp(9, 5, 1)
+    };
+    bench.hear(2, flood([link(ahead)]));
+    bench.now.unix_ms -= 3_600_000;
+    bench.pass(secs(300 + 2 * 120));
+    assert!(!known(&bench, 9));
+}
+
+#[test]
+fn an_origin_that_lives_in_the_past_is_told_of() {
+    let past = |origin| {
+        let issued_at_ms = GENESIS_MS - 3_600_000;
+        flood([link(Stamp {
+            issued_at_ms,
+            ..stamp(origin, 5, 1)
+        })])
+    };
+    let mut bench = pair();
+    // Perhaps it was long on its way.
+    bench.hear(2, past(9));
+    assert!(bench.outputs.is_empty(), "{:?}", bench.outputs);
+    bench.hear(2, past(2));
+    let skew = Alarm::ClockSkew {
+        origin: id(2),
+        ahead_ms: -3_601_000,
+    };
+    let text = skew.to_string();
+    assert!(
+        text.contains("3601000 ms behind this host's clock"),
+        "{text}"
+    );
+    assert_eq!(bench.outputs, [Output::Alarm(skew)]);
+    assert_eq!(count(&bench, AdvResult::Expired), 2);
+}
+
+#[test]
 fn the_future_is_refused_with_one_line() {
     let mut bench = pair();
     let ahead = |ms| Stamp {

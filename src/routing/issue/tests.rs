@@ -100,13 +100,37 @@ fn own_advertisements_are_refreshed_and_survive_clock_jumps() {
     assert!(bench.sent(2).is_empty());
     bench.pass(secs(1));
     assert_eq!(bench.sent(2).len(), 2);
-    bench.now.unix_ms += 3_600_000;
-    bench.on(|core, now| core.handle_timeout(now));
-    assert_eq!(
-        bench.sent(2).len(),
-        2,
-        "others would take the old ones for expired"
-    );
+}
+
+#[test]
+fn a_clock_that_was_set_is_noticed_and_everything_said_and_compared_again() {
+    for (by_ms, is_set) in [
+        (3_600_000, true),
+        (-3_600_000, true),
+        (60_000, true),
+        (59_999, false),
+        (-59_999, false),
+    ] {
+        let mut bench = pair();
+        bench.on(|core, now| core.handle_routes(now, routes(&["10.0.0.0/8"])));
+        bench.pass(secs(1));
+        bench.now.unix_ms = bench.now.unix_ms.saturating_add_signed(by_ms);
+        bench.on(|core, now| core.handle_timeout(now));
+        let alarm = Output::Alarm(Alarm::ClockSet { ahead_ms: by_ms });
+        assert_eq!(bench.outputs.contains(&alarm), is_set, "{by_ms}");
+        for neighbor in [2, 3] {
+            let sent = bench.sent(neighbor);
+            assert_eq!(sent.len(), if is_set { 2 } else { 0 }, "{by_ms}");
+            let digest = |message: &ControlMessage| matches!(message, ControlMessage::Digest(_));
+            assert_eq!(bench.messages(neighbor).any(digest), is_set, "{by_ms}");
+        }
+        // Once; and no more often than once a second, however often it is set.
+        bench.on(|core, now| core.handle_timeout(now));
+        assert!(bench.outputs.is_empty(), "{:?}", bench.outputs);
+        bench.now.unix_ms += 3_600_000;
+        bench.on(|core, now| core.handle_timeout(now));
+        assert_eq!(bench.outputs.is_empty(), is_set);
+    }
 }
 
 #[test]
