@@ -12,6 +12,11 @@
 //!
 //! The hold is 1 s for one flap and doubles with each to 60 s. A flap is forgiven for every 60 s
 //! since the last down, so that a link that behaves for a while is believed at once again.
+//!
+//! A hold spares the mesh a path that may be gone in a moment. Where nothing else leads to the
+//! neighbour there is nothing better to keep, and it would only make the outage longer: there one
+//! flap costs no hold, and more cost 1 s and never longer, so that the mesh hears of such a link
+//! once a second at most.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +46,12 @@ pub struct LinkMetrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     Up(LinkMetrics),
-    Metrics { rtt_us: u64, mtu: u16 },
+    Metrics {
+        rtt_us: u64,
+        mtu: u16,
+    },
+    /// Nothing else leads to the neighbour.
+    SoleWay,
     Down,
     Tick,
 }
@@ -61,8 +71,15 @@ pub(super) enum Tell {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Down,
-    Held { until: Instant, is: LinkMetrics },
-    Told { is: LinkMetrics, told: LinkMetrics },
+    Held {
+        since: Instant,
+        until: Instant,
+        is: LinkMetrics,
+    },
+    Told {
+        is: LinkMetrics,
+        told: LinkMetrics,
+    },
 }
 
 /// One adjacency and its flap history.
@@ -86,35 +103,27 @@ impl Adjacency {
         let (state, tell) = match (self.state, input) {
             (State::Down, Input::Up(is)) => match self.hold(now) {
                 None => (State::Told { is, told: is }, Tell::Soon),
-                Some(hold) => (
-                    State::Held {
-                        until: now + hold,
-                        is,
-                    },
-                    Tell::Nothing,
-                ),
+                Some(hold) => (held(now, now + hold, is), Tell::Nothing),
             },
-            (State::Down, Input::Metrics { .. } | Input::Down | Input::Tick) => {
+            (State::Down, Input::Metrics { .. } | Input::SoleWay | Input::Down | Input::Tick) => {
                 (State::Down, Tell::Nothing)
             }
-            (State::Held { until, .. }, Input::Up(is)) => {
-                (State::Held { until, is }, Tell::Nothing)
+            (State::Held { since, until, .. }, Input::Up(is)) => {
+                (held(since, until, is), Tell::Nothing)
             }
-            (State::Held { until, is }, Input::Metrics { rtt_us, mtu }) => {
+            (State::Held { since, until, is }, Input::Metrics { rtt_us, mtu }) => {
                 let is = LinkMetrics { rtt_us, mtu, ..is };
-                (State::Held { until, is }, Tell::Nothing)
+                (held(since, until, is), Tell::Nothing)
+            }
+            (State::Held { since, until, is }, Input::SoleWay) => {
+                let until = until.min(since + self.sole_way_hold(now));
+                unless_over(now, since, until, is)
             }
             (State::Held { .. }, Input::Down) => {
                 self.flap(now);
                 (State::Down, Tell::Nothing)
             }
-            (State::Held { until, is }, Input::Tick) => {
-                if until <= now {
-                    (State::Told { is, told: is }, Tell::Soon)
-                } else {
-                    (State::Held { until, is }, Tell::Nothing)
-                }
-            }
+            (State::Held { since, until, is }, Input::Tick) => unless_over(now, since, until, is),
             (State::Told { told, .. }, Input::Up(is)) => {
                 (State::Told { is, told }, worth_telling(told, is))
             }
@@ -126,7 +135,9 @@ impl Adjacency {
                 self.flap(now);
                 (State::Down, Tell::AtOnce)
             }
-            (State::Told { is, told }, Input::Tick) => (State::Told { is, told }, Tell::Nothing),
+            (State::Told { is, told }, Input::SoleWay | Input::Tick) => {
+                (State::Told { is, told }, Tell::Nothing)
+            }
         };
         self.state = state;
         tell
@@ -180,6 +191,26 @@ impl Adjacency {
     fn hold(&self, now: Instant) -> Option<Duration> {
         let doublings = self.remembered_flaps(now).checked_sub(1)?;
         Some((FIRST_HOLD * 2_u32.pow(doublings)).min(LONGEST_HOLD))
+    }
+
+    fn sole_way_hold(&self, now: Instant) -> Duration {
+        match self.remembered_flaps(now) {
+            0 | 1 => Duration::ZERO,
+            _ => FIRST_HOLD,
+        }
+    }
+}
+
+fn held(since: Instant, until: Instant, is: LinkMetrics) -> State {
+    State::Held { since, until, is }
+}
+
+/// Held on, or told because the hold is over.
+fn unless_over(now: Instant, since: Instant, until: Instant, is: LinkMetrics) -> (State, Tell) {
+    if until <= now {
+        (State::Told { is, told: is }, Tell::Soon)
+    } else {
+        (held(since, until, is), Tell::Nothing)
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) const TELL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Links that come up are told at most once in this time: an agent of hundreds of links that starts
 /// would issue as many advertisements, each longer than the last.
-const RUSH: Duration = Duration::from_millis(100);
+pub(super) const RUSH: Duration = Duration::from_millis(100);
 
 /// Changes of links and routes are told at most once in this time.
 pub(super) const BATCH: Duration = Duration::from_secs(1);
@@ -47,6 +47,8 @@ pub struct Core<A: Authority> {
     pub(super) out: Outbox,
     pub(super) counters: Counters,
     pub(super) sweep_at: Instant,
+    /// When to look for adjacencies that are held though they are the only way.
+    pub(super) sole_ways_at: Option<Instant>,
     /// Hops that the farthest stored object took to here, or more: found anew by every sweep.
     pub(super) farthest: u8,
     /// When a clock skew, a refused route, too many neighbours were last told to a person.
@@ -69,6 +71,7 @@ impl<A: Authority> Core<A> {
             out: Outbox::default(),
             counters: Counters::default(),
             sweep_at: now.instant + LONGEST_SWEEP,
+            sole_ways_at: None,
             farthest: 0,
             skew_told: None,
             refusal_told: None,
@@ -94,6 +97,7 @@ impl<A: Authority> Core<A> {
         let session = Session::new(now.instant, slot, link.peer_epoch, &self.settings.limits);
         self.sessions.insert(neighbor, session);
         self.adjacency_input(now, neighbor, Input::Up(link.metrics));
+        self.release_sole_ways(now);
         self.issue_due(now);
         self.send_digest(now, neighbor);
     }
@@ -108,6 +112,7 @@ impl<A: Authority> Core<A> {
     pub fn handle_link_down(&mut self, now: Now, neighbor: AgentId) {
         self.sessions.remove(&neighbor);
         self.adjacency_input(now, neighbor, Input::Down);
+        self.release_sole_ways(now);
         self.issue_due(now);
     }
 
@@ -132,6 +137,7 @@ impl<A: Authority> Core<A> {
             | ControlMessage::PathError(_)
             | ControlMessage::Goodbye(_) => {}
         }
+        self.plan_release(now);
         self.issue_due(now);
     }
 
@@ -162,6 +168,10 @@ impl<A: Authority> Core<A> {
         }
         if self.sweep_at <= now.instant {
             self.sweep(now);
+            self.plan_release(now);
+        }
+        if self.sole_ways_at.is_some_and(|at| at <= now.instant) {
+            self.release_sole_ways(now);
         }
         self.refresh_due(now);
         self.issue_due(now);
@@ -188,11 +198,12 @@ impl<A: Authority> Core<A> {
         held.chain(digests)
             .chain(self.own.next_due())
             .chain(self.contest.move_due())
+            .chain(self.sole_ways_at)
             .chain([self.sweep_at])
             .min()
     }
 
-    fn adjacency_input(&mut self, now: Now, neighbor: AgentId, input: Input) {
+    pub(super) fn adjacency_input(&mut self, now: Now, neighbor: AgentId, input: Input) {
         let adjacency = self
             .adjacencies
             .entry(neighbor)

@@ -35,6 +35,7 @@ mod relay;
 mod session;
 mod settings;
 mod slots;
+mod sole_way;
 mod sync;
 #[cfg(test)]
 mod testing;

@@ -94,6 +94,11 @@ impl Outbox {
         self.change.add(change);
     }
 
+    /// Whether links changed since the last poll.
+    pub(super) fn is_topology_changed(&self) -> bool {
+        self.change.topology
+    }
+
     pub(super) fn pop(&mut self) -> Option<Output> {
         if let Some(output) = self.queue.pop_front() {
             return Some(output);

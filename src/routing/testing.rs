@@ -10,7 +10,7 @@ use super::{
 use crate::config::Limits;
 use crate::identity::{AgentId, Grants};
 use crate::wire::{
-    Advertisement, ControlMessage, Envelope, Flood, LinkAdv, RouteAdv, SignedAdv, Stamp,
+    Advertisement, ControlMessage, Envelope, Flood, LinkAdv, Neighbor, RouteAdv, SignedAdv, Stamp,
 };
 use crate::wire::{CertificateBytes, LinkFlags};
 
@@ -262,6 +262,25 @@ pub(super) fn link(stamp: Stamp) -> Advertisement {
     })
 }
 
+/// What `origin` says of its links now.
+pub(super) fn links(bench: &Bench, origin: u8, sequence: u64, neighbors: &[u8]) -> LinkAdv {
+    let neighbor = |number: &u8| Neighbor {
+        id: id(*number),
+        cost: 1,
+        rtt_class: 0,
+        mtu: 0,
+    };
+    LinkAdv {
+        stamp: Stamp {
+            issued_at_ms: bench.now.unix_ms,
+            ..stamp(origin, 5, sequence)
+        },
+        flags: LinkFlags::default(),
+        neighbors: neighbors.iter().map(neighbor).collect(),
+        display_name: String::new(),
+    }
+}
+
 pub(super) fn route(stamp: Stamp, fragment: u16, fragments: u16, prefixes: &[&str]) -> RouteAdv {
     let prefixes = prefixes.iter().map(|text| crate::wire::RoutePrefix {
         prefix: text.parse().unwrap(),
@@ -336,5 +355,15 @@ pub(super) fn routes(prefixes: &[&str]) -> OwnRoutes {
 pub(super) fn pair() -> Bench {
     let mut bench = Bench::new(settings(1));
     bench.up(2).up(3).pass(secs(1));
+    bench
+}
+
+/// The same, and 2 and 3 are linked with each other.
+pub(super) fn triangle() -> Bench {
+    let mut bench = pair();
+    for (origin, neighbors) in [(2, [1, 3]), (3, [1, 2])] {
+        let adv = links(&bench, origin, 1, &neighbors);
+        bench.hear(origin, flood([Advertisement::Link(adv)]));
+    }
     bench
 }

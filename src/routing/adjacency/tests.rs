@@ -17,71 +17,64 @@ fn seconds(seconds: u64) -> Duration {
 /// Every state with every input: the state after it and what is told.
 #[test]
 fn the_whole_table() {
+    use Input::{Down as GoesDown, SoleWay, Tick, Up};
+    use State::{Down, Told};
     let now = Instant::now();
-    let later = now + seconds(9);
-    let held = State::Held {
-        until: later,
-        is: M,
-    };
-    let ripe = State::Held { until: now, is: M };
-    let told = State::Told { is: M, told: M };
+    let (before, later) = (now - seconds(1), now + seconds(9));
+    let long = held(before, later, M);
+    let fresh = held(now, later, M);
+    let ripe = held(before, now, M);
+    let told = Told { is: M, told: M };
     let dear = LinkMetrics { cost: 20, ..M };
     let slow = LinkMetrics { rtt_us: 9_000, ..M };
+    let measured = with_rtt(9_000);
     let cases = [
-        (State::Down, 0, Input::Up(M), told, Tell::Soon),
+        (Down, 0, Up(M), told, Tell::Soon),
         (
-            State::Down,
+            Down,
             1,
-            Input::Up(M),
-            State::Held {
-                until: now + seconds(1),
-                is: M,
-            },
-            Tell::Nothing,
-        ),
-        (State::Down, 0, with_rtt(9_000), State::Down, Tell::Nothing),
-        (State::Down, 0, Input::Down, State::Down, Tell::Nothing),
-        (State::Down, 0, Input::Tick, State::Down, Tell::Nothing),
-        (
-            held,
-            1,
-            Input::Up(dear),
-            State::Held {
-                until: later,
-                is: dear,
-            },
+            Up(M),
+            held(now, now + seconds(1), M),
             Tell::Nothing,
         ),
         (
-            held,
-            1,
-            with_rtt(9_000),
-            State::Held {
-                until: later,
-                is: slow,
-            },
+            Down,
+            3,
+            Up(M),
+            held(now, now + seconds(4), M),
             Tell::Nothing,
         ),
-        (held, 1, Input::Down, State::Down, Tell::Nothing),
-        (held, 1, Input::Tick, held, Tell::Nothing),
-        (ripe, 1, Input::Tick, told, Tell::Soon),
-        (told, 0, Input::Up(M), told, Tell::Nothing),
+        (Down, 0, measured, Down, Tell::Nothing),
+        (Down, 1, SoleWay, Down, Tell::Nothing),
+        (Down, 0, GoesDown, Down, Tell::Nothing),
+        (Down, 0, Tick, Down, Tell::Nothing),
+        (long, 1, Up(dear), held(before, later, dear), Tell::Nothing),
+        (long, 1, measured, held(before, later, slow), Tell::Nothing),
+        (fresh, 1, SoleWay, told, Tell::Soon),
         (
-            told,
-            0,
-            Input::Up(dear),
-            State::Told { is: dear, told: M },
-            Tell::Batched,
+            fresh,
+            2,
+            SoleWay,
+            held(now, now + seconds(1), M),
+            Tell::Nothing,
         ),
         (
-            told,
-            0,
-            with_rtt(9_000),
-            State::Told { is: slow, told: M },
-            Tell::Batched,
+            fresh,
+            8,
+            SoleWay,
+            held(now, now + seconds(1), M),
+            Tell::Nothing,
         ),
-        (told, 0, Input::Down, State::Down, Tell::AtOnce),
-        (told, 0, Input::Tick, told, Tell::Nothing),
+        (long, 8, SoleWay, told, Tell::Soon),
+        (long, 1, GoesDown, Down, Tell::Nothing),
+        (long, 1, Tick, long, Tell::Nothing),
+        (ripe, 1, Tick, told, Tell::Soon),
+        (told, 0, Up(M), told, Tell::Nothing),
+        (told, 0, Up(dear), Told { is: dear, told: M }, Tell::Batched),
+        (told, 0, measured, Told { is: slow, told: M }, Tell::Batched),
+        (told, 1, SoleWay, told, Tell::Nothing),
+        (told, 0, GoesDown, Down, Tell::AtOnce),
+        (told, 0, Tick, told, Tell::Nothing),
     ];
     for (state, flaps, input, after, tell) in cases {
         let last_down = (flaps > 0).then_some(now);

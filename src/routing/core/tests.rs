@@ -24,7 +24,7 @@ fn the_first_up_is_told_at_once_and_a_rush_together() {
 
 #[test]
 fn down_floods_at_once_and_up_after_a_flap_is_held() {
-    let mut bench = pair();
+    let mut bench = triangle();
     bench.down(2);
     assert_eq!(bench.told_links(3).unwrap().neighbors.len(), 1);
     assert!(bench.outputs.contains(&Output::TopologyChanged));
