@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use quinn::{Connection, Incoming, VarInt};
+use quinn::{Connection, Incoming};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::driver::{self, LinkContext, Opened};
+use super::ending::{close, code};
 use super::endpoint::LinkEndpoint;
 use super::greetings::Greetings;
 use super::hello::{self, Introduction, describe};
 use super::mtu;
+use super::opened::{self, LinkContext, Opened};
 use crate::identity::{AgentId, peer_certificate};
 
 /// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
@@ -45,8 +46,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
                 Ok((neighbor, connection)) => match greetings.enter(neighbor) {
                     Some(_room) => greet(&context, &endpoint, neighbor, connection).await,
                     None => {
-                        let code = VarInt::from_u32(driver::code::FULL);
-                        connection.close(code, b"too many links in greeting");
+                        close(&connection, code::FULL, "too many links in greeting");
                         Err(format!("{neighbor} has too many links in greeting"))
                     }
                 },
@@ -54,7 +54,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             };
             match opened {
                 Ok(Some(opened)) => {
-                    driver::run(context, opened).await;
+                    opened::run(context, opened).await;
                 }
                 Ok(None) => info!(%remote, "link checked: the peer hung up in order"),
                 Err(reason) => warn!(%remote, %reason, "link refused"),

@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
-use super::driver::{self, Ended, LinkContext, Opened};
 use super::endpoint::{LinkEndpoint, client_config};
 use super::hello::{self, Introduction, describe};
 use super::mtu;
+use super::opened::{self, Ended, LinkContext, Opened};
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
@@ -84,7 +84,7 @@ pub async fn dial_forever<R: Resolve>(
         }
         let started = clock::now();
         match dial(&context, &endpoints, &*resolver, &target).await {
-            Ok(opened) => match driver::run(context.clone(), opened).await {
+            Ok(opened) => match opened::run(context.clone(), opened).await {
                 // The other link is there; the loop waits until it is gone.
                 Ended::Duplicate => continue,
                 Ended::Down if started.elapsed() >= LIVED => backoff.reset(),

@@ -4,27 +4,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quinn::{Connection, VarInt};
+use quinn::Connection;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
 use super::control::{ControlReader, write_all};
+use super::ending::{self, Closed};
 use super::event::{DownReason, LinkEvent};
 use super::hearing::Hearing;
 use super::hello::Greeting;
+use super::opened::{LinkContext, Opened};
 use super::path_errors::{Onward, PathErrors};
 use super::remote::RemoteChoice;
-use super::table::{Candidate, LinkInfo, LinkNumber, Links, Verdict};
+use super::table::LinkNumber;
 use super::text::printable;
 use super::tokens::Tokens;
 use super::voice::Voice;
 use crate::clock;
-use crate::forward::{Adjacency, Fib, Port, Remote};
+use crate::forward::{Adjacency, Remote};
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
-use crate::wire::{ControlMessage, Hello, Token};
+use crate::wire::{ControlMessage, Token};
 
 /// How long a leaving agent waits for its last messages to arrive.
 const FAREWELL: Duration = Duration::from_millis(400);
@@ -34,111 +36,8 @@ const FAREWELL: Duration = Duration::from_millis(400);
 /// can hold 700 empty ones, so that a flood is cheap to send.
 const DATAGRAMS: u32 = 64;
 
-/// QUIC application error codes with which links close.
-pub(super) mod code {
-    /// The link ends in order.
-    pub(crate) const GOODBYE: u32 = 0;
-    /// Another link with the same neighbour is kept.
-    pub(crate) const DUPLICATE: u32 = 1;
-    /// Nothing was heard.
-    pub(crate) const SILENT: u32 = 2;
-    /// The other side broke the protocol.
-    pub(crate) const VIOLATION: u32 = 3;
-    /// Out of room.
-    pub(crate) const FULL: u32 = 4;
-}
-
-/// What all links of an agent share.
-pub struct LinkContext {
-    pub own: AgentId,
-    /// What we say first; `cost` is filled in per link.
-    pub hello: Hello,
-    pub heartbeat: Duration,
-    pub dead_after: u32,
-    pub handshake_timeout: Duration,
-    pub control_message: usize,
-    pub control_queue: usize,
-    pub links: Arc<Links>,
-    pub fib: Arc<Fib>,
-    pub events: mpsc::Sender<LinkEvent>,
-}
-
-/// A connection whose neighbour was authenticated and said hello.
-pub(super) struct Opened {
-    pub(super) connection: Connection,
-    pub(super) neighbor: AgentId,
-    pub(super) dialled: bool,
-    pub(super) greeting: Greeting,
-    pub(super) port: Arc<Port>,
-    /// The token that we announced.
-    pub(super) token_in: u64,
-    pub(super) cost: u32,
-    /// Largest UDP payload known to pass, bytes.
-    pub(super) mtu: u16,
-}
-
-/// Why a link was not run, or how it ended.
-#[derive(Debug)]
-pub(super) enum Ended {
-    Duplicate,
-    Full,
-    Down,
-}
-
-/// Runs a link until it ends.
-pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
-    let (outgoing, queue) = mpsc::channel(context.control_queue);
-    let (end, ended) = watch::channel(None);
-    let cost = opened.cost.max(opened.greeting.hello.cost).max(1);
-    let candidate = Candidate {
-        neighbor: opened.neighbor,
-        dialled: opened.dialled,
-        outgoing,
-        end,
-        info: link_info(&opened, cost),
-    };
-    let number = match context.links.admit(candidate) {
-        Verdict::Kept(number) => number,
-        Verdict::Duplicate => {
-            close(&opened.connection, code::DUPLICATE, "duplicate link");
-            return Ended::Duplicate;
-        }
-        Verdict::Full => {
-            close(&opened.connection, code::FULL, "no room for another link");
-            return Ended::Full;
-        }
-        Verdict::Closed => {
-            let reason = DownReason::Stopping;
-            close(&opened.connection, code::GOODBYE, &reason.to_string());
-            return Ended::Down;
-        }
-    };
-    let mut driver = Driver::start(context, opened, number, queue);
-    driver.announce(cost).await;
-    let reason = driver.run(ended).await;
-    driver.finish(&reason).await;
-    Ended::Down
-}
-
-fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
-    LinkInfo {
-        display_name: opened.greeting.hello.display_name.clone(),
-        remote: opened.connection.remote_address(),
-        dialled: opened.dialled,
-        state: LinkState::Up,
-        cost,
-        rtt: opened.connection.rtt(),
-        mtu: opened.mtu,
-        since: clock::now(),
-        epoch: opened.greeting.hello.epoch,
-    }
-}
-
-fn close(connection: &Connection, code: u32, why: &str) {
-    connection.close(VarInt::from_u32(code), why.as_bytes());
-}
-
-struct Driver {
+/// Runs one link.
+pub(super) struct Driver {
     context: Arc<LinkContext>,
     connection: Connection,
     neighbor: AgentId,
@@ -158,12 +57,15 @@ struct Driver {
     heard_last: Instant,
     tokens: Tokens,
     path_errors: PathErrors,
+    /// The neighbour closed it for another link with us; it lives until that one takes its place,
+    /// or until silence ends it.
+    superseded: bool,
     mtu: u16,
     rtt: Duration,
 }
 
 impl Driver {
-    fn start(
+    pub(super) fn start(
         context: Arc<LinkContext>,
         opened: Opened,
         number: LinkNumber,
@@ -210,12 +112,14 @@ impl Driver {
             heard_last: now,
             tokens,
             path_errors: PathErrors::new(),
+            superseded: false,
             mtu: opened.mtu,
             context,
         }
     }
 
-    async fn announce(&self, cost: u32) {
+    /// Says that the link is up.
+    pub(super) async fn announce(&self, cost: u32) {
         info!(
             neighbor = %self.neighbor,
             name = %self.display_name,
@@ -234,24 +138,32 @@ impl Driver {
             .await;
     }
 
-    async fn run(&mut self, mut ended: watch::Receiver<Option<DownReason>>) -> DownReason {
+    /// Runs until the link is down, or `ended` says so; returns why.
+    pub(super) async fn run(
+        &mut self,
+        mut ended: watch::Receiver<Option<DownReason>>,
+    ) -> DownReason {
         let mut heartbeat = interval(self.context.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.liveness.poll_timeout().unwrap_or_else(clock::now);
             tokio::select! {
-                message = self.reader.next() => match message {
+                message = self.reader.next(), if !self.superseded => match message {
                     Ok(message) => {
                         self.heard();
                         if let Err(reason) = self.handle_message(message).await {
                             return reason;
                         }
                     }
-                    Err(error) => return self.broken(error.to_string()),
+                    Err(error) => if let Some(reason) = self.handle_closed(error.to_string()) {
+                        return reason;
+                    },
                 },
-                datagram = self.connection.read_datagram(), if self.datagrams_left > 0 => match datagram {
+                datagram = self.connection.read_datagram(), if self.takes_datagrams() => match datagram {
                     Ok(_) => self.handle_heartbeat(),
-                    Err(error) => return self.broken(error.to_string()),
+                    Err(error) => if let Some(reason) = self.handle_closed(error.to_string()) {
+                        return reason;
+                    },
                 },
                 _ = heartbeat.tick() => self.beat().await,
                 () = sleep_until(wake.into()) => {
@@ -282,16 +194,19 @@ impl Driver {
         }
     }
 
-    /// Names what ended the connection, if it did.
-    fn broken(&self, error: String) -> DownReason {
-        match self.connection.close_reason() {
-            Some(quinn::ConnectionError::ApplicationClosed(closed))
-                if closed.error_code == VarInt::from_u32(code::GOODBYE) =>
-            {
-                DownReason::Goodbye(printable(&String::from_utf8_lossy(&closed.reason)))
+    fn takes_datagrams(&self) -> bool {
+        self.datagrams_left > 0 && !self.superseded
+    }
+
+    /// Nothing more will be heard on the connection; returns why the link is down, if it is.
+    fn handle_closed(&mut self, error: String) -> Option<DownReason> {
+        match ending::closed(&self.connection, error) {
+            Closed::Down(reason) => Some(reason),
+            Closed::Superseded => {
+                debug!(neighbor = %self.neighbor, "the neighbour keeps another link");
+                self.superseded = true;
+                None
             }
-            Some(reason) => DownReason::Closed(printable(&reason.to_string())),
-            None => DownReason::Violation(error),
         }
     }
 
@@ -384,7 +299,8 @@ impl Driver {
         None
     }
 
-    async fn finish(self, reason: &DownReason) {
+    /// Takes the link out of all tables and closes it.
+    pub(super) async fn finish(self, reason: &DownReason) {
         let Self {
             context,
             connection,
@@ -406,19 +322,13 @@ impl Driver {
                 _ => warn!(%neighbor, reason = %text, "link down"),
             }
         }
-        let code = match reason {
-            DownReason::Stopping | DownReason::Goodbye(_) | DownReason::Closed(_) => code::GOODBYE,
-            DownReason::Replaced => code::DUPLICATE,
-            DownReason::Silent => code::SILENT,
-            DownReason::Violation(_) | DownReason::Behind => code::VIOLATION,
-        };
         let abort = writer.abort_handle();
         if *reason == DownReason::Stopping {
             // Removing the link closed its queue: the writer ends once the neighbour has it all.
             let _ = timeout(FAREWELL, writer).await;
         }
         abort.abort();
-        close(&connection, code, &text);
+        ending::close(&connection, ending::code_of(reason), &text);
     }
 }
 

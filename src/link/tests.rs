@@ -32,6 +32,11 @@ struct Acceptor {
 impl Acceptor {
     /// Accepts `neighbors`, at most `pending` handshakes at once.
     fn start(neighbors: &[&Identity], pending: usize) -> Self {
+        Self::start_mortal(neighbors, pending, 100)
+    }
+
+    /// The same, with links that are down after so many heartbeats of 100 ms missed.
+    fn start_mortal(neighbors: &[&Identity], pending: usize, dead_after: u32) -> Self {
         let identity = Identity::ephemeral().unwrap();
         let pinned: BTreeSet<AgentId> = neighbors.iter().map(|neighbor| neighbor.id()).collect();
         let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
@@ -54,7 +59,7 @@ impl Acceptor {
             own: identity.id(),
             hello: introduce("acceptor"),
             heartbeat: Duration::from_millis(100),
-            dead_after: 100,
+            dead_after,
             // Longer than the test: whoever is slow is slow throughout.
             handshake_timeout: 3 * SOON,
             control_message: 1 << 20,
@@ -174,6 +179,44 @@ async fn a_flood_of_heartbeats_keeps_no_message_waiting() {
                 let said = DownReason::Goodbye("enough\\u{7}".to_owned());
                 break assert_eq!(reason, said);
             }
+            other => panic!("not expected: {other:?}"),
+        }
+    }
+}
+
+/// Both sides dialled, and the neighbour closes the link that loses before the other one is there.
+#[tokio::test]
+async fn a_link_that_is_closed_for_another_one_does_not_go_down() {
+    let neighbor = Identity::ephemeral().unwrap();
+    let mut acceptor = Acceptor::start(&[&neighbor], 8);
+    let losing = acceptor.connect(&neighbor).await.unwrap();
+    let _greeting = greet(&losing, &introduce("neighbor")).await.unwrap();
+    assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
+    ending::close(&losing, ending::code::DUPLICATE, "duplicate link");
+
+    let kept = acceptor.connect(&neighbor).await.unwrap();
+    let _greeting = greet(&kept, &introduce("neighbor")).await.unwrap();
+    loop {
+        match acceptor.next_event().await {
+            LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}
+            LinkEvent::Up { .. } => break,
+            other => panic!("not expected: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_is_closed_for_another_one_that_never_comes_falls_silent() {
+    let neighbor = Identity::ephemeral().unwrap();
+    let mut acceptor = Acceptor::start_mortal(&[&neighbor], 8, 2);
+    let losing = acceptor.connect(&neighbor).await.unwrap();
+    let _greeting = greet(&losing, &introduce("neighbor")).await.unwrap();
+    assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
+    ending::close(&losing, ending::code::DUPLICATE, "duplicate link");
+    loop {
+        match acceptor.next_event().await {
+            LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}
+            LinkEvent::Down { reason, .. } => break assert_eq!(reason, DownReason::Silent),
             other => panic!("not expected: {other:?}"),
         }
     }

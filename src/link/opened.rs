@@ -1,0 +1,105 @@
+//! A connection whose neighbour was authenticated: whether it becomes the link with that neighbour,
+//! and its life from then on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::Connection;
+use tokio::sync::{mpsc, watch};
+
+use super::driver::Driver;
+use super::ending::{close, code};
+use super::event::{DownReason, LinkEvent};
+use super::hello::Greeting;
+use super::table::{Candidate, LinkInfo, Links, Verdict};
+use crate::clock;
+use crate::forward::{Fib, Port};
+use crate::identity::AgentId;
+use crate::routing::LinkState;
+use crate::wire::Hello;
+
+/// What all links of an agent share.
+pub struct LinkContext {
+    pub own: AgentId,
+    /// What we say first; `cost` is filled in per link.
+    pub hello: Hello,
+    pub heartbeat: Duration,
+    pub dead_after: u32,
+    pub handshake_timeout: Duration,
+    pub control_message: usize,
+    pub control_queue: usize,
+    pub links: Arc<Links>,
+    pub fib: Arc<Fib>,
+    pub events: mpsc::Sender<LinkEvent>,
+}
+
+/// A connection whose neighbour was authenticated and said hello.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) neighbor: AgentId,
+    pub(super) dialled: bool,
+    pub(super) greeting: Greeting,
+    pub(super) port: Arc<Port>,
+    /// The token that we announced.
+    pub(super) token_in: u64,
+    pub(super) cost: u32,
+    /// Largest UDP payload known to pass, bytes.
+    pub(super) mtu: u16,
+}
+
+/// Why a link was not run, or how it ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Duplicate,
+    Full,
+    Down,
+}
+
+/// Runs a link until it ends.
+pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
+    let (outgoing, queue) = mpsc::channel(context.control_queue);
+    let (end, ended) = watch::channel(None);
+    let cost = opened.cost.max(opened.greeting.hello.cost).max(1);
+    let candidate = Candidate {
+        neighbor: opened.neighbor,
+        dialled: opened.dialled,
+        outgoing,
+        end,
+        info: link_info(&opened, cost),
+    };
+    let number = match context.links.admit(candidate) {
+        Verdict::Kept(number) => number,
+        Verdict::Duplicate => {
+            close(&opened.connection, code::DUPLICATE, "duplicate link");
+            return Ended::Duplicate;
+        }
+        Verdict::Full => {
+            close(&opened.connection, code::FULL, "no room for another link");
+            return Ended::Full;
+        }
+        Verdict::Closed => {
+            let reason = DownReason::Stopping;
+            close(&opened.connection, code::GOODBYE, &reason.to_string());
+            return Ended::Down;
+        }
+    };
+    let mut driver = Driver::start(context, opened, number, queue);
+    driver.announce(cost).await;
+    let reason = driver.run(ended).await;
+    driver.finish(&reason).await;
+    Ended::Down
+}
+
+fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
+    LinkInfo {
+        display_name: opened.greeting.hello.display_name.clone(),
+        remote: opened.connection.remote_address(),
+        dialled: opened.dialled,
+        state: LinkState::Up,
+        cost,
+        rtt: opened.connection.rtt(),
+        mtu: opened.mtu,
+        since: clock::now(),
+        epoch: opened.greeting.hello.epoch,
+    }
+}
