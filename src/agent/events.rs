@@ -1,9 +1,10 @@
-//! What happened lately: links, sessions, failovers, in one list.
+//! What happened lately: links, sessions, failovers, health checks, in one list.
 
 use super::mesh::Mesh;
 use super::status::millis;
 use crate::api::{EventKind, EventView, FailoverView, SideView};
 use crate::clock::format_time;
+use crate::exit::{HealthChange, HealthLog};
 use crate::identity::AgentId;
 use crate::link::LinkEvent;
 use crate::tunnel::{
@@ -23,6 +24,7 @@ pub(super) struct EventLog {
     links: Journal<LinkChange>,
     sessions: SessionLog,
     failovers: Failovers,
+    health: HealthLog,
     numbers: Numbers,
 }
 
@@ -35,14 +37,20 @@ enum LinkChange {
 }
 
 impl EventLog {
-    /// Merges what the tunnel room notes with the links.
+    /// Merges what the tunnel room notes with the links and health checks.
     pub(super) fn new(tunnel: &Tunnel<Mesh>) -> Self {
         Self {
             links: Journal::new(LINK_CHANGES, &tunnel.numbers),
             sessions: tunnel.log.clone(),
             failovers: tunnel.failovers.clone(),
+            health: HealthLog::new(&tunnel.numbers),
             numbers: tunnel.numbers.clone(),
         }
+    }
+
+    /// Where this agent's exit notes changes of its health checks.
+    pub(super) fn health(&self) -> &HealthLog {
+        &self.health
     }
 
     /// Notes a change of a link, if it is one.
@@ -74,6 +82,7 @@ impl EventLog {
         collect(&mut events, self.sessions.snapshot(), session);
         collect(&mut events, self.failovers.snapshot(), failover);
         collect(&mut events, self.failovers.recoveries(), recovery);
+        collect(&mut events, self.health.snapshot(), health);
         events.retain(|event| since < event.number && event.number <= last);
         events.sort_by_key(|event| event.number);
         events
@@ -122,6 +131,24 @@ fn recovery(recovery: Recovery) -> EventKind {
     EventKind::Recovered {
         failover: recovery.failover,
         stall_ms: millis(recovery.stall),
+    }
+}
+
+fn health(change: HealthChange) -> EventKind {
+    let (check, route_count) = (change.check, change.route_count);
+    let routes = change.routes.iter().map(ToString::to_string).collect();
+    match change.failure {
+        None => EventKind::HealthUp {
+            check,
+            routes,
+            route_count,
+        },
+        Some(reason) => EventKind::HealthDown {
+            check,
+            reason,
+            routes,
+            route_count,
+        },
     }
 }
 

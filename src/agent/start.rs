@@ -146,7 +146,12 @@ fn start_exit(
     tasks: &mut JoinSet<()>,
 ) -> Option<Arc<Exit>> {
     let config = parts.config.exit.as_ref()?;
-    let exit = Exit::new(config, &parts.config.limits, shared.streams.clone());
+    let exit = Exit::new(
+        config,
+        &parts.config.limits,
+        shared.streams.clone(),
+        shared.events.health().clone(),
+    );
     let guard = health::guard(exit.clone(), config.clone(), commands.clone());
     tasks.spawn(guard);
     if let Some(listener) = &shared.tunnel.listener {

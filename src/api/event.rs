@@ -50,6 +50,24 @@ pub enum EventKind {
         failover: u64,
         stall_ms: f64,
     },
+    /// A health check of this exit went down.
+    HealthDown {
+        check: String,
+        /// Of its last failure.
+        reason: String,
+        /// Routes that are withdrawn by it; at most the first 32.
+        routes: Vec<String>,
+        /// All of them.
+        route_count: usize,
+    },
+    /// A health check of this exit went up.
+    HealthUp {
+        check: String,
+        /// Routes that are advertised from now on; at most the first 32.
+        routes: Vec<String>,
+        /// All of them.
+        route_count: usize,
+    },
     /// A kind that this release does not know.
     #[serde(other)]
     Unknown,

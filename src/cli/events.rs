@@ -17,7 +17,7 @@ use crate::api::{EventKind, EventView, FailoverView, SideView};
 /// How often new events are asked for: soon enough for a person, nothing for the agent.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows failovers, links that came and went, and sessions that opened and ended, newest last.
+/// Shows failovers, links and sessions that came and went, and health checks, newest last.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     warren events\n  \
@@ -111,7 +111,34 @@ fn sentence(what: &EventKind, names: &Names) -> String {
             let stall = text::millis(Some(*stall_ms));
             format!("recovered from #{failover} after a stall of {stall}")
         }
+        EventKind::HealthDown {
+            check,
+            reason,
+            routes,
+            route_count,
+        } => {
+            let routes = listed(routes, *route_count);
+            format!("health check down: {check}: {reason}; withdrawn: {routes}")
+        }
+        EventKind::HealthUp {
+            check,
+            routes,
+            route_count,
+        } => {
+            let routes = listed(routes, *route_count);
+            format!("health check up: {check}; advertised: {routes}")
+        }
         EventKind::Unknown => "an event that this release of the command does not know".to_owned(),
+    }
+}
+
+/// The first routes of `count`.
+fn listed(routes: &[String], count: usize) -> String {
+    let named = routes.join(", ");
+    match count - routes.len().min(count) {
+        0 if routes.is_empty() => "nothing".to_owned(),
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
@@ -135,4 +162,17 @@ fn moved(failover: &FailoverView, names: &Names) -> String {
         names.path(&failover.from),
         names.path(&failover.to),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn routes_are_listed_as_far_as_they_are_named() {
+        let two = ["10.0.0.0/8".to_owned(), "*.corp.example".to_owned()];
+        assert_eq!(listed(&two, 2), "10.0.0.0/8, *.corp.example");
+        assert_eq!(listed(&two, 5), "10.0.0.0/8, *.corp.example and 3 more");
+        assert_eq!(listed(&[], 0), "nothing");
+    }
 }

@@ -32,7 +32,7 @@ use sessions::Sessions;
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
 pub use dns::ResolveError;
-pub use health::{CheckStatus, HealthChecks, healthy_routes};
+pub use health::{CheckStatus, HealthChange, HealthChecks, HealthLog, healthy_routes};
 pub use metrics::Metrics;
 
 /// An exit in operation.
@@ -53,11 +53,13 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// An exit by the configuration's `exit` section. Its streams are listed in `streams`.
+    /// An exit by the configuration's `exit` section. Its streams are listed in `streams`, changes
+    /// of its health checks in `health`.
     pub fn new(
         config: &config::Exit,
         limits: &config::Limits,
         streams: Arc<StreamTable>,
+        health: HealthLog,
     ) -> Arc<Self> {
         Arc::new(Self {
             acl: Acl::new(&config.routes, &config.domain_routes),
@@ -65,7 +67,7 @@ impl Exit {
             connect_timeout: config.connect_timeout,
             streams,
             sessions: Sessions::default(),
-            health: HealthChecks::new(&config.health_checks),
+            health: HealthChecks::new(config, health),
             dns_queries: Semaphore::new(limits.dns_queries),
             request_timeout: limits.handshake_timeout,
             draining: AtomicBool::new(false),

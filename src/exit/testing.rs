@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::Exit;
+use super::{Exit, HealthLog};
 use crate::config::{self, Limits};
-use crate::tunnel::StreamTable;
+use crate::tunnel::{Numbers, StreamTable};
 
 /// The `exit` section with these routes and domain routes.
 pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) -> config::Exit {
@@ -28,9 +28,15 @@ pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) ->
     }
 }
 
+/// A list of its own.
+pub(crate) fn health_log() -> HealthLog {
+    HealthLog::new(&Numbers::default())
+}
+
 /// An exit with default limits and a stream table of its own.
 pub(crate) fn exit(config: &config::Exit) -> Arc<Exit> {
-    Exit::new(config, &Limits::default(), StreamTable::new())
+    let limits = Limits::default();
+    Exit::new(config, &limits, StreamTable::new(), health_log())
 }
 
 /// A name server over UDP. Unknown names do not exist; names with the label `broken` get SERVFAIL,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::testing::{closed_port, config, echo_server, exit, name_server, silent_target};
+use super::testing::{
+    closed_port, config, echo_server, exit, health_log, name_server, silent_target,
+};
 use super::*;
 use crate::identity::AgentId;
 use crate::tunnel::testing::{PATIENCE, Session, session};
@@ -111,7 +113,12 @@ async fn queries_over_the_limit_are_refused_at_once() {
         dns_queries: 1,
         ..config::Limits::default()
     };
-    let exit = Exit::new(&config(&[], &[], vec![dns]), &limits, StreamTable::new());
+    let exit = Exit::new(
+        &config(&[], &[], vec![dns]),
+        &limits,
+        StreamTable::new(),
+        health_log(),
+    );
     let hanging = tokio::spawn({
         let exit = exit.clone();
         async move { exit.resolve("silent.example").await }
@@ -236,7 +243,12 @@ async fn a_stream_that_says_nothing_is_reset() {
         handshake_timeout: Duration::from_millis(30),
         ..config::Limits::default()
     };
-    let exit = Exit::new(&config(&[], &[], vec![]), &limits, StreamTable::new());
+    let exit = Exit::new(
+        &config(&[], &[], vec![]),
+        &limits,
+        StreamTable::new(),
+        health_log(),
+    );
     let session = serve(&exit).await;
     let (mut send, mut recv) = session.ingress.open_bi().await.unwrap();
     send.write_all(&[0]).await.unwrap();

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use serde_json::{Value, json};
+
+use crate::support::command::warren;
 use crate::support::ports::free_port;
 use crate::support::socks::refusal;
 use crate::support::traffic::{Echo, fetch};
@@ -69,7 +72,7 @@ impl Drop for Service {
 fn exits(mesh: &Mesh, name: &str, prefix: &str) -> BTreeSet<String> {
     let routes = mesh.get(name, "/api/routes").json();
     let routes = routes.as_array().expect("a list").iter();
-    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     routes
         .filter(|route| text(&route["destination"]) == prefix)
         .map(|route| text(&route["exit"]))
@@ -83,6 +86,16 @@ fn complains(mesh: &Mesh, name: &str, words: &str) -> bool {
     let complains = said.into_iter().any(|reason| reason.contains(words));
     assert!(!complains || health["status"] == "degraded", "{health}");
     complains
+}
+
+fn health_events(mesh: &Mesh, name: &str) -> Vec<Value> {
+    let events = mesh.get(name, "/api/events").json();
+    let mut events = events.as_array().expect("a list").clone();
+    events.retain(|event| {
+        let kind = event["kind"].as_str().expect("a kind");
+        kind.starts_with("health_")
+    });
+    events
 }
 
 #[test]
@@ -145,6 +158,24 @@ fn a_failing_check_withdraws_what_it_guards_until_it_passes_again() {
         });
     }
     mesh.await_chosen("ingress", DEST, &["transit", "east"]);
+    let log = health_events(&mesh, "east");
+    let kinds: Vec<&str> = log.iter().filter_map(|e| e["kind"].as_str()).collect();
+    let (up, down) = ("health_up", "health_down");
+    assert_eq!(kinds, [up, down, up, down, up], "{log:#?}");
+    for event in &log {
+        assert_eq!(event["check"], "service", "{event}");
+        assert_eq!(event["routes"], json!([LOOPBACK_NET]), "{event}");
+        assert_eq!(event["route_count"], 1, "{event}");
+    }
+    let reason = log[1]["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("cannot connect"), "{reason}");
+    let sheet = warren(&["events", "--api", &mesh.api_url("east")]).success();
+    for line in [
+        format!("health check down: service: {reason}; withdrawn: {LOOPBACK_NET}\n"),
+        format!("health check up: service; advertised: {LOOPBACK_NET}\n"),
+    ] {
+        assert!(sheet.contains(&line), "{line}: {sheet}");
+    }
     mesh.await_log("east", &["WARN", "health check is down", "service"]);
     mesh.await_log("east", &["INFO", "health check is up", "service"]);
 }
@@ -171,6 +202,12 @@ fn what_is_down_from_the_start_is_not_advertised_before_it_is_up() {
         .then_some(())
     });
     assert!(exits(&mesh, "ingress", LOOPBACK_NET).is_empty());
+    let [down] = &health_events(&mesh, "exit")[..] else {
+        panic!("one event");
+    };
+    // Nothing was advertised that could be withdrawn.
+    let (kind, count) = (&down["kind"], &down["route_count"]);
+    assert_eq!((kind, count), (&"health_down".into(), &0.into()), "{down}");
     assert_eq!(refusal(mesh.socks("ingress"), target.address()), NO_ROUTE);
 
     let _service = Service::start(port);

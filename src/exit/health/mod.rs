@@ -1,12 +1,14 @@
 //! Health checks: whether the exit can serve what it advertises.
 //!
 //! ```text
-//!  per check:  timer ─► probe ─► Health (pure) ─► statuses (watch) ─► advertised routes, /healthz
+//!  per check:  timer ─► probe ─► Health (pure) ─┬► statuses (watch) ─► advertised routes, /healthz
+//!                                               └► HealthLog ─► /api/events
 //! ```
 //!
 //! One task per exit runs all checks, [`Exit::check_health`](super::Exit::check_health). It ends
 //! with the agent and may be aborted: the statuses stay as they are then.
 
+mod log;
 mod probe;
 mod state;
 
@@ -23,6 +25,7 @@ use tracing::{debug, info, warn};
 
 use super::dns::Resolver;
 use crate::config::{self, Guards, HealthCheck, Route};
+pub use log::{HealthChange, HealthLog};
 use probe::{ProbeError, probe};
 use state::{Health, Outcome};
 
@@ -44,18 +47,21 @@ pub enum CheckStatus {
 /// The checks of one exit.
 #[derive(Debug)]
 pub struct HealthChecks {
-    checks: Vec<HealthCheck>,
+    exit: config::Exit,
     /// By check.
     statuses: watch::Sender<Vec<CheckStatus>>,
+    log: HealthLog,
     up: Family<[(&'static str, String); 1], Gauge>,
     transitions: Family<[(&'static str, String); 2], Counter>,
 }
 
 impl HealthChecks {
-    pub(super) fn new(checks: &[HealthCheck]) -> Self {
+    pub(super) fn new(exit: &config::Exit, log: HealthLog) -> Self {
+        let unknown = vec![CheckStatus::Unknown; exit.health_checks.len()];
         Self {
-            checks: checks.to_vec(),
-            statuses: watch::Sender::new(vec![CheckStatus::Unknown; checks.len()]),
+            exit: exit.clone(),
+            statuses: watch::Sender::new(unknown),
+            log,
             up: Family::default(),
             transitions: Family::default(),
         }
@@ -63,7 +69,7 @@ impl HealthChecks {
 
     /// Adds `exit_health{check}` and `exit_health_transitions{check,to}`, from 0.
     pub(super) fn register(&self, registry: &mut Registry) {
-        for check in &self.checks {
+        for check in self.checks() {
             drop(self.gauge(check));
             for is_up in [false, true] {
                 drop(self.transition(check, is_up));
@@ -96,18 +102,18 @@ impl HealthChecks {
                 Some(format!("health check {} fails: {reason}", check.name))
             }
         };
-        let checks = self.checks.iter().zip(statuses.iter());
+        let checks = self.checks().iter().zip(statuses.iter());
         checks.filter_map(complaint).collect()
     }
 
     /// Checks for ever.
     pub(super) async fn run(&self, resolver: &Resolver) {
-        let checks = (0..self.checks.len()).map(|index| self.repeat(index, resolver));
+        let checks = (0..self.checks().len()).map(|index| self.repeat(index, resolver));
         futures_util::future::join_all(checks).await;
     }
 
     async fn repeat(&self, index: usize, resolver: &Resolver) {
-        let check = &self.checks[index];
+        let check = &self.checks()[index];
         let mut health = Health::new(check.fall, check.rise);
         loop {
             let started = Instant::now();
@@ -118,7 +124,7 @@ impl HealthChecks {
     }
 
     fn handle_result(&self, index: usize, health: &mut Health, result: Result<(), ProbeError>) {
-        let check = &self.checks[index];
+        let check = &self.checks()[index];
         let (outcome, reason) = match result {
             Ok(()) => (Outcome::Passed, String::new()),
             Err(error) => {
@@ -134,10 +140,12 @@ impl HealthChecks {
             }
             None => {}
         }
+        let before = news.map(|_| self.healthy_routes());
         if let Some(is_up) = news {
             self.gauge(check).set(is_up.into());
             self.transition(check, is_up).inc();
         }
+        let failure = reason.clone();
         self.statuses.send_if_modified(|statuses| {
             let status = &mut statuses[index];
             match (news, outcome) {
@@ -153,6 +161,19 @@ impl HealthChecks {
             }
             news.is_some()
         });
+        if let (Some(is_up), Some(before)) = (news, before) {
+            let failure = (!is_up).then_some(failure.as_str());
+            let after = self.healthy_routes();
+            self.log.record(&check.name, failure, &before, &after);
+        }
+    }
+
+    fn checks(&self) -> &[HealthCheck] {
+        &self.exit.health_checks
+    }
+
+    fn healthy_routes(&self) -> Vec<Route> {
+        healthy_routes(&self.exit, &self.statuses.borrow())
     }
 
     fn gauge(&self, check: &HealthCheck) -> Gauge {

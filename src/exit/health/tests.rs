@@ -8,7 +8,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Dns, HealthTarget, HostPort};
-use crate::exit::testing::{closed_port, config, echo_server, name_server, silent_target};
+use crate::exit::testing::{
+    closed_port, config, echo_server, health_log, name_server, silent_target,
+};
 use crate::tunnel::testing::PATIENCE;
 
 /// Servers here answer at once; only what never answers takes this long.
@@ -230,7 +232,10 @@ async fn is(statuses: &mut watch::Receiver<Vec<CheckStatus>>, up: bool) {
 async fn a_server_that_stops_and_starts_is_followed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let checks = HealthChecks::new(&[check("the \"server\"", tcp(address))]);
+    let mut exit = config(&["10.0.0.0/8"], &[], vec![]);
+    exit.health_checks = vec![check("the \"server\"", tcp(address))];
+    let log = health_log();
+    let checks = HealthChecks::new(&exit, log.clone());
     let mut statuses = checks.subscribe();
     let before = metrics(&checks);
     assert!(
@@ -256,6 +261,16 @@ async fn a_server_that_stops_and_starts_is_followed() {
             "exit_health_transitions_total{check=\"the \\\"server\\\"\",to=\"down\"} 1",
         ] {
             assert!(after.contains(line), "{line}:\n{after}");
+        }
+        let changes: Vec<HealthChange> = log.snapshot().into_iter().map(|e| e.what).collect();
+        let went_up: Vec<bool> = changes.iter().map(|c| c.failure.is_none()).collect();
+        assert_eq!(went_up, [true, false, true]);
+        let failure = changes[1].failure.as_ref().unwrap();
+        assert!(failure.starts_with("cannot connect"), "{failure}");
+        for change in &changes {
+            let route = Route::Prefix("10.0.0.0/8".parse().unwrap());
+            assert_eq!(change.check, "the \"server\"");
+            assert_eq!((&change.routes[..], change.route_count), (&[route][..], 1));
         }
     };
     let resolver = resolver(vec![]);
