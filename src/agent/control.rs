@@ -8,10 +8,10 @@
 //!
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::sleep_until;
@@ -26,16 +26,13 @@ use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, OwnRoutes, PathTable,
-    PrefixTable, RouteTable, SHUN_FAILED,
+    PrefixTable, RouteTable, Shunned,
 };
 use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
 
 /// Events taken before the mesh is published anew, so that a burst costs one computation.
 const BURST: usize = 256;
-
-/// Failed paths kept in mind; more push the oldest out.
-const SHUNNED: usize = 64;
 
 /// Wakes the core even if it has nothing due: nothing else tells that the wall clock was set. Ten
 /// times rarer than the heartbeats of one link.
@@ -75,8 +72,8 @@ pub(super) struct Control {
     pub(super) suspects: BTreeSet<AgentId>,
     /// From the sessions: what may be to blame for a path that failed end to end.
     pub(super) failed_paths: mpsc::Receiver<Avoid>,
-    /// The same, and until when.
-    pub(super) shunned: VecDeque<(Instant, Avoid)>,
+    /// The same, as long as it counts.
+    pub(super) shunned: Shunned,
     pub(super) changed: Changed,
 }
 
@@ -94,7 +91,7 @@ impl Control {
         self.flush();
         self.publish();
         loop {
-            let shunned = self.shunned.front().map(|(until, _)| *until);
+            let shunned = self.shunned.poll_timeout();
             let due = self.core.poll_timeout().into_iter().chain(shunned).min();
             let idle = clock::now() + IDLE;
             let wake = due.map_or(idle, |due| due.min(idle));
@@ -104,14 +101,16 @@ impl Control {
                     None => return,
                 },
                 Some(report) = self.reports.recv() => self.handle_report(report),
-                Some(avoid) = self.failed_paths.recv() => self.shun(avoid),
+                Some(blamed) = self.failed_paths.recv() => {
+                    self.changed.topology |= self.shunned.handle_failed(clock::now(), blamed);
+                }
                 command = self.commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => return,
                 },
                 () = sleep_until(wake.into()) => {
                     self.core.handle_timeout(now());
-                    self.forgive();
+                    self.changed.topology |= self.shunned.handle_timeout(clock::now());
                 }
             }
             if let Some(streams) = &self.load {
@@ -146,7 +145,7 @@ impl Control {
                 epoch,
             } => {
                 self.suspect(neighbor, false);
-                self.acquit(neighbor);
+                self.changed.topology |= self.shunned.handle_link_up(neighbor);
                 let metrics = LinkMetrics {
                     cost,
                     rtt_us: micros(rtt),
@@ -185,31 +184,6 @@ impl Control {
             false => self.suspects.remove(&neighbor),
         };
         self.changed.topology |= changed;
-    }
-
-    /// New paths keep away from what failed a session though its links look alive.
-    fn shun(&mut self, avoid: Avoid) {
-        if self.shunned.len() == SHUNNED {
-            self.shunned.pop_front();
-        }
-        self.shunned.push_back((clock::now() + SHUN_FAILED, avoid));
-        self.changed.topology = true;
-    }
-
-    /// A neighbour that is linked anew gets another chance.
-    fn acquit(&mut self, neighbor: AgentId) {
-        let before = self.shunned.len();
-        self.shunned.retain(|(_, avoid)| !avoid.names(neighbor));
-        self.changed.topology |= self.shunned.len() != before;
-    }
-
-    /// So does everybody after a while.
-    fn forgive(&mut self) {
-        let now = clock::now();
-        while self.shunned.front().is_some_and(|(until, _)| *until <= now) {
-            self.shunned.pop_front();
-            self.changed.topology = true;
-        }
     }
 
     fn handle_report(&mut self, report: PathErrorReport) {
@@ -309,12 +283,9 @@ impl Control {
 
     fn path_table(&self) -> PathTable {
         let graph = Arc::new(Graph::build(self.own, self.core.link_advs()));
-        let mut avoid = Avoid::default();
+        let mut avoid = self.shunned.avoid();
         for suspect in &self.suspects {
             avoid.insert_link(self.own, *suspect);
-        }
-        for (_, failed) in &self.shunned {
-            avoid.extend(failed);
         }
         PathTable::build(graph, self.limits.max_hops, avoid)
     }

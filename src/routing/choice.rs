@@ -28,6 +28,7 @@ use crate::wire::packet::header_len;
 
 use super::path::{Path, Standing};
 use super::path_table::PathTable;
+use super::switch::{SwitchCause, Switched};
 
 /// How long a better path must have been better before an existing session moves to it. Longer than
 /// a flapping link takes to be damped, short against the life of a session.
@@ -36,11 +37,8 @@ pub const TAKEOVER_AFTER: Duration = Duration::from_secs(10);
 /// A path is better by a fifth if its cost is at most 4/5 of the active one's.
 const BETTER: (u64, u64) = (4, 5);
 
-/// How long a path that failed end to end is not preferred, though its links look alive.
-pub const SHUN_FAILED: Duration = Duration::from_secs(30);
-
-/// A session's paths. Feed it each new [`PathTable`]; also at least once a minute, so that a path
-/// that failed is tried again.
+/// A session's paths. Feed it each new [`PathTable`]. A path that failed end to end is left here and
+/// shunned by the tables that follow, see [`Shunned`](super::Shunned).
 #[derive(Debug)]
 pub struct PathChoice {
     exit: AgentId,
@@ -49,41 +47,7 @@ pub struct PathChoice {
     state: State,
     /// The way that shares least with the active one, as of the last table.
     backup: Option<Path>,
-    /// The hops of a path that failed, and until when it is not preferred.
-    shunned: Option<(Vec<AgentId>, Instant)>,
     events: VecDeque<Switched>,
-}
-
-/// The session moved. Its mirroring ended with the move: report suspicion of the new path's link
-/// again if there is any.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Switched {
-    /// `None`: it had no path.
-    pub from: Option<Path>,
-    /// `None`: it has no path now.
-    pub to: Option<Path>,
-    pub cause: SwitchCause,
-}
-
-/// Why a session moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SwitchCause {
-    /// It had no path.
-    Found,
-    /// The link to the first hop went down.
-    LinkDown,
-    /// A transit refused the path.
-    PathError,
-    /// The path's probes went unanswered while those of another were answered.
-    Unanswered,
-    /// The other end uses another path; only the accepting end of a session follows.
-    PeerMoved,
-    /// The graph no longer has the path.
-    PathGone,
-    /// The path leads over an agent that is leaving, and there is another.
-    Draining,
-    /// Another path was better by a fifth for long enough.
-    Better,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +99,6 @@ impl PathChoice {
             packet,
             state: State::Lost,
             backup: None,
-            shunned: None,
             events: VecDeque::new(),
         }
     }
@@ -175,7 +138,7 @@ impl PathChoice {
 
     /// A new table of paths.
     pub fn handle_paths(&mut self, now: Instant, table: &PathTable) {
-        let input = self.judge(now, table);
+        let input = self.judge(table);
         self.step(now, input);
         let best = table.best(self.exit);
         let backup = self.active().and_then(|active| match best {
@@ -267,13 +230,7 @@ impl PathChoice {
                 mood: mood.without(neighbor),
             },
             (State::On { active, mood }, Input::PathFailed(cause)) => match self.backup.take() {
-                Some(backup) => {
-                    // A silent path is shunned by the table, for every session.
-                    if cause == SwitchCause::PathError {
-                        self.shunned = Some((active.hops.clone(), now + SHUN_FAILED));
-                    }
-                    self.go(Some(active), Some(backup), cause)
-                }
+                Some(backup) => self.go(Some(active), Some(backup), cause),
                 None => State::On { active, mood },
             },
             (State::On { active, .. }, Input::Suspect(true)) => State::On {
@@ -315,8 +272,8 @@ impl PathChoice {
     }
 
     /// What a table means for the active path.
-    fn judge(&self, now: Instant, table: &PathTable) -> Input {
-        let best = self.preferred(now, table);
+    fn judge(&self, table: &PathTable) -> Input {
+        let best = self.preferred(table);
         let active = self.active().and_then(|active| table.assess(active));
         let Some((active, standing)) = active.filter(|(active, _)| self.fits(active)) else {
             return Input::Gone(best.map(|(best, _)| best));
@@ -340,17 +297,13 @@ impl PathChoice {
         }
     }
 
-    /// The best path, or the alternate while the best is shunned or if it is too narrow.
-    fn preferred(&self, now: Instant, table: &PathTable) -> Option<(Path, Standing)> {
+    /// The best path, or the alternate if the best is too narrow.
+    fn preferred(&self, table: &PathTable) -> Option<(Path, Standing)> {
         let best = table.best(self.exit)?;
-        let is_shunned =
-            |(hops, until): &(Vec<AgentId>, Instant)| *hops == best.hops && now < *until;
-        let shunned = self.shunned.as_ref().is_some_and(is_shunned);
-        let alternate = match shunned || !self.fits(&best) {
-            true => table.alternate(self.exit).filter(|path| self.fits(path)),
-            false => None,
+        let preferred = match self.fits(&best) {
+            true => best,
+            false => table.alternate(self.exit)?,
         };
-        let preferred = alternate.unwrap_or(best);
         table.assess(&preferred).filter(|(path, _)| self.fits(path))
     }
 
@@ -393,34 +346,6 @@ impl Mood {
         match self {
             Self::Doubted => Self::Settled,
             mood @ (Self::Settled | Self::Tempted { .. }) => mood,
-        }
-    }
-}
-
-impl SwitchCause {
-    /// Every cause: metrics show each from 0.
-    pub const ALL: [Self; 8] = [
-        Self::Found,
-        Self::LinkDown,
-        Self::PathError,
-        Self::Unanswered,
-        Self::PeerMoved,
-        Self::PathGone,
-        Self::Draining,
-        Self::Better,
-    ];
-
-    /// The cause as metrics and logs name it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Found => "found",
-            Self::LinkDown => "link_down",
-            Self::PathError => "path_error",
-            Self::Unanswered => "unanswered",
-            Self::PeerMoved => "peer_moved",
-            Self::PathGone => "path_gone",
-            Self::Draining => "draining",
-            Self::Better => "better",
         }
     }
 }

@@ -5,7 +5,7 @@
 //!                                        │
 //!            Graph ◄── link adverts ─────┴──── route adverts ──► PrefixTable
 //!              └─► PathTable ───────────► RouteTable ◄──────────────┘
-//!                      └─► PathChoice (one per session)
+//!                      └─► PathChoice (one per session) ─► Shunned ─► PathTable
 //! silence of a neighbour ─► Liveness (one per link)
 //! ```
 
@@ -66,14 +66,18 @@ mod prefix_table;
 mod redundancy;
 mod route_table;
 mod shortest;
+mod shun;
+mod switch;
 
 pub use avoid::Avoid;
 pub use balance::{Balancer, MAX_TURNS};
 pub use candidate::Candidate;
-pub use choice::{PathChoice, SHUN_FAILED, SwitchCause, Switched, TAKEOVER_AFTER};
+pub use choice::{PathChoice, TAKEOVER_AFTER};
 pub use explain::{Chosen, Considered, Explanation};
 pub use graph::{Graph, GraphAgent, GraphLink};
 pub use liveness::{LinkState, Liveness};
 pub use path_table::PathTable;
 pub use prefix_table::PrefixTable;
 pub use route_table::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};
+pub use shun::Shunned;
+pub use switch::{SwitchCause, Switched};

@@ -16,7 +16,7 @@
 mod act;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use quinn::Connection;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -41,9 +41,6 @@ use crate::clock;
 use crate::identity::AgentId;
 use crate::routing::{Path, PathChoice};
 use crate::wire::PathError;
-
-/// Paths are looked at again though nothing changed: one that failed is given another chance.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a new session hands to its task.
 pub(super) struct Steering {
@@ -94,8 +91,6 @@ struct Task<V> {
     unanswered: Overdue,
     missed: Overdue,
     reach: Reach,
-    /// When the paths were last looked at.
-    looked: Instant,
     next_kick: Instant,
 }
 
@@ -121,7 +116,6 @@ impl<V: MeshView> Task<V> {
             unanswered: Overdue::default(),
             missed: Overdue::default(),
             reach: Reach::default(),
-            looked: now,
             next_kick: now,
             sessions,
             steering,
@@ -166,9 +160,6 @@ impl<V: MeshView> Task<V> {
         self.choice.handle_tick(now);
         self.judge(now);
         self.apply_switches(now);
-        if now >= self.looked + LOOK_AGAIN {
-            self.look_at_paths(now);
-        }
         self.route();
         self.kick(now);
         self.probe(now);
@@ -241,7 +232,6 @@ impl<V: MeshView> Task<V> {
     fn look_at_paths(&mut self, now: Instant) {
         let view = self.view.borrow().clone();
         self.choice.handle_paths(now, view.path_table());
-        self.looked = now;
         // A path may be there and yet too narrow for the session's packets.
         let has_path = self.choice.active().is_some();
         self.reach.handle_path(now, has_path);

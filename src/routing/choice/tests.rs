@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{Mesh, agent, numbers};
 use super::*;
+use crate::routing::Avoid;
 
 fn path(hops: &[u32], cost: u32) -> Path {
     Path {
@@ -50,148 +51,87 @@ fn transition(
     (choice.state, moved)
 }
 
-/// One row per input: what Lost, Settled, Tempted (since the start) and Doubted become, and the
-/// move they make. `None`: the session stays in its state.
-#[test]
-fn the_whole_transition_table() {
-    use SwitchCause::*;
+/// What a step leads to.
+#[derive(Clone, Copy)]
+enum Then {
+    Stays,
+    /// Without a path.
+    Loses(SwitchCause),
+    ToBetter(SwitchCause),
+    ToBackup(SwitchCause),
+    Settles,
+    Doubts,
+    /// By the better path of the input, from now on.
+    IsTempted,
+}
 
-    let start = Instant::now();
+/// One row per input, `after` so long: what becomes of Lost, Settled, Tempted (since the start) and
+/// Doubted.
+fn rows() -> Vec<(Duration, Input, [Then; 4])> {
+    use SwitchCause::*;
+    use Then::*;
+
     let (early, late) = (Duration::from_secs(9), TAKEOVER_AFTER);
     let alive = |better: Option<Path>| Input::Alive {
         active: active(),
         better,
     };
-    let to = |path: Path, cause| Some((on(path.clone(), Mood::Settled), Some((Some(path), cause))));
-    let lost = |cause| Some((State::Lost, Some((None, cause))));
-    let into = |mood: Mood| Some((on(active(), mood), None));
-    let stay = || None;
     let other = path(&[4, 9], 5);
-    let tempted_now = |better: &Path, after| {
-        into(Mood::Tempted {
-            better: better.clone(),
-            since: start + after,
-        })
-    };
-
-    let table = [
-        (
-            early,
-            Input::Gone(None),
-            [stay(), lost(PathGone), lost(PathGone), lost(PathGone)],
-        ),
-        (
-            early,
-            Input::Gone(Some(better())),
-            [
-                to(better(), Found),
-                to(better(), PathGone),
-                to(better(), PathGone),
-                to(better(), PathGone),
-            ],
-        ),
-        (
-            early,
-            Input::Draining(better()),
-            [
-                stay(),
-                to(better(), Draining),
-                to(better(), Draining),
-                to(better(), Draining),
-            ],
-        ),
-        (
-            early,
-            alive(None),
-            [stay(), stay(), into(Mood::Settled), stay()],
-        ),
-        (
-            early,
-            alive(Some(better())),
-            [stay(), tempted_now(&better(), early), stay(), stay()],
-        ),
-        (
-            late,
-            alive(Some(better())),
-            [
-                stay(),
-                tempted_now(&better(), late),
-                to(better(), Better),
-                stay(),
-            ],
-        ),
-        (
-            late,
-            alive(Some(other.clone())),
-            [
-                stay(),
-                tempted_now(&other, late),
-                tempted_now(&other, late),
-                stay(),
-            ],
-        ),
-        (
-            early,
-            Input::LinkDown(agent(1)),
-            [
-                stay(),
-                to(backup(), LinkDown),
-                to(backup(), LinkDown),
-                to(backup(), LinkDown),
-            ],
-        ),
-        (
-            early,
-            Input::LinkDown(agent(2)),
-            [stay(), stay(), into(Mood::Settled), stay()],
-        ),
-        (
-            early,
-            Input::LinkDown(agent(7)),
-            [stay(), stay(), stay(), stay()],
-        ),
-        (
-            early,
-            Input::PathFailed(PathError),
-            [
-                stay(),
-                to(backup(), PathError),
-                to(backup(), PathError),
-                to(backup(), PathError),
-            ],
-        ),
-        (
-            early,
-            Input::Suspect(true),
-            [stay(), into(Mood::Doubted), into(Mood::Doubted), stay()],
-        ),
-        (
-            early,
-            Input::Suspect(false),
-            [stay(), stay(), stay(), into(Mood::Settled)],
-        ),
-        (early, Input::Tick, [stay(), stay(), stay(), stay()]),
-        (
-            late,
-            Input::Tick,
-            [stay(), stay(), to(better(), Better), stay()],
-        ),
+    let gone = Loses(PathGone);
+    let found = ToBetter(PathGone);
+    let leaves = ToBetter(Draining);
+    let (down, failed) = (ToBackup(LinkDown), ToBackup(PathError));
+    let silent = ToBackup(Unanswered);
+    #[rustfmt::skip]
+    let rows = vec![
+        (early, Input::Gone(None),               [Stays, gone, gone, gone]),
+        (early, Input::Gone(Some(better())),     [ToBetter(Found), found, found, found]),
+        (early, Input::Draining(better()),       [Stays, leaves, leaves, leaves]),
+        (early, alive(None),                     [Stays, Stays, Settles, Stays]),
+        (early, alive(Some(better())),           [Stays, IsTempted, Stays, Stays]),
+        (late,  alive(Some(better())),           [Stays, IsTempted, ToBetter(Better), Stays]),
+        (late,  alive(Some(other)),              [Stays, IsTempted, IsTempted, Stays]),
+        (early, Input::LinkDown(agent(1)),       [Stays, down, down, down]),
+        (early, Input::LinkDown(agent(2)),       [Stays, Stays, Settles, Stays]),
+        (early, Input::LinkDown(agent(7)),       [Stays, Stays, Stays, Stays]),
+        (early, Input::PathFailed(PathError),    [Stays, failed, failed, failed]),
+        (early, Input::PathFailed(Unanswered),   [Stays, silent, silent, silent]),
+        (early, Input::Suspect(true),            [Stays, Doubts, Doubts, Stays]),
+        (early, Input::Suspect(false),           [Stays, Stays, Stays, Settles]),
+        (early, Input::Tick,                     [Stays, Stays, Stays, Stays]),
+        (late,  Input::Tick,                     [Stays, Stays, ToBetter(Better), Stays]),
     ];
-    for (after, input, row) in table {
+    rows
+}
+
+#[test]
+fn the_whole_transition_table() {
+    let start = Instant::now();
+    let to = |path: Path, cause| (on(path.clone(), Mood::Settled), Some((Some(path), cause)));
+    for (after, input, row) in rows() {
         let states = [
             State::Lost,
             on(active(), Mood::Settled),
             on(active(), tempted(start)),
             on(active(), Mood::Doubted),
         ];
-        for (state, expected) in states.into_iter().zip(row) {
+        for (state, then) in states.into_iter().zip(row) {
             let name = format!("{state:?} on {input:?} after {after:?}");
-            let expected = expected.unwrap_or_else(|| (state.clone(), None));
-            assert_eq!(
-                transition(start, state, after, input.clone()),
-                expected,
-                "{name}"
-            );
+            let expected = match (then, &input) {
+                (Then::Stays, _) => (state.clone(), None),
+                (Then::Loses(cause), _) => (State::Lost, Some((None, cause))),
+                (Then::ToBetter(cause), _) => to(better(), cause),
+                (Then::ToBackup(cause), _) => to(backup(), cause),
+                (Then::Settles, _) => (on(active(), Mood::Settled), None),
+                (Then::Doubts, _) => (on(active(), Mood::Doubted), None),
+                (Then::IsTempted, Input::Alive { better, .. }) => {
+                    let (better, since) = (better.clone().unwrap(), start + after);
+                    (on(active(), Mood::Tempted { better, since }), None)
+                }
+                (Then::IsTempted, other) => panic!("{other:?} tempts nobody"),
+            };
+            let became = transition(start, state, after, input.clone());
+            assert_eq!(became, expected, "{name}");
         }
     }
 }
@@ -324,32 +264,15 @@ fn a_draining_transit_is_left_at_once_if_there_is_another() {
 }
 
 #[test]
-fn a_failed_path_is_not_preferred_until_it_was_shunned_long_enough() {
-    let start = Instant::now();
-    let mut mesh = diamond();
-    mesh.cut(2, 3);
-    mesh.link(2, 3, 5, 0);
-    let table = mesh.table(8);
-    let mut choice = settled(&mesh, start);
-    choice.handle_path_error(start);
-    assert_eq!(causes(&mut choice), [SwitchCause::PathError]);
-    choice.handle_paths(start, &table);
-    assert_eq!(choice.poll_timeout(), None);
-    assert_eq!(shown(choice.backup()), Some(vec![1, 3]));
-    let over = start + SHUN_FAILED;
-    choice.handle_paths(over, &table);
-    choice.handle_tick(over + TAKEOVER_AFTER);
-    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
-}
-
-#[test]
 fn a_failed_path_is_better_than_none() {
     let now = Instant::now();
     let mut mesh = diamond();
     let mut choice = settled(&mesh, now);
     choice.handle_path_error(now);
     mesh.cut(2, 3);
-    choice.handle_paths(now, &mesh.table(8));
+    let mut shunned = Avoid::default();
+    shunned.insert_agent(agent(1));
+    choice.handle_paths(now, &mesh.table_avoiding(8, shunned));
     assert_eq!(shown(choice.active()), Some(vec![1, 3]));
 }
 

@@ -8,7 +8,7 @@ use super::super::probing::Ways;
 use super::super::rescue::Move;
 use super::super::sessions::{MeshView, short_hops};
 use super::Task;
-use crate::routing::{Avoid, Path, SwitchCause, Switched};
+use crate::routing::{Avoid, Path, Switched};
 
 impl<V: MeshView> Task<V> {
     /// Carries out what the choice decided.
@@ -45,7 +45,7 @@ impl<V: MeshView> Task<V> {
             self.rescue.handle_alarm(now, None);
             return warn!(%exit, cause, %from, "session has no path");
         };
-        if switch.cause == SwitchCause::Unanswered
+        if switch.cause.blames_path()
             && let Some(left) = &switch.from
         {
             // Full: others have failed just now, and this one will again.
