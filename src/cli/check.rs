@@ -4,6 +4,7 @@
 //! `run`.
 
 mod dns;
+mod health;
 mod identity;
 mod open_files;
 mod peers;
@@ -70,6 +71,7 @@ fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Re
     show(ports::check(config))?;
     show(open_files::check(config))?;
     show(routes::check(config))?;
+    show(health::check(config))?;
     show(runtime.block_on(dns::check(config)))?;
     if let Some(connect) = connect {
         show(runtime.block_on(peers::check(config, connect)))?;
