@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use clap::error::ErrorKind;
 
 use super::Console;
+use super::table::clean;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Failure {
             Self::CommandLine(error) => return report_command_line(&error, console),
         };
         // Nothing is left to tell it to if stderr is gone.
-        let _ = writeln!(console.err, "warren: {}", one_line(&text));
+        let _ = writeln!(console.err, "warren: {}", clean(&one_line(&text)));
         code
     }
 }

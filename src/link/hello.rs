@@ -7,8 +7,9 @@ use tokio::time::timeout;
 
 use super::control::{ControlError, ControlReader, write};
 use super::probe::CHECKED;
-use super::text::{is_name, printable};
+use super::text::printable;
 use crate::identity::Refusal;
+use crate::wire::bounds::is_name;
 use crate::wire::{ControlMessage, Hello, Token};
 
 /// The protocol that this build speaks.

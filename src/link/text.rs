@@ -1,15 +1,7 @@
 //! What neighbours write that people will read: in logs, tables and the API.
 
-use crate::wire::bounds::MAX_NAME_BYTES;
-
 /// Characters kept of a reason.
 const REASON: usize = 200;
-
-/// Whether `text` may be a display name: short, and nothing in it steers a terminal or breaks a
-/// line of a log.
-pub(super) fn is_name(text: &str) -> bool {
-    text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
-}
 
 /// `text` with control characters written out, and cut where nobody reads on.
 pub(super) fn printable(text: &str) -> String {
@@ -30,14 +22,6 @@ pub(super) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_short_and_print_as_they_are() {
-        assert!(is_name("") && is_name("Zürich 1") && is_name(&"x".repeat(64)));
-        for wrong in ["a\nb", "\u{1b}[31m", "a\u{9b}2J", "\0", &"x".repeat(65)] {
-            assert!(!is_name(wrong), "{wrong:?}");
-        }
-    }
 
     #[test]
     fn reasons_are_written_out_and_cut() {

@@ -107,6 +107,12 @@ pub(super) fn signing_message(body: &[u8]) -> Option<Vec<u8>> {
     Some([tag, body].concat())
 }
 
+/// Whether `text` may be a display or pool name: short, and nothing in it steers the terminal or
+/// breaks the line of a log that shows it.
+pub fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
+}
+
 fn require(kept: bool, bound: &'static str) -> Result<(), &'static str> {
     if kept { Ok(()) } else { Err(bound) }
 }
@@ -123,8 +129,8 @@ fn check_stamp(stamp: &Stamp) -> Result<(), &'static str> {
 
 fn check_link(link: &LinkAdv) -> Result<(), &'static str> {
     require(
-        link.display_name.len() <= MAX_NAME_BYTES,
-        "display name is too long",
+        is_name(&link.display_name),
+        "display name is too long or holds control characters",
     )?;
     require(
         link.neighbors.is_sorted_by(|a, b| a.id < b.id),
@@ -155,7 +161,10 @@ fn check_route(route: &RouteAdv) -> Result<(), &'static str> {
         "prefixes are not ascending",
     )?;
     require(route.load <= 32, "load class is too large")?;
-    require(route.pool.len() <= MAX_NAME_BYTES, "pool name is too long")?;
+    require(
+        is_name(&route.pool),
+        "pool name is too long or holds control characters",
+    )?;
     for domain in &route.domains {
         require(
             domain.parse::<DomainPattern>().is_ok(),

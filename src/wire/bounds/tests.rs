@@ -246,11 +246,6 @@ fn bodies_out_of_bounds_are_refused() {
         lifetime_ms: u64::MAX,
         ..sample()
     })));
-    let named = LinkAdv {
-        display_name: "x".repeat(MAX_NAME_BYTES + 1),
-        ..sample_link(vec![])
-    };
-    assert!(refused(Advertisement::Link(named)));
     let big = vec![1; MAX_BODY_BYTES + 1];
     assert!(matches!(
         Advertisement::decode(&big),
@@ -261,6 +256,36 @@ fn bodies_out_of_bounds_are_refused() {
         Err(AdvError::UnknownKind(9))
     ));
     assert!(matches!(Advertisement::decode(&[]), Err(AdvError::Empty)));
+}
+
+#[test]
+fn names_are_short_and_steer_no_terminal() {
+    let pool = |pool: &str| {
+        Advertisement::Route(RouteAdv {
+            stamp: sample(),
+            fragment: 0,
+            fragments: 1,
+            prefixes: Vec::new(),
+            domains: Vec::new(),
+            resolves: false,
+            load: 0,
+            pool: pool.to_owned(),
+        })
+    };
+    let named = |name: &str| {
+        Advertisement::Link(LinkAdv {
+            display_name: name.to_owned(),
+            ..sample_link(vec![])
+        })
+    };
+    let long = "x".repeat(MAX_NAME_BYTES);
+    for good in ["", "Zürich 1", &long] {
+        assert!(!refused(named(good)) && !refused(pool(good)), "{good:?}");
+    }
+    let longer = "x".repeat(MAX_NAME_BYTES + 1);
+    for wrong in ["a\nb", "\u{1b}[31m", "a\u{9b}2J", "\0", &longer] {
+        assert!(refused(named(wrong)) && refused(pool(wrong)), "{wrong:?}");
+    }
 }
 
 #[test]
