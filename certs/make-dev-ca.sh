@@ -3,9 +3,9 @@
 #
 #   certs/make-dev-ca.sh [-o DIR] [NAME...]
 #
-# DIR is this script's folder unless given; without names, some agents of the examples. Examples
-# read the `certs` folder beside their YAML file: `-o configs/certs exit transit ingress`. What
-# exists is kept, so running it again only adds. WARREN names the binary (default: `warren` in
+# DIR is this script's folder unless given. Without names, the agents whose `./certs/NAME.crt` the
+# YAML files beside DIR read, as in `-o configs/certs`; if there are none, exit, transit, ingress.
+# What exists is kept, so running it again only adds. WARREN names the binary (default: `warren` in
 # PATH, else this checkout through cargo).
 set -eu
 
@@ -24,7 +24,14 @@ while getopts o: option; do
     esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || set -- ingress transit-primary transit-backup exit-a exit-b
+
+if [ $# -eq 0 ]; then
+    # The names hold no spaces: each becomes an argument.
+    # shellcheck disable=SC2046
+    set -- $(cat "$(dirname -- "$out")"/*.yaml 2>/dev/null |
+        sed -n 's#^ *cert: *\./certs/\([A-Za-z0-9._-]*\)\.crt.*#\1#p' | sort -u)
+fi
+[ $# -gt 0 ] || set -- exit transit ingress
 
 warren() {
     if [ -n "${WARREN:-}" ]; then

@@ -1,14 +1,15 @@
 //! The commands that ask a running agent.
 
 use std::net::UdpSocket;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::command::warren;
+use crate::support::command::{run, warren};
 use crate::support::mesh::path_text;
 use crate::support::traffic::Echo;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN};
 
 fn ask(mesh: &Mesh, command: &[&str]) -> Value {
     let url = mesh.api_url("ingress");
@@ -131,4 +132,33 @@ fn a_taken_port_is_told_once() {
     let line = failed.error_line();
     assert!(line.contains("listeners[0].address: cannot bind"), "{line}");
     assert_eq!(line.matches("in use").count(), 1, "{line}");
+}
+
+#[test]
+fn the_development_ca_makes_what_the_files_beside_it_read() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/make-dev-ca.sh");
+    let dir = tempfile::tempdir().expect("the system has a folder for temporary files");
+    let (some, none) = (dir.path().join("some/certs"), dir.path().join("none/certs"));
+    std::fs::create_dir(dir.path().join("some")).expect("the test's folder is writable");
+    let yaml =
+        "tls:\n  ca: ./certs/ca.crt\n  cert: ./certs/east-1.crt\n  key: ./certs/east-1.key\n";
+    std::fs::write(dir.path().join("some/a.yaml"), yaml).expect("the test's folder is writable");
+    for (out, names, made) in [
+        (&some, vec![], vec!["east-1"]),
+        (&some, vec!["west"], vec!["west"]),
+        (&none, vec![], vec!["exit", "transit", "ingress"]),
+    ] {
+        let out = path_text(out);
+        let mut command = Command::new("sh");
+        command.args([script, "-o", &out]).args(&names);
+        let printed = run(command.env("WARREN", WARREN), "").success();
+        let lines: Vec<&str> = printed.lines().map(str::trim).collect();
+        assert_eq!(lines.len(), made.len(), "{printed}");
+        for (line, name) in lines.iter().zip(made) {
+            let (printed, id) = line.split_once(' ').expect("a name and an id");
+            assert_eq!((printed, id.len()), (name, 32), "{line}");
+            let info = warren(&["cert", "info", &format!("{out}/{name}.crt")]).success();
+            assert!(info.contains(id), "{info}");
+        }
+    }
 }
