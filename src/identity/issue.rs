@@ -260,7 +260,10 @@ pub(super) fn generate_key() -> Result<KeyPair, IssueError> {
     Ok(KeyPair::generate_for(&PKCS_ED25519)?)
 }
 
-fn agent_params(name: &str, validity: Validity) -> Result<CertificateParams, IssueError> {
+pub(super) fn agent_params(
+    name: &str,
+    validity: Validity,
+) -> Result<CertificateParams, IssueError> {
     let mut params = params(name, validity)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,1 +1,96 @@
+use rcgen::{CertificateParams, KeyPair, SanType};
 
+use super::*;
+use crate::identity::testing::{NOW, authority, days, shaped, stranger};
+
+#[test]
+fn only_ed25519_keys_are_read() {
+    for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_RSA_SHA256] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let other = CertificateParams::default().self_signed(&key).unwrap();
+        let read = Certificate::parse(other.der());
+        assert_eq!(read, Err(CertificateError::NotEd25519));
+    }
+}
+
+#[test]
+fn a_certificate_is_all_of_its_bytes() {
+    let issued = stranger();
+    let whole = &issued.certificate;
+    assert_eq!(Certificate::parse(whole).unwrap().id, issued.id);
+    for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let read = Certificate::parse(&whole[..cut]);
+        assert!(matches!(read, Err(CertificateError::Malformed(_))), "{cut}");
+    }
+    let longer = [&whole[..], &[0]].concat();
+    let read = Certificate::parse(&longer);
+    assert!(matches!(read, Err(CertificateError::Malformed(_))));
+}
+
+#[test]
+fn the_id_is_the_keys_and_the_fingerprint_the_certificates() {
+    let (ca, _) = authority("mesh");
+    let dir = tempfile::tempdir().unwrap();
+    let (file, key) = (dir.path().join("a.crt"), dir.path().join("a.key"));
+    let first = ca.issue("agent", None, days(30)).unwrap();
+    first.store(&file, &key).unwrap();
+    let second = ca.reissue(&key, "renamed", None, days(60)).unwrap();
+    let [first, second] = [first, second].map(|issued| Certificate::parse(&issued.certificate));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.id, second.id);
+    assert_eq!(first.public_key, second.public_key);
+    assert_ne!(first.fingerprint, second.fingerprint);
+}
+
+#[test]
+fn both_ends_of_the_period_are_inside() {
+    let certificate = Certificate::parse(&stranger().certificate).unwrap();
+    let (from, to) = (certificate.not_before, certificate.not_after);
+    assert!(from < NOW && NOW < to);
+    for (at, expected) in [
+        (from - 1, ValidityAt::NotYet),
+        (from, ValidityAt::Valid),
+        (to, ValidityAt::Valid),
+        (to + 1, ValidityAt::Expired),
+    ] {
+        assert_eq!(certificate.validity_at(at), expected);
+    }
+}
+
+#[test]
+fn a_malformed_grant_refuses_the_certificate_and_other_names_do_not() {
+    let (_, ca) = authority("mesh");
+    let with = |uri: &str| {
+        let uri = SanType::URI(uri.try_into().unwrap());
+        let name = SanType::DnsName("agent.example".try_into().unwrap());
+        let shaped = shaped(&ca, |params| params.subject_alt_names = vec![name, uri]);
+        Certificate::parse(&shaped.der)
+    };
+    let granted = with("warren:route:10.0.0.0/8").unwrap().grants.unwrap();
+    assert!(granted.allows_prefix(&"10.1.0.0/16".parse().unwrap()));
+    assert!(!granted.allows_prefix(&"11.0.0.0/8".parse().unwrap()));
+    assert_eq!(with("https://agent.example/").unwrap().grants, None);
+    for wrong in [
+        "warren:route:10.0.0.1/8",
+        "warren:route:",
+        "warren:rout:10.0.0.0/8",
+    ] {
+        let read = with(wrong);
+        assert!(matches!(read, Err(CertificateError::Grant(_))), "{wrong}");
+    }
+}
+
+#[test]
+fn chains_are_split_where_certificates_end() {
+    let ders: Vec<_> = (0..5).map(|_| stranger().certificate).collect();
+    let bytes = |count: usize| -> Vec<u8> {
+        let ders = ders[..count].iter();
+        ders.flat_map(|der| der.to_vec()).collect()
+    };
+    for count in 1..=MAX_CHAIN {
+        assert_eq!(split_chain(&bytes(count)).unwrap(), ders[..count]);
+    }
+    assert_eq!(split_chain(&[]), None);
+    assert_eq!(split_chain(&bytes(MAX_CHAIN + 1)), None, "too many");
+    assert_eq!(split_chain(&[&bytes(2)[..], &[0x30]].concat()), None);
+}

@@ -1,1 +1,129 @@
+//! Handshakes over loopback: who gets a connection, and what the other side hears.
 
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, ServerConfig};
+use tokio::time::timeout;
+
+use super::*;
+use crate::clock::unix_now;
+use crate::identity::testing::trust;
+use crate::identity::{Authority, Issued, Refusal, RefusedBy, Validity};
+
+/// Far above what an idle machine needs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// A CA and two agents of it, valid now, because handshakes ask the host's clock.
+struct Mesh {
+    ca: Issued,
+    ours: Identity,
+    theirs: Identity,
+}
+
+fn mesh() -> Mesh {
+    let validity = Validity::days(unix_now(), 30);
+    let (authority, ca) = Authority::create("mesh", validity).unwrap();
+    let member = |name| {
+        let issued = authority.issue(name, None, validity).unwrap();
+        Identity::from_issued(issued).unwrap()
+    };
+    Mesh {
+        ours: member("ours"),
+        theirs: member("theirs"),
+        ca,
+    }
+}
+
+/// Both sides' ends of a connection, each as far as it came.
+async fn shake(
+    client: Arc<QuicClientConfig>,
+    server: Arc<QuicServerConfig>,
+) -> (
+    Result<Connection, ConnectionError>,
+    Result<Connection, ConnectionError>,
+) {
+    let at = (Ipv4Addr::LOCALHOST, 0).into();
+    let listening = Endpoint::server(ServerConfig::with_crypto(server), at).unwrap();
+    let address = listening.local_addr().unwrap();
+    let dialling = Endpoint::client(at).unwrap();
+    let dial = async {
+        let config = ClientConfig::new(client);
+        let connection = dialling
+            .connect_with(config, address, SERVER_NAME)
+            .unwrap()
+            .await?;
+        // In TLS 1.3 the dialling side is done before the other has judged it.
+        match connection.accept_uni().await {
+            Ok(_) => Ok(connection),
+            Err(refused) => Err(refused),
+        }
+    };
+    let listen = async {
+        let connection = listening.accept().await.unwrap().await?;
+        connection
+            .open_uni()
+            .await?
+            .write_all(b"welcome")
+            .await
+            .unwrap();
+        Ok(connection)
+    };
+    let both = async { tokio::join!(dial, listen) };
+    timeout(SOON, both).await.expect("a handshake ends")
+}
+
+#[tokio::test]
+async fn members_meet_and_know_each_other_by_id() {
+    let Mesh { ca, ours, theirs } = mesh();
+    let trust = Arc::new(trust(&[&ca], &[]));
+    let client = link_client(&ours, trust.clone(), theirs.id()).unwrap();
+    let (dialled, accepted) = shake(client, link_server(&theirs, trust).unwrap()).await;
+    let id = |connection: Result<Connection, _>| peer_certificate(&connection.unwrap()).unwrap().id;
+    assert_eq!((id(dialled), id(accepted)), (theirs.id(), ours.id()));
+}
+
+#[tokio::test]
+async fn another_agent_than_the_one_that_was_meant_gets_no_connection() {
+    let Mesh { ca, ours, theirs } = mesh();
+    let trust = Arc::new(trust(&[&ca], &[]));
+    let client = link_client(&ours, trust.clone(), ours.id()).unwrap();
+    let (dialled, accepted) = shake(client, link_server(&theirs, trust).unwrap()).await;
+    let refusal = Refusal::of(&dialled.unwrap_err()).unwrap();
+    assert_eq!(refusal.by, RefusedBy::Us);
+    assert!(refusal.reason.starts_with("wrong id"), "{refusal}");
+    let refusal = Refusal::of(&accepted.unwrap_err()).unwrap();
+    assert_eq!(refusal.by, RefusedBy::Peer);
+}
+
+#[tokio::test]
+async fn either_side_refuses_strangers_and_says_why() {
+    let Mesh { ca, ours, theirs } = mesh();
+    let stranger = Identity::ephemeral().unwrap();
+    let strict = Arc::new(trust(&[&ca], &[]));
+    let open = Arc::new(trust(&[&ca], &[stranger.id()]));
+
+    let client = tunnel_client(&stranger, open.clone(), theirs.id()).unwrap();
+    let server = tunnel_server(&theirs, strict.clone()).unwrap();
+    let (dialled, accepted) = shake(client, server).await;
+    for (end, by) in [(dialled, RefusedBy::Peer), (accepted, RefusedBy::Us)] {
+        let refusal = Refusal::of(&end.unwrap_err()).unwrap();
+        assert_eq!(refusal.by, by);
+        assert!(refusal.reason.starts_with("stranger"), "{refusal}");
+    }
+
+    let client = tunnel_client(&ours, strict, stranger.id()).unwrap();
+    let server = tunnel_server(&stranger, open).unwrap();
+    let (dialled, _) = shake(client, server).await;
+    let refusal = Refusal::of(&dialled.unwrap_err()).unwrap();
+    assert_eq!(refusal.by, RefusedBy::Us);
+}
+
+#[tokio::test]
+async fn links_and_sessions_are_not_taken_for_each_other() {
+    let Mesh { ca, ours, theirs } = mesh();
+    let trust = Arc::new(trust(&[&ca], &[]));
+    let client = link_client(&ours, trust.clone(), theirs.id()).unwrap();
+    let (dialled, accepted) = shake(client, tunnel_server(&theirs, trust).unwrap()).await;
+    assert!(dialled.is_err() && accepted.is_err());
+}
