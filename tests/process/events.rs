@@ -5,14 +5,11 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::command::warren;
+use crate::support::diamond::{self, FIRST, SECOND};
 use crate::support::process::Process;
 use crate::support::traffic::Echo;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN};
-
-const DEST: &str = "127.0.0.1";
-const FIRST: &[&str] = &["first", "exit"];
-const SECOND: &[&str] = &["second", "exit"];
+use crate::support::{Mesh, Target, WARREN};
 
 fn events(mesh: &Mesh, query: &str) -> Vec<Value> {
     let answer = mesh.get("ingress", &format!("/api/events{query}")).json();
@@ -32,17 +29,7 @@ fn number(event: &Value) -> u64 {
 
 #[test]
 fn a_failover_is_remembered_between_what_led_to_it_and_what_followed() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("first").listen().peer("exit"),
-        Spec::new("second").listen().peer("exit"),
-        Spec::new("ingress")
-            .socks5()
-            .peer_at("first", 1)
-            .peer_at("second", 2),
-    ]);
-    mesh.await_chosen("ingress", DEST, FIRST);
-    mesh.await_paths("ingress", DEST, &[FIRST, SECOND]);
+    let mut mesh = diamond::start();
     let target = Target::start();
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(1_000);

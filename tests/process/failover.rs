@@ -1,10 +1,9 @@
 //! The transit in use dies or freezes under load: nothing is lost, and traffic comes back.
 
+use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch};
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
-
-const DEST: &str = "127.0.0.1";
+use crate::support::{Mesh, Target};
 
 /// Far more than all buffers between the target and a reader that pauses, so that most of it
 /// crosses the mesh after the fault.
@@ -12,27 +11,6 @@ const TOTAL: u64 = 48 * MIB;
 
 /// Where the fault happens.
 const FAULT_AT: u64 = 8 * MIB;
-
-const FIRST: &[&str] = &["first", "exit"];
-const SECOND: &[&str] = &["second", "exit"];
-
-/// Ingress, two transits of which the first is cheaper, exit.
-fn diamond() -> Mesh {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("first").listen().peer("exit"),
-        Spec::new("second").listen().peer("exit"),
-        Spec::new("ingress")
-            .socks5()
-            .peer_at("first", 1)
-            .peer_at("second", 2),
-    ]);
-    mesh.await_chosen("ingress", DEST, FIRST);
-    mesh.await_paths("ingress", DEST, &[FIRST, SECOND]);
-    // The exit must know both ways back, too.
-    mesh.await_peers("exit", 2);
-    mesh
-}
 
 #[derive(Clone, Copy)]
 enum Fault {
@@ -57,7 +35,7 @@ impl Fault {
 }
 
 fn survives(fault: Fault) {
-    let mut mesh = diamond();
+    let mut mesh = diamond::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     let mut echo = Echo::open(socks, target.address());
@@ -113,7 +91,7 @@ fn a_frozen_transit_costs_no_byte_and_gets_its_traffic_back() {
 
 #[test]
 fn an_upload_and_many_idle_connections_survive_a_killed_transit() {
-    let mut mesh = diamond();
+    let mut mesh = diamond::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     let mut echoes: Vec<Echo> = (0..40)

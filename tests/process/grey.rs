@@ -1,20 +1,16 @@
 //! Paths that fail without a link going down, or in one direction only: data is dropped behind
 //! heartbeats that pass.
 
+use crate::support::diamond::{self, DEST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch, upload};
 use crate::support::udp_relay::{Conditions, Fault, UdpRelay};
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
-
-const DEST: &str = "127.0.0.1";
+use crate::support::{Mesh, Target};
 
 /// Far more than all buffers on the way.
 const TOTAL: u64 = 48 * MIB;
 
 /// Where the fault happens.
 const FAULT_AT: u64 = 8 * MIB;
-
-const FIRST: &[&str] = &["first", "exit"];
-const SECOND: &[&str] = &["second", "exit"];
 
 /// Which link of the first transit the relay is in.
 #[derive(Clone, Copy)]
@@ -23,18 +19,12 @@ enum Place {
     Exit,
 }
 
-/// Ingress, two transits of which the first is cheaper, exit; a relay in one of the first's links.
-fn diamond(place: Place) -> (Mesh, UdpRelay) {
+/// The diamond with a relay in one of the first transit's links.
+fn diamond_with_relay(place: Place) -> (Mesh, UdpRelay) {
     let mut mesh = Mesh::new();
-    mesh.add(Spec::new("exit").listen().exit(LOOPBACK));
-    mesh.add(Spec::new("first").listen().peer("exit"));
-    mesh.add(Spec::new("second").listen().peer("exit"));
-    mesh.add(
-        Spec::new("ingress")
-            .socks5()
-            .peer_at("first", 1)
-            .peer_at("second", 2),
-    );
+    diamond::agents()
+        .into_iter()
+        .for_each(|spec| mesh.add(spec));
     let (client, server) = match place {
         Place::Ingress => ("ingress", "first"),
         Place::Exit => ("first", "exit"),
@@ -44,15 +34,13 @@ fn diamond(place: Place) -> (Mesh, UdpRelay) {
     ["exit", "first", "second", "ingress"]
         .iter()
         .for_each(|name| mesh.start(name));
-    mesh.await_chosen("ingress", DEST, FIRST);
-    mesh.await_paths("ingress", DEST, &[FIRST, SECOND]);
-    mesh.await_peers("exit", 2);
+    diamond::await_both_ways(&mesh);
     (mesh, relay)
 }
 
 /// A download and an upload cross the fault without losing a byte; returns the mesh after it.
 fn survives(place: Place, fault: Fault) -> (Mesh, UdpRelay) {
-    let (mesh, relay) = diamond(place);
+    let (mesh, relay) = diamond_with_relay(place);
     let target = Target::start();
     let socks = mesh.socks("ingress");
     let mut echo = Echo::open(socks, target.address());

@@ -1,42 +1,27 @@
 //! The four High Availability patterns, each as a mesh in which the redundant part dies.
 
+use crate::support::diamond::{self, DEST};
 use crate::support::traffic::{Download, MIB, fetch, try_fetch, upload};
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
-const DEST: &str = "127.0.0.1";
-
 #[test]
 fn redundant_transit() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("primary").listen().peer("exit"),
-        Spec::new("backup").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("primary").peer("backup"),
-    ]);
+    let mut mesh = diamond::start();
     let target = Target::start();
     mesh.await_ready("ingress");
-    mesh.await_paths(
-        "ingress",
-        DEST,
-        &[&["primary", "exit"], &["backup", "exit"]],
-    );
     Download::start(mesh.socks("ingress"), target.address(), 4 * MIB).finish();
     upload(mesh.socks("ingress"), target.address(), 4 * MIB);
 
     // Either transit alone is enough.
-    for (dies, stays) in [("primary", "backup"), ("backup", "primary")] {
+    for (dies, stays) in [("first", "second"), ("second", "first")] {
         mesh.kill(dies);
         mesh.await_chosen("ingress", DEST, &[stays, "exit"]);
         fetch(mesh.socks("ingress"), target.address());
         mesh.start(dies);
         // Until its neighbours notice, they hold links with the process that is gone.
         mesh.await_peers(dies, 2);
-        mesh.await_paths(
-            "ingress",
-            DEST,
-            &[&["primary", "exit"], &["backup", "exit"]],
-        );
+        diamond::await_both_ways(&mesh);
     }
 }
 

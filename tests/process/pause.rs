@@ -1,12 +1,9 @@
 //! An agent that stands still for a while comes back by itself.
 
+use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch};
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
-
-const DEST: &str = "127.0.0.1";
-const FIRST: &[&str] = &["first", "exit"];
-const SECOND: &[&str] = &["second", "exit"];
 
 /// Two transits, of which the first and its neighbours dial each other.
 fn mesh() -> Mesh {
@@ -26,9 +23,7 @@ fn mesh() -> Mesh {
     ["exit", "first", "second", "ingress"]
         .iter()
         .for_each(|name| mesh.start(name));
-    mesh.await_chosen("ingress", DEST, FIRST);
-    mesh.await_paths("ingress", DEST, &[FIRST, SECOND]);
-    mesh.await_peers("exit", 2);
+    diamond::await_both_ways(&mesh);
     mesh
 }
 

@@ -3,31 +3,13 @@
 use serde_json::Value;
 
 use crate::support::command::warren;
+use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
-const DEST: &str = "127.0.0.1";
 /// A link between two such agents outlives the test whatever happens to one of them.
 const PATIENT: &str = "heartbeat: 10s, dead_after: 10";
-
-const FIRST: &[&str] = &["first", "exit"];
-const SECOND: &[&str] = &["second", "exit"];
-
-fn diamond() -> Mesh {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("first").listen().peer("exit"),
-        Spec::new("second").listen().peer("exit"),
-        Spec::new("ingress")
-            .socks5()
-            .peer_at("first", 1)
-            .peer_at("second", 2),
-    ]);
-    mesh.await_chosen("ingress", DEST, FIRST);
-    mesh.await_paths("ingress", DEST, &[FIRST, SECOND]);
-    mesh
-}
 
 fn trace(mesh: &Mesh, name: &str) -> Value {
     let api = mesh.api_url(name);
@@ -57,7 +39,7 @@ fn answered(hops: &Value) -> bool {
 
 #[test]
 fn every_hop_of_both_paths_is_measured_and_the_session_shown() {
-    let mesh = diamond();
+    let mesh = diamond::start();
     // A machine that stands still for a second loses echoes: asked until all have answered.
     let traced = eventually("every hop answers", || {
         let traced = trace(&mesh, "ingress");
