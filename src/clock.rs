@@ -1,7 +1,7 @@
 //! The two clocks: monotonic time, which every timer and every deadline goes by, and wall-clock time
 //! since the Unix epoch (seconds, as certificates count it, and milliseconds), which may jump.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -10,6 +10,11 @@ use time::format_description::well_known::Rfc3339;
 /// together.
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// How long ago `at` was. `Instant::elapsed` asks a clock that does not stop.
+pub fn since(at: Instant) -> Duration {
+    now().saturating_duration_since(at)
 }
 
 /// Seconds since the Unix epoch; 0 on a clock that stands before it.

@@ -24,6 +24,9 @@ const LAYERS: &[&[&str]] = &[
 /// No file is longer.
 const MOST_LINES: usize = 600;
 
+/// What asks for monotonic time past `crate::clock`, which a test can stop.
+const UNSTOPPED: &[&str] = &["Instant::now()", ".elapsed()"];
+
 /// Crates that the pure core must not know.
 const IMPURE: &[&str] = &["tokio", "quinn", "rand", "SystemTime::now", "Instant::now"];
 
@@ -94,26 +97,42 @@ fn imports_go_down_only() {
     );
 }
 
+/// The lines of `file` that hold one of `words`; comments and tests aside.
+fn lines_with(file: &Path, words: &[&str]) -> Vec<String> {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    if ["tests.rs", "fixture.rs", "testing.rs"].contains(&name)
+        || file.components().any(|part| part.as_os_str() == "tests")
+    {
+        return Vec::new();
+    }
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = code.lines().enumerate().filter(|(_, line)| {
+        let line = line.split("//").next().unwrap();
+        words.iter().any(|word| line.contains(word))
+    });
+    lines
+        .map(|(number, line)| format!("{}:{}: {line}", file.display(), number + 1))
+        .collect()
+}
+
 #[test]
 fn the_routing_core_is_pure() {
-    let mut wrong = Vec::new();
-    for file in sources(&src().join("routing")) {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        if ["tests.rs", "fixture.rs", "testing.rs"].contains(&name)
-            || file.components().any(|part| part.as_os_str() == "tests")
-        {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-        for (number, line) in code.lines().enumerate() {
-            let line = line.split("//").next().unwrap();
-            if IMPURE.iter().any(|word| line.contains(word)) {
-                wrong.push(format!("{}:{}: {line}", file.display(), number + 1));
-            }
-        }
-    }
+    let files = sources(&src().join("routing"));
+    let wrong: Vec<String> = files.iter().flat_map(|f| lines_with(f, IMPURE)).collect();
     assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
+}
+
+/// The demo watches its agents from outside, by the machine's time.
+#[test]
+fn time_comes_from_the_clock() {
+    let mut files = sources(&src());
+    files.retain(|file| !file.ends_with("clock.rs") && room(file).as_deref() != Some("demo"));
+    let wrong: Vec<String> = files
+        .iter()
+        .flat_map(|file| lines_with(file, UNSTOPPED))
+        .collect();
+    assert!(wrong.is_empty(), "use crate::clock:\n{}", wrong.join("\n"));
 }
 
 #[test]

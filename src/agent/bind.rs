@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::error::StartError;
-use super::links::{self, BoundPort};
+use super::links::{self, BindPort, BoundPort};
 use super::parts::Parts;
 use crate::api::Server;
+use crate::forward::Port;
 
 /// The ports of an agent.
 pub(super) struct Sockets {
@@ -18,7 +19,7 @@ pub(super) struct Sockets {
 
 impl Sockets {
     pub(super) async fn bind(parts: &Parts) -> Result<Self, StartError> {
-        let links = links::bind(parts)?;
+        let links = links::bind(parts, &Port::bind)?;
         let socks5 = match &parts.config.socks5 {
             Some(socks5) => Some(bind_tcp("socks5.address", socks5.address).await?),
             None => None,
@@ -31,6 +32,15 @@ impl Sockets {
             links,
             socks5,
             http,
+        })
+    }
+
+    /// Ports of links alone, made by `bind`.
+    pub(super) fn bind_links(parts: &Parts, bind: &BindPort) -> Result<Self, StartError> {
+        Ok(Self {
+            links: links::bind(parts, bind)?,
+            socks5: None,
+            http: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Opens the ports and starts everything that runs on them.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -19,13 +20,16 @@ pub(super) struct BoundPort {
     listens: bool,
 }
 
+/// Makes a port on an address.
+pub(super) type BindPort = dyn Fn(SocketAddr) -> io::Result<Arc<Port>> + Send + Sync;
+
 /// Binds every listener, and a port to dial from if none of them will do.
-pub(super) fn bind(parts: &Parts) -> Result<Vec<BoundPort>, StartError> {
+pub(super) fn bind(parts: &Parts, bind: &BindPort) -> Result<Vec<BoundPort>, StartError> {
     let mut bound = Vec::new();
     for (index, listener) in parts.config.listeners.iter().enumerate() {
         let key = format!("listeners[{index}].address");
         let address = listener.address;
-        let port = Port::bind(address).map_err(|cause| StartError::Bind {
+        let port = bind(address).map_err(|cause| StartError::Bind {
             key,
             address,
             cause,
@@ -38,7 +42,7 @@ pub(super) fn bind(parts: &Parts) -> Result<Vec<BoundPort>, StartError> {
     // A listener on one address cannot reach everybody.
     if !parts.config.peers.is_empty() {
         bound.push(BoundPort {
-            port: dialling_port()?,
+            port: dialling_port(bind)?,
             listens: false,
         });
     }
@@ -46,11 +50,11 @@ pub(super) fn bind(parts: &Parts) -> Result<Vec<BoundPort>, StartError> {
 }
 
 /// A port on all addresses, of both families where the host has IPv6.
-fn dialling_port() -> Result<Arc<Port>, StartError> {
+fn dialling_port(bind: &BindPort) -> Result<Arc<Port>, StartError> {
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    Port::bind(v6)
-        .or_else(|_| Port::bind(v4))
+    bind(v6)
+        .or_else(|_| bind(v4))
         .map_err(|cause| StartError::Bind {
             key: "peers".to_owned(),
             address: v4,

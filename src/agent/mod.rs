@@ -19,6 +19,7 @@
 //! | `run` | `warren run`: the runtime, signals |
 //! | `parts` | what an agent is made of: file, identity, trust, epoch |
 //! | `setup`, `bind`, `links`, `start` | what the rooms share, ports, links, everything started |
+//! | `embed` | agents inside another program, without sockets of the kernel |
 //! | `shutdown` | the end in order |
 //! | `control`, `mesh` | the task that owns the routing core, and what it publishes |
 //! | `authority` | the core's cryptography |
@@ -33,6 +34,7 @@ mod authority;
 mod bind;
 mod collector;
 mod control;
+mod embed;
 mod error;
 mod events;
 mod explain;
@@ -51,6 +53,7 @@ mod start;
 mod status;
 mod trace;
 
+pub use embed::Surroundings;
 pub use error::StartError;
 pub use parts::Parts;
 pub use probe::probe;

@@ -25,10 +25,10 @@ impl Agent {
     pub async fn shutdown(self) {
         let started = clock::now();
         // Sessions first: their last packets need the links.
-        if let Some(sessions) = &self.tunnel.sessions {
+        if let Some(sessions) = &self.shared.tunnel.sessions {
             sessions.close("agent stops");
         }
-        if let Some(listener) = &self.tunnel.listener {
+        if let Some(listener) = &self.shared.tunnel.listener {
             listener.close("agent stops");
         }
         sleep(LAST_PACKETS).await;
@@ -45,8 +45,8 @@ impl Agent {
             .endpoints
             .iter()
             .map(|endpoint| endpoint.endpoint.wait_idle());
-        let rest = LEAVE.saturating_sub(started.elapsed()).max(FAREWELL);
+        let rest = LEAVE.saturating_sub(clock::since(started)).max(FAREWELL);
         let _ = timeout(rest, futures_util::future::join_all(closing)).await;
-        info!(took = ?started.elapsed(), "agent stopped");
+        info!(took = ?clock::since(started), "agent stopped");
     }
 }

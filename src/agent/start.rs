@@ -11,7 +11,6 @@ use tracing::info;
 use super::bind::Sockets;
 use super::control::{Changed, Command, Control};
 use super::error::StartError;
-use super::mesh::Mesh;
 use super::parts::Parts;
 use super::routes::MeshRoutes;
 use super::setup::{ControlEnds, Shared, core, link_context};
@@ -23,7 +22,7 @@ use crate::exit::Exit;
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
 use crate::routing::Balancer;
-use crate::tunnel::{AcceptedSession, SessionOpener, Tunnel};
+use crate::tunnel::{AcceptedSession, SessionOpener};
 
 /// Link events that the control task has not looked at yet; drivers wait when it is full.
 const EVENTS: usize = 1_024;
@@ -39,16 +38,25 @@ pub struct Agent {
     http: Option<SocketAddr>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) endpoints: Vec<LinkEndpoint>,
-    pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) shared: Shared,
     _tasks: JoinSet<()>,
 }
 
 impl Agent {
     /// Binds everything, starts everything, and returns; links form afterwards.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let mut tasks = JoinSet::new();
         // Bind first: a busy port is the commonest mistake, and nothing has been said yet.
         let sockets = Sockets::bind(&parts).await?;
+        Self::start_on(parts, sockets, None)
+    }
+
+    /// Starts everything on bound ports. `accepted` takes the sessions of an exit in its stead.
+    pub(super) fn start_on(
+        parts: Parts,
+        sockets: Sockets,
+        accepted: Option<mpsc::Sender<AcceptedSession>>,
+    ) -> Result<Self, StartError> {
+        let mut tasks = JoinSet::new();
         let listeners = links::listening(&sockets.links);
         let socks5 = sockets.socks5.as_ref().and_then(|s| s.local_addr().ok());
         let http = sockets.http.as_ref().map(Server::local_addr);
@@ -63,7 +71,7 @@ impl Agent {
             &shared.tunnel.local,
             &mut tasks,
         )?;
-        let exit = start_exit(&parts, &shared, &commands, &mut tasks);
+        let exit = start_exit(&parts, &shared, &commands, accepted, &mut tasks);
         let ingress = sockets
             .socks5
             .and_then(|listener| start_ingress(&parts, &shared, &exit, listener, &mut tasks));
@@ -85,7 +93,7 @@ impl Agent {
             http,
             commands,
             endpoints,
-            tunnel: shared.tunnel,
+            shared,
             _tasks: tasks,
         })
     }
@@ -143,6 +151,7 @@ fn start_exit(
     parts: &Parts,
     shared: &Shared,
     commands: &mpsc::Sender<Command>,
+    accepted: Option<mpsc::Sender<AcceptedSession>>,
     tasks: &mut JoinSet<()>,
 ) -> Option<Arc<Exit>> {
     let config = parts.config.exit.as_ref()?;
@@ -159,7 +168,10 @@ fn start_exit(
         let sessions = listener
             .clone()
             .accept(move |source| view.borrow().session_with(source));
-        tasks.spawn(serve_sessions(exit.clone(), sessions));
+        match accepted {
+            Some(accepted) => tasks.spawn(hand_over(sessions, accepted)),
+            None => tasks.spawn(serve_sessions(exit.clone(), sessions)),
+        };
     }
     Some(exit)
 }
@@ -168,6 +180,17 @@ async fn serve_sessions(exit: Arc<Exit>, mut sessions: mpsc::Receiver<AcceptedSe
     while let Some(session) = sessions.recv().await {
         let exit = exit.clone();
         tokio::spawn(exit.serve_connection(session.connection, session.ingress));
+    }
+}
+
+async fn hand_over(
+    mut sessions: mpsc::Receiver<AcceptedSession>,
+    accepted: mpsc::Sender<AcceptedSession>,
+) {
+    while let Some(session) = sessions.recv().await {
+        if accepted.send(session).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::{
     self, AgentView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView, Health,
     PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
-use crate::clock::unix_now;
+use crate::clock::{self, unix_now};
 use crate::config::Balance;
 use crate::exit::Exit;
 use crate::identity::AgentId;
@@ -98,7 +98,7 @@ impl Status {
             worries.extend(single_path(mesh));
         }
         if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
-            let date = crate::clock::format_date(self.not_after);
+            let date = clock::format_date(self.not_after);
             worries.push(format!("the agent's certificate expires {date}"));
         }
         if let Some(exit) = &self.exit {
@@ -136,7 +136,7 @@ impl Status {
                 None => self.peer_costs.get(&id).copied().unwrap_or(1),
             },
             mtu: live.map(|live| live.mtu).filter(|mtu| *mtu > 0),
-            uptime_s: live.map(|live| live.since.elapsed().as_secs()),
+            uptime_s: live.map(|live| clock::since(live.since).as_secs()),
             protocol: live.map(|_| crate::link::VERSION),
             last_error: peer.last_error,
         }
@@ -188,7 +188,7 @@ impl api::Agent for Reporter {
             agent_id: status.id,
             display_name: status.display_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_s: status.started.elapsed().as_secs(),
+            uptime_s: clock::since(status.started).as_secs(),
             peers: status.shared.links.live().len(),
             routes: counts.prefixes + counts.domains,
             streams: status.shared.streams.count(),

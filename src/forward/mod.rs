@@ -14,6 +14,7 @@
 mod buffer;
 mod fib;
 mod inbox;
+mod kernel;
 mod metrics;
 mod offload;
 mod port;

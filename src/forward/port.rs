@@ -1,39 +1,29 @@
 //! One UDP port: shared by the link endpoint's QUIC packets and by end-to-end packets.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tracing::debug;
+use quinn::AsyncUdpSocket;
+use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit};
 
 use super::buffer::Buffer;
-use super::offload::{Refusals, Refused};
-use crate::clock;
+use super::kernel::KernelSocket;
 
-/// Kernel buffer asked for to receive; the kernel grants at most `net.core.rmem_max`. It takes what
-/// arrives while the one runtime thread is busy: with 2 MiB, 8 parallel downloads lost some hundred
-/// packets a second here, with 4 MiB (and 512 KiB stream windows) none.
-const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
-
-/// Kernel buffer asked for to send. What waits in it goes out before the next heartbeat: 256 KiB
-/// take 0.2 s at 10 Mbit/s, where 4 MiB would take 3.4 s and a link that is only slow would look
-/// dead. It holds four full runs; sizes past 208 KiB made no difference to throughput.
-const SEND_BUFFER: usize = 256 * 1024;
-
-/// A bound UDP socket with segmentation offloads.
+/// A bound port.
 pub struct Port {
-    io: UdpSocket,
-    /// Replaced when quinn-udp gives segmentation up.
-    state: RwLock<UdpSocketState>,
-    /// Segments of one send while segmentation works.
+    socket: Socket,
     segments: usize,
-    refusals: Refusals,
     local: SocketAddr,
+}
+
+/// What carries the datagrams. Told apart by a branch and not by a pointer, because every packet
+/// passes here.
+enum Socket {
+    Kernel(KernelSocket),
+    Other(Arc<dyn AsyncUdpSocket>),
 }
 
 /// Equal-sized packets to one address, sent with one system call.
@@ -50,27 +40,21 @@ pub struct Run<'a> {
 impl Port {
     /// Binds `address`. An unspecified IPv6 address takes IPv4 too. Needs a tokio runtime.
     pub fn bind(address: SocketAddr) -> io::Result<Arc<Self>> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
-        if address.is_ipv6() {
-            socket.set_only_v6(!address.ip().is_unspecified())?;
-        }
-        socket.bind(&address.into())?;
-        socket.set_nonblocking(true)?;
-        let io = UdpSocket::from_std(socket.into())?;
-        let state = UdpSocketState::new((&io).into())?;
-        // A kernel that grants less still works.
-        let _ = state.set_recv_buffer_size((&io).into(), RECEIVE_BUFFER);
-        let _ = state.set_send_buffer_size((&io).into(), SEND_BUFFER);
+        let socket = KernelSocket::bind(address)?;
         Ok(Arc::new(Self {
-            local: io.local_addr()?,
-            io,
-            segments: state.max_gso_segments(),
-            state: RwLock::new(state),
-            refusals: Refusals::default(),
+            local: socket.local_addr()?,
+            segments: socket.segments(),
+            socket: Socket::Kernel(socket),
+        }))
+    }
+
+    /// A port over another network than the kernel's. [`Port`] splits what is longer than the
+    /// socket's `max_transmit_segments`; an error but `WouldBlock` is one lost run.
+    pub fn over(socket: Arc<dyn AsyncUdpSocket>) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            local: socket.local_addr()?,
+            segments: socket.max_transmit_segments().max(1),
+            socket: Socket::Other(socket),
         }))
     }
 
@@ -120,101 +104,21 @@ impl Port {
     /// Sends what quinn hands over, without what the kernel refused of late: the source address,
     /// segmentation.
     pub fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.io.try_io(Interest::WRITABLE, || {
-            if !self.refusals.any() {
-                return self.attempt(transmit);
-            }
-            let now = clock::now();
-            let src_ip = transmit
-                .src_ip
-                .filter(|source| !self.refusals.holds(Refused::Source(*source), now));
-            let there = Refused::Segments(transmit.destination);
-            let whole = Transmit {
-                src_ip,
-                ..*transmit
-            };
-            match transmit.segment_size {
-                Some(size) if self.refusals.holds(there, now) => self.singly(&whole, size),
-                Some(_) | None => self.attempt(&whole),
-            }
-        })
-    }
-
-    /// Sends; what the kernel refuses is sent again without the source address, then without
-    /// segmentation, and what helped is remembered.
-    fn attempt(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let error = match self.try_send(transmit) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => error,
-            result => return result,
-        };
-        let mut gave_up = self.start_over();
-        let anywhere = Transmit {
-            src_ip: None,
-            ..*transmit
-        };
-        if let Some(source) = transmit.src_ip
-            && (gave_up || may_be_source(&error))
-        {
-            match self.try_send(&anywhere) {
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    gave_up |= self.start_over();
-                }
-                result => {
-                    debug!(%source, %error, "source address refused");
-                    let refused = Refused::Source(source);
-                    self.refusals.note(refused, clock::now());
-                    return result;
-                }
-            }
+        match &self.socket {
+            Socket::Kernel(socket) => socket.transmit(transmit),
+            Socket::Other(socket) => socket.try_send(transmit),
         }
-        match transmit.segment_size {
-            Some(size) if gave_up => {
-                let destination = transmit.destination;
-                debug!(%destination, %error, "segmentation refused");
-                let refused = Refused::Segments(destination);
-                self.refusals.note(refused, clock::now());
-                self.singly(&anywhere, size)
-            }
-            Some(_) | None => Err(error),
-        }
-    }
-
-    /// Sends each segment by itself.
-    fn singly(&self, transmit: &Transmit<'_>, size: usize) -> io::Result<()> {
-        let sent = transmit.contents.chunks(size).try_for_each(|contents| {
-            self.try_send(&Transmit {
-                contents,
-                segment_size: None,
-                ..*transmit
-            })
-        });
-        if sent.is_err() {
-            self.start_over();
-        }
-        sent
-    }
-
-    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.state().try_send((&self.io).into(), transmit)
-    }
-
-    /// If quinn-udp took the last error to mean that the host cannot segment, lets it start over;
-    /// returns whether it did.
-    fn start_over(&self) -> bool {
-        let gave_up = self.state().max_gso_segments() < self.segments;
-        if gave_up && let Ok(fresh) = UdpSocketState::new((&self.io).into()) {
-            *self.state.write().expect("no panic while locked") = fresh;
-        }
-        gave_up
-    }
-
-    fn state(&self) -> std::sync::RwLockReadGuard<'_, UdpSocketState> {
-        self.state.read().expect("no panic while locked")
     }
 
     /// Waits until a send may succeed.
     pub async fn writable(&self) -> io::Result<()> {
-        self.io.writable().await
+        match &self.socket {
+            Socket::Kernel(socket) => socket.writable().await,
+            Socket::Other(socket) => {
+                let mut poller = socket.clone().create_io_poller();
+                poll_fn(|cx| poller.as_mut().poll_writable(cx)).await
+            }
+        }
     }
 
     /// Receives up to [`BATCH_SIZE`] datagrams or GRO batches; waits for the first.
@@ -223,30 +127,19 @@ impl Port {
         buffers: &mut [Buffer],
         meta: &mut [RecvMeta],
     ) -> io::Result<usize> {
-        self.io
-            .async_io(Interest::READABLE, || {
-                let mut slices = SliceBatch::over(buffers);
-                self.state()
-                    .recv((&self.io).into(), slices.as_mut(), &mut meta[..])
-            })
-            .await
+        let mut slices = SliceBatch::over(buffers);
+        match &self.socket {
+            Socket::Kernel(socket) => socket.receive(slices.as_mut(), meta).await,
+            Socket::Other(socket) => {
+                poll_fn(|cx| socket.poll_recv(cx, slices.as_mut(), meta)).await
+            }
+        }
     }
 
     /// Datagrams one send may carry.
     pub fn max_gso_segments(&self) -> usize {
         self.segments
     }
-}
-
-/// What kernels say of a source address that is not theirs; it depends on version and family.
-fn may_be_source(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput
-            | io::ErrorKind::AddrNotAvailable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::HostUnreachable
-    )
 }
 
 /// At most [`BATCH_SIZE`] slices on the stack.
@@ -275,6 +168,3 @@ impl fmt::Debug for Port {
         f.debug_tuple("Port").field(&self.local).finish()
     }
 }
-
-#[cfg(test)]
-mod tests;

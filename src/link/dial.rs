@@ -87,7 +87,7 @@ pub async fn dial_forever<R: Resolve>(
             Ok(opened) => match opened::run(context.clone(), opened).await {
                 // The other link is there; the loop waits until it is gone.
                 Ended::Duplicate => continue,
-                Ended::Down if started.elapsed() >= LIVED => backoff.reset(),
+                Ended::Down if clock::since(started) >= LIVED => backoff.reset(),
                 Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
                 Ended::Down => {}
             },

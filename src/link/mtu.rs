@@ -24,8 +24,8 @@ pub(super) async fn settled(connection: &Connection) -> u16 {
     let started = clock::now();
     let current = || connection.stats().path.current_mtu;
     let (mut mtu, mut since) = (current(), started);
-    while connection.close_reason().is_none() && started.elapsed() < PATIENCE {
-        if since.elapsed() >= 2 * (connection.rtt() + ACK_DELAY) {
+    while connection.close_reason().is_none() && clock::since(started) < PATIENCE {
+        if clock::since(since) >= 2 * (connection.rtt() + ACK_DELAY) {
             break;
         }
         sleep(LOOK).await;

@@ -67,18 +67,23 @@ pub(super) struct Following<V> {
 /// Follows a session until it ends; returns why it did.
 pub(super) async fn follow<V: MeshView>(mut following: Following<V>) -> String {
     let connection = following.connection.clone();
-    // The first probe tells the path; until then answers take the handshake's.
+    // The first probe tells the path; until then answers take the handshake's. The backup's may be
+    // here before it, and the next one is far off.
+    let mut backup = None;
     let first = loop {
         tokio::select! {
             reason = connection.closed() => return reason.to_string(),
             asked = following.asked.recv() => match asked {
                 Some(asked) if asked.probe.flags.active => break asked,
-                Some(_) => {}
+                Some(asked) => backup = Some(asked),
                 None => return "no longer probed".to_owned(),
             },
         }
     };
     let mut task = Task::new(following, first);
+    if let Some(backup) = backup {
+        task.handle_asked(backup);
+    }
     task.run().await
 }
 

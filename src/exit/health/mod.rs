@@ -20,10 +20,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use super::dns::Resolver;
+use crate::clock;
 use crate::config::{self, Guards, HealthCheck, Route};
 pub use log::{HealthChange, HealthLog};
 use probe::{ProbeError, probe};
@@ -116,10 +117,10 @@ impl HealthChecks {
         let check = &self.checks()[index];
         let mut health = Health::new(check.fall, check.rise);
         loop {
-            let started = Instant::now();
+            let started = clock::now();
             let result = probe(check, resolver).await;
             self.handle_result(index, &mut health, result);
-            sleep_until(started + jittered(check.interval)).await;
+            sleep_until((started + jittered(check.interval)).into()).await;
         }
     }
 

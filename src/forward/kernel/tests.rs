@@ -11,20 +11,20 @@ const SOON: Duration = Duration::from_secs(5);
 /// An address of documentation (RFC 5737): no host has it.
 const GONE: &str = "192.0.2.1";
 
-async fn port() -> Arc<Port> {
-    let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+async fn port() -> KernelSocket {
+    let port = KernelSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     port.writable().await.unwrap();
     port
 }
 
 /// Two packets of five bytes each.
-fn run(destination: SocketAddr, source: Option<&str>) -> Run<'static> {
-    Run {
+fn run(destination: SocketAddr, source: Option<&str>) -> Transmit<'static> {
+    Transmit {
         destination,
-        source: source.map(|ip| ip.parse().unwrap()),
+        src_ip: source.map(|ip| ip.parse().unwrap()),
         ecn: None,
-        bytes: b"firstagain",
-        stride: 5,
+        contents: b"firstagain",
+        segment_size: Some(5),
     }
 }
 
@@ -38,7 +38,7 @@ async fn receives_both(receiver: &UdpSocket) {
 }
 
 /// Segments that the kernel takes of the socket as it is now, and not by what was remembered.
-fn segments(port: &Port) -> usize {
+fn segments(port: &KernelSocket) -> usize {
     port.state().max_gso_segments()
 }
 
@@ -49,7 +49,7 @@ async fn a_source_address_that_has_gone_costs_no_packet_and_no_segmentation() {
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let there = receiver.local_addr().unwrap();
     for _ in 0..3 {
-        port.send(&run(there, Some(GONE))).unwrap();
+        port.transmit(&run(there, Some(GONE))).unwrap();
         receives_both(&receiver).await;
         assert_eq!(segments(&port), before);
     }
@@ -67,12 +67,12 @@ async fn a_destination_that_takes_nothing_leaves_the_others_their_segmentation()
     // The kernel sends to no port 0, segmented or not.
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     for _ in 0..3 {
-        assert!(port.send(&run(nowhere, None)).is_err());
-        assert!(port.send(&run(nowhere, Some(GONE))).is_err());
+        assert!(port.transmit(&run(nowhere, None)).is_err());
+        assert!(port.transmit(&run(nowhere, Some(GONE))).is_err());
         assert_eq!(segments(&port), before);
     }
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    port.send(&run(receiver.local_addr().unwrap(), None))
+    port.transmit(&run(receiver.local_addr().unwrap(), None))
         .unwrap();
     receives_both(&receiver).await;
 }
@@ -84,7 +84,7 @@ async fn what_cannot_be_segmented_goes_packet_by_packet() {
     let there = receiver.local_addr().unwrap();
     let refused = Refused::Segments(there);
     port.refusals.note(refused, Instant::now());
-    port.send(&run(there, None)).unwrap();
+    port.transmit(&run(there, None)).unwrap();
     receives_both(&receiver).await;
 }
 

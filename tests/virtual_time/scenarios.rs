@@ -1,0 +1,208 @@
+//! The scenarios.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use warren::api::EventKind;
+
+use crate::fault::Fault;
+use crate::mesh::{EXIT, INGRESS, LEFT, RIGHT};
+use crate::seeds::{Spread, for_seeds};
+use crate::transfer::Transfer;
+use crate::trial::{Trial, Weather};
+
+/// Stall of an open connection at a silent fault of its path, with the default heartbeat of 100 ms
+/// (docs/failover.md).
+const STALL: Duration = Duration::from_millis(400);
+
+/// The median of the same.
+const STALL_MEDIAN: Duration = Duration::from_millis(200);
+
+/// The same on a path that loses some packets and not others, so that neither its link nor the
+/// session is quite silent.
+const PATCHY: Duration = Duration::from_secs(1);
+
+/// What the path beside the struck one may be late: less than two pieces and the wires' jitter.
+const UNTOUCHED: Duration = Duration::from_millis(50);
+
+/// Hold-down of a link that comes back, the ten seconds for which a path must have been better,
+/// and time for both ends to dial.
+const RETURN: Duration = Duration::from_secs(16);
+
+const EQUAL: [u32; 4] = [1; 4];
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn other(transit: usize) -> usize {
+    LEFT + RIGHT - transit
+}
+
+fn weather(seed: u64) -> Weather {
+    match seed % 2 {
+        0 => Weather::Clear,
+        _ => Weather::Gusty,
+    }
+}
+
+/// What stalls at most when `fault` strikes the path in use.
+fn bound(fault: Fault) -> Duration {
+    match fault {
+        Fault::Nothing => UNTOUCHED,
+        Fault::Lossy(..) | Fault::Flap(..) => PATCHY,
+        Fault::Kill
+        | Fault::Cut(_)
+        | Fault::CutUp(_)
+        | Fault::CutDown(_)
+        | Fault::Grey
+        | Fault::Slow(..)
+        | Fault::Rebind(_) => STALL,
+    }
+}
+
+#[test]
+fn connections_survive_whatever_happens_to_one_path() {
+    let began = std::time::Instant::now();
+    let runs = for_seeds("connections_survive", 400, |seed| async move {
+        let mut trial = Trial::start(seed, EQUAL, weather(seed)).await;
+        let transfer = trial.transfer().await;
+        sleep(ms(300)).await;
+        trial.pause(300).await;
+        let mut stalls = Vec::new();
+        for _ in 0..3 {
+            let fault = Fault::random(&mut trial.rng);
+            let (active, on_active) = (trial.active(), trial.rng.chance(80));
+            let (transit, most) = match on_active {
+                true => (active, bound(fault)),
+                false => (other(active), UNTOUCHED),
+            };
+            let time = ms(trial.rng.within(100..2_000));
+            let stall = trial.strike(fault, transit, time).await;
+            assert!(
+                stall <= most,
+                "{fault:?}, on the active path: {on_active}: {stall:?}"
+            );
+            if on_active && bound(fault) == STALL {
+                stalls.push(stall);
+            }
+            trial.calm().await;
+            trial.mesh.whole().await;
+            trial.pause(300).await;
+        }
+        transfer.finish().await;
+        stalls
+    });
+    let faults = 3 * runs.len();
+    let stalls = Spread::of(runs.into_iter().flatten());
+    println!(
+        "{faults} faults in {:?}; stall at silent ones {stalls}",
+        began.elapsed()
+    );
+    if stalls.count() > 100 {
+        assert!(stalls.median() <= STALL_MEDIAN, "{stalls}");
+    }
+}
+
+#[test]
+fn nothing_is_suspected_without_a_fault() {
+    for_seeds("nothing_is_suspected", 20, |seed| async move {
+        let trial = Trial::start(seed, EQUAL, weather(seed)).await;
+        let transfer = trial.transfer().await;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
+            sleep(ms(50)).await;
+            let session = trial.mesh.session().expect("the session lives");
+            assert!(!session.suspect && !session.mirroring, "{session:?}");
+        }
+        let stall = trial.ledger.stall(began, Instant::now());
+        assert!(stall <= UNTOUCHED, "{stall:?}");
+        transfer.finish().await;
+        for (agent, event) in trial.mesh.events() {
+            let fine = matches!(
+                event,
+                EventKind::LinkUp { .. } | EventKind::SessionOpened { .. }
+            );
+            assert!(fine, "agent {agent}: {event:?}");
+        }
+    });
+}
+
+/// Both ends must know two ways from the first moment on.
+#[test]
+fn a_session_survives_a_fault_of_its_first_moments() {
+    let stalls = for_seeds("first_moments", 150, |seed| async move {
+        let mut trial = Trial::start(seed, EQUAL, weather(seed)).await;
+        let transfer = trial.transfer().await;
+        trial.pause(300).await;
+        let (fault, transit) = (Fault::silent(&mut trial.rng), trial.active());
+        let stall = trial.strike(fault, transit, ms(1_500)).await;
+        assert!(stall <= STALL, "{fault:?}: {stall:?}");
+        trial.calm().await;
+        transfer.finish().await;
+        stall
+    });
+    println!("stall {}", Spread::of(stalls));
+}
+
+/// A handshake has no time to find out which of two paths is dead.
+#[test]
+fn a_session_opens_while_the_best_path_is_silent() {
+    let waits = for_seeds("a_session_opens", 150, |seed| async move {
+        let mut trial = Trial::start(seed, EQUAL, weather(seed)).await;
+        let (fault, transit) = (Fault::silent(&mut trial.rng), trial.active());
+        let Trial {
+            mut mesh,
+            mut rng,
+            ledger,
+        } = trial;
+        let exit = mesh.ids[EXIT];
+        let delay = ms(rng.within(0..300));
+        tracing::info!(?fault, transit, ?delay, "fault");
+        let opened = Instant::now() + delay;
+        let opener = mesh.agent(INGRESS).opener().expect("it is an ingress");
+        let opening = async {
+            sleep(delay).await;
+            Transfer::open(&opener, exit, ledger.clone()).await
+        };
+        let (transfer, ()) = tokio::join!(opening, fault.happen(&mut mesh, transit, ms(1_500)));
+        sleep(ms(500)).await;
+        let wait = ledger.both_began().expect("bytes came") - opened;
+        assert!(wait <= STALL, "{fault:?}: {wait:?}");
+        transfer.finish().await;
+        wait
+    });
+    println!("first byte after {}", Spread::of(waits));
+}
+
+#[test]
+fn sessions_return_to_the_better_path() {
+    let left_is_better = [1, 2, 1, 2];
+    for_seeds("sessions_return", 40, |seed| async move {
+        let mut trial = Trial::start(seed, left_is_better, weather(seed)).await;
+        let transfer = trial.transfer().await;
+        trial.pause(500).await;
+        assert_eq!(trial.active(), LEFT);
+        trial.strike(Fault::Kill, LEFT, ms(1_000)).await;
+        assert_eq!(trial.active(), RIGHT);
+        trial.mesh.whole().await;
+        let whole = Instant::now();
+        let back = async {
+            while trial.active() != LEFT {
+                sleep(ms(20)).await;
+            }
+        };
+        timeout(RETURN, back)
+            .await
+            .expect("it stays on the worse path");
+        assert!(
+            whole.elapsed() >= Duration::from_secs(8),
+            "after {:?}",
+            whole.elapsed()
+        );
+        sleep(ms(500)).await;
+        let stall = trial.ledger.stall(whole, Instant::now());
+        assert!(stall <= UNTOUCHED, "the way back costs {stall:?}");
+        transfer.finish().await;
+    });
+}
