@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::authority::Admitted;
+use super::bucket::TokenBucket;
 use super::slots::SlotSet;
 use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv,
@@ -37,6 +38,8 @@ pub(super) struct Origin {
     pub(super) routes: Vec<Stored>,
     /// Those that the objects name: one, or two while a new one spreads.
     pub(super) proofs: Vec<Proof>,
+    /// What it may say next; of our own agent there is none.
+    pub(super) pace: Option<TokenBucket>,
 }
 
 /// How an incoming object relates to what is stored.
