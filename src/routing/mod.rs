@@ -31,6 +31,7 @@ mod issue;
 mod origin;
 mod output;
 mod own;
+mod pace;
 mod relay;
 mod session;
 mod settings;
@@ -60,6 +61,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod graph;
+mod id_index;
 mod liveness;
 mod path_table;
 mod prefix_table;
