@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use internal_chaos::bench::{self, BenchArgs};
+use internal_chaos::condition;
 use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::workload::{self, Workload};
 
@@ -25,6 +26,8 @@ enum Command {
     Bench(BenchArgs),
     /// Break a running mesh again and again, and measure what an application sees.
     Drill(DrillArgs),
+    /// List the named link conditions.
+    Conditions,
     /// Run one side of one load; every load is bounded in count and in time.
     #[command(subcommand)]
     Workload(Workload),
@@ -65,6 +68,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Bench(args) => bench::run(&args).await,
             Command::Drill(args) => drill::run(&args).await,
+            Command::Conditions => print(&condition::table()),
             Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
         }
     };
@@ -72,6 +76,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         done = work => done,
         _ = terminate.recv() => Ok(ExitCode::from(INTERRUPTED)),
         _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// A reader that closes stdout early is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
