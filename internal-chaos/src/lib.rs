@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
 //! | [`condition`], [`impairment`], [`units`] | named link conditions, and the figures they are made of |
+//! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
@@ -28,6 +29,7 @@ pub mod openssh;
 pub mod packet;
 pub mod process;
 pub mod procstat;
+pub mod rules;
 pub mod stats;
 pub mod table;
 pub mod units;
