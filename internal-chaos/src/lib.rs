@@ -6,8 +6,10 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
+//! | [`mod@drill`] | the failover drill: faults, what an application sees of them, table, verdicts |
 //! | [`condition`], [`impairment`], [`units`] | named link conditions, and the figures they are made of |
 //! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
+//! | [`mod@fault`] | faults of a process, healed by a guard |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
@@ -20,6 +22,7 @@ pub mod bench;
 pub mod chain;
 pub mod condition;
 pub mod drill;
+pub mod fault;
 pub mod host;
 pub mod http;
 pub mod impairment;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use internal_chaos::bench::{self, BenchArgs};
 use internal_chaos::condition;
 use internal_chaos::drill::{self, DrillArgs};
+use internal_chaos::fault::{self, FaultArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -28,6 +29,7 @@ enum Command {
     Drill(DrillArgs),
     /// List the named link conditions.
     Conditions,
+    Fault(FaultArgs),
     /// Run one side of one load; every load is bounded in count and in time.
     #[command(subcommand)]
     Workload(Workload),
@@ -69,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Bench(args) => bench::run(&args).await,
             Command::Drill(args) => drill::run(&args).await,
             Command::Conditions => print(&condition::table()),
+            Command::Fault(args) => fault::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
         }
     };
