@@ -9,6 +9,7 @@
 //! | [`mod@drill`] | the failover drill: faults, what an application sees of them, table, verdicts |
 //! | [`condition`], [`impairment`], [`units`] | named link conditions, and the figures they are made of |
 //! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
+//! | [`relay`] | an impaired UDP path between two agents, changed while it runs |
 //! | [`mod@fault`] | faults of a process, healed by a guard |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
@@ -32,6 +33,7 @@ pub mod openssh;
 pub mod packet;
 pub mod process;
 pub mod procstat;
+pub mod relay;
 pub mod rules;
 pub mod stats;
 pub mod table;

@@ -11,6 +11,8 @@ use internal_chaos::bench::{self, BenchArgs};
 use internal_chaos::condition;
 use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::fault::{self, FaultArgs};
+use internal_chaos::relay::measure::{self, MeasureArgs};
+use internal_chaos::relay::{self, RelayArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -29,6 +31,8 @@ enum Command {
     Drill(DrillArgs),
     /// List the named link conditions.
     Conditions,
+    Relay(RelayArgs),
+    RelayCheck(MeasureArgs),
     Fault(FaultArgs),
     /// Run one side of one load; every load is bounded in count and in time.
     #[command(subcommand)]
@@ -71,6 +75,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Bench(args) => bench::run(&args).await,
             Command::Drill(args) => drill::run(&args).await,
             Command::Conditions => print(&condition::table()),
+            Command::Relay(args) => relay::run(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::RelayCheck(args) => {
+                // It ends by itself after at most a minute.
+                let measured = tokio::task::spawn_blocking(move || measure::run(&args)).await??;
+                print(&format!("{}\n", serde_json::to_string(&measured)?))
+            }
             Command::Fault(args) => fault::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
         }
