@@ -85,9 +85,7 @@ impl Shared {
 
     /// The thread: until the relay ends.
     pub(super) fn run(&self) {
-        // A link is not slower because the machine is busy. Only root may; others measure what
-        // they have.
-        let _ = setpriority_process(Some(gettid()), NICE);
+        hurry();
         let mut buffer = vec![0; LARGEST];
         let mut sockets = Vec::new();
         let mut seen = None;
@@ -217,6 +215,12 @@ struct Ready {
     front: bool,
     /// Indices.
     outward: Vec<usize>,
+}
+
+/// Puts the calling thread before what loads the machine: a link is not slower because its ends are
+/// busy. Only root may; others have what they have.
+pub(super) fn hurry() {
+    let _ = setpriority_process(Some(gettid()), NICE);
 }
 
 /// Sends once more if the first attempt only fetched the error of an earlier one.
