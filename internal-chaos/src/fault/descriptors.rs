@@ -43,25 +43,15 @@ impl Starved {
 impl Drop for Starved {
     fn drop(&mut self) {
         // The process may have ended; then its limit has, too.
-        let _ = prlimit(
-            Some(self.victim.raw()),
-            Resource::Nofile,
-            self.before.clone(),
-        );
+        let _ = prlimit(Some(self.victim.raw()), Resource::Nofile, self.before);
     }
 }
 
 /// The limit at which `spare` numbers are free: it is one above the largest number allowed, and
 /// new descriptors take the lowest free number (getrlimit(2), open(2)).
 fn limit(open: &BTreeSet<u64>, spare: usize) -> u64 {
-    let free = (0..).filter(|number| !open.contains(number));
-    let beyond = free.take(spare).last().map_or(0, |number| number + 1);
-    // Nothing spare: all numbers below the first free one, at least.
-    beyond.max(
-        (0..)
-            .find(|number| !open.contains(number))
-            .unwrap_or_default(),
-    )
+    let mut free = (0..).filter(|number| !open.contains(number));
+    free.nth(spare).unwrap_or(u64::MAX)
 }
 
 /// The hard limit on open files in `/proc/PID/limits`; `None` is unlimited.
@@ -81,7 +71,7 @@ mod tests {
         let open = BTreeSet::from([0, 1, 2, 5, 6]);
         assert_eq!(limit(&open, 0), 3);
         assert_eq!(limit(&open, 1), 4);
-        assert_eq!(limit(&open, 2), 5);
+        assert_eq!(limit(&open, 2), 7);
         assert_eq!(limit(&open, 3), 8);
     }
 

@@ -93,7 +93,7 @@ impl Filled {
         let bytes = system
             .f_blocks
             .saturating_mul(system.f_bsize.unsigned_abs());
-        if i64::from(system.f_type) != TMPFS || bytes > LARGEST {
+        if system.f_type != TMPFS || bytes > LARGEST {
             return Err(FaultError::NotSmall {
                 path,
                 what: format!("{bytes} bytes of type {:#x}", system.f_type),

@@ -10,6 +10,21 @@
 //! The client is the agent that dials: its `peers` entry names the relay's address. The server is
 //! the agent that is dialled. Everything may be changed while it runs.
 //!
+//! What it holds, by `relay-check` in a debug build on a virtual machine of two cores, as root (its
+//! thread then runs before others), 5 s each, full packets one way through a delay of 10 ms, with
+//! so many threads burning CPU beside it:
+//!
+//! | offered | burning | arrived | late, median / p99 / most, ms | at most 10 ms late |
+//! |---|---:|---:|---|---:|
+//! | 200 Mbit/s | 0 | all | 0.24 / 3.4 / 43 | 99.8 % |
+//! | 200 Mbit/s | 2 | all | 0.23 / 5.6 / 28 | 99.7 % |
+//! | 200 Mbit/s | 4 | all | 0.27 / 5.4 / 19 | 99.8 % |
+//! | 500 Mbit/s | 0 | all | 0.37 / 3.6 / 10 | 99.99 % |
+//! | 500 Mbit/s | 2 | 97 % | 10.2 / 48 / 56 | 49 % |
+//!
+//! So 10 ms hold for all but three packets in a thousand at 200 Mbit/s. The longest wait came
+//! without any load of ours.
+//!
 //! | file | what lives there |
 //! |---|---|
 //! | [`Pipe`] | rate, queue, delay, jitter, loss, MTU, outages of one direction; pure |
