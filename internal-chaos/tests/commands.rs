@@ -1,5 +1,7 @@
 //! The commands as an operator types them.
 
+#![allow(clippy::unwrap_used)] // What goes wrong here fails the test.
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
