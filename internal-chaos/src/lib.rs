@@ -7,6 +7,10 @@
 //! |---|---|
 //! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
 //! | [`mod@drill`] | the failover drill: faults, what an application sees of them, table, verdicts |
+//! | [`condition`], [`impairment`], [`units`] | named link conditions, and the figures they are made of |
+//! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
+//! | [`relay`] | an impaired UDP path between two agents, changed while it runs |
+//! | [`mod@fault`] | faults of a process, healed by a guard |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
@@ -17,15 +21,22 @@
 
 pub mod bench;
 pub mod chain;
+pub mod condition;
 pub mod drill;
+pub mod fault;
 pub mod host;
 pub mod http;
+pub mod impairment;
 pub mod mesh;
 pub mod netns;
 pub mod openssh;
+pub mod packet;
 pub mod process;
 pub mod procstat;
+pub mod relay;
+pub mod rules;
 pub mod stats;
 pub mod table;
+pub mod units;
 pub mod verdict;
 pub mod workload;

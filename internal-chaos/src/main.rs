@@ -8,7 +8,11 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use internal_chaos::bench::{self, BenchArgs};
+use internal_chaos::condition;
 use internal_chaos::drill::{self, DrillArgs};
+use internal_chaos::fault::{self, FaultArgs};
+use internal_chaos::relay::measure::{self, MeasureArgs};
+use internal_chaos::relay::{self, RelayArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -25,6 +29,11 @@ enum Command {
     Bench(BenchArgs),
     /// Break a running mesh again and again, and measure what an application sees.
     Drill(DrillArgs),
+    /// List the named link conditions.
+    Conditions,
+    Relay(RelayArgs),
+    RelayCheck(MeasureArgs),
+    Fault(FaultArgs),
     /// Run one side of one load; every load is bounded in count and in time.
     #[command(subcommand)]
     Workload(Workload),
@@ -65,6 +74,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Bench(args) => bench::run(&args).await,
             Command::Drill(args) => drill::run(&args).await,
+            Command::Conditions => print(&condition::table()),
+            Command::Relay(args) => relay::run(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::RelayCheck(args) => {
+                // It ends by itself after at most a minute.
+                let measured = tokio::task::spawn_blocking(move || measure::run(&args)).await??;
+                print(&format!("{}\n", serde_json::to_string(&measured)?))
+            }
+            Command::Fault(args) => fault::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
         }
     };
@@ -72,6 +89,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         done = work => done,
         _ = terminate.recv() => Ok(ExitCode::from(INTERRUPTED)),
         _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// A reader that closes stdout early is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,8 +1,17 @@
 //! Tables of cells: aligned for a terminal, and as Markdown. The first row is the head, the first
 //! column the titles of the rows.
 
-/// For a terminal.
+/// For a terminal: figures, so that all columns but the first are flush right.
 pub fn text(rows: &[Vec<String>]) -> String {
+    aligned(rows, |column| column > 0)
+}
+
+/// For a terminal: words, every column flush left.
+pub fn text_left(rows: &[Vec<String>]) -> String {
+    aligned(rows, |_| false)
+}
+
+fn aligned(rows: &[Vec<String>], flush_right: impl Fn(usize) -> bool) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
@@ -14,9 +23,13 @@ pub fn text(rows: &[Vec<String>]) -> String {
     for row in rows {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            match column {
-                0 => line.push_str(&format!("{cell:<width$}")),
-                _ => line.push_str(&format!("  {cell:>width$}")),
+            if column > 0 {
+                line.push_str("  ");
+            }
+            if flush_right(column) {
+                line.push_str(&format!("{cell:>width$}"));
+            } else {
+                line.push_str(&format!("{cell:<width$}"));
             }
         }
         out.push_str(line.trim_end());
@@ -46,6 +59,7 @@ mod tests {
     fn titles_are_left_and_figures_right() {
         let rows = [["", "longer"], ["rö", "1"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(text(&rows), "    longer\nrö       1\n");
+        assert_eq!(text_left(&rows), "    longer\nrö  1\n");
         assert_eq!(markdown(&rows), "|  | longer |\n|---|---:|\n| rö | 1 |\n");
     }
 }

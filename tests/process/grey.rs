@@ -1,9 +1,13 @@
 //! Paths that fail without a link going down, or in one direction only: data is dropped behind
 //! heartbeats that pass.
 
+use internal_chaos::impairment::Impairment;
+use internal_chaos::packet::{Plane, Ways};
+use internal_chaos::relay::{Options, Relay};
+use internal_chaos::rules::{Matcher, Rule, Verdict};
+
 use crate::support::diamond::{self, DEST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch, upload};
-use crate::support::udp_relay::{Conditions, Fault, UdpRelay};
 use crate::support::{Mesh, Target};
 
 /// Far more than all buffers on the way.
@@ -19,8 +23,29 @@ enum Place {
     Exit,
 }
 
+/// What is wrong with that link.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The data plane is dropped. Links look alive.
+    Grey,
+    /// Nothing reaches this end any more.
+    Deaf(Ways),
+}
+
+impl Fault {
+    fn strike(self, relay: &Relay) {
+        match self {
+            Self::Grey => {
+                let rule = Rule::new(Matcher::plane(Plane::Data), Verdict::Drop);
+                relay.rule(rule).keep();
+            }
+            Self::Deaf(ways) => relay.set(ways, Impairment::CUT),
+        }
+    }
+}
+
 /// The diamond with a relay in one of the first transit's links.
-fn diamond_with_relay(place: Place) -> (Mesh, UdpRelay) {
+fn diamond_with_relay(place: Place) -> (Mesh, Relay) {
     let mut mesh = Mesh::new();
     diamond::agents()
         .into_iter()
@@ -29,7 +54,7 @@ fn diamond_with_relay(place: Place) -> (Mesh, UdpRelay) {
         Place::Ingress => ("ingress", "first"),
         Place::Exit => ("first", "exit"),
     };
-    let relay = UdpRelay::start(mesh.link(server), Conditions::default());
+    let relay = Relay::start(&Options::to(mesh.link(server))).unwrap();
     mesh.detour(client, server, relay.address());
     ["exit", "first", "second", "ingress"]
         .iter()
@@ -39,7 +64,7 @@ fn diamond_with_relay(place: Place) -> (Mesh, UdpRelay) {
 }
 
 /// A download and an upload cross the fault without losing a byte; returns the mesh after it.
-fn survives(place: Place, fault: Fault) -> (Mesh, UdpRelay) {
+fn survives(place: Place, fault: Fault) -> (Mesh, Relay) {
     let (mesh, relay) = diamond_with_relay(place);
     let target = Target::start();
     let socks = mesh.socks("ingress");
@@ -47,10 +72,10 @@ fn survives(place: Place, fault: Fault) -> (Mesh, UdpRelay) {
     echo.round(1000);
     let mut download = Download::start(socks, target.address(), TOTAL);
     download.read_to(FAULT_AT);
-    let before = relay.carried();
+    let before = relay.counters().carried();
     assert!(before > FAULT_AT / 1_472, "the download takes the relay");
 
-    relay.fault(fault);
+    fault.strike(&relay);
     fetch(socks, target.address());
     echo.round(1000);
     upload(socks, target.address(), 4 * MIB);
@@ -77,10 +102,10 @@ fn a_transit_that_drops_data_behind_live_links_is_left() {
 #[test]
 fn a_link_that_is_deaf_in_one_direction_is_left() {
     for (place, fault) in [
-        (Place::Ingress, Fault::DeafServer),
-        (Place::Ingress, Fault::DeafClient),
-        (Place::Exit, Fault::DeafServer),
-        (Place::Exit, Fault::DeafClient),
+        (Place::Ingress, Fault::Deaf(Ways::ToServer)),
+        (Place::Ingress, Fault::Deaf(Ways::ToClient)),
+        (Place::Exit, Fault::Deaf(Ways::ToServer)),
+        (Place::Exit, Fault::Deaf(Ways::ToClient)),
     ] {
         let (mesh, _relay) = survives(place, fault);
         mesh.await_chosen("ingress", DEST, SECOND);

@@ -26,7 +26,6 @@ pub(crate) mod socks;
 pub(crate) mod spec;
 pub(crate) mod target;
 pub(crate) mod traffic;
-pub(crate) mod udp_relay;
 pub(crate) mod wait;
 
 pub(crate) use mesh::Mesh;

@@ -10,9 +10,11 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt;
 
 use super::bulk::{self, Direction, Request};
+use super::checked::{self, Kind};
 use super::serve::{Server, Service, serve_for};
 use super::socks::{Proxy, Route, Target};
 use super::{echo, hold, ready, storm};
+use crate::units::Rate;
 
 /// One side of one load.
 #[derive(Debug, Subcommand)]
@@ -25,6 +27,9 @@ pub enum Workload {
         /// Echo here; port 0 picks one.
         #[arg(long, value_name = "ADDRESS")]
         echo: Option<SocketAddr>,
+        /// Serve loads that check themselves here; port 0 picks one.
+        #[arg(long, value_name = "ADDRESS")]
+        checked: Option<SocketAddr>,
         /// End after this many seconds.
         #[arg(long, default_value_t = 3_600)]
         seconds: u64,
@@ -80,6 +85,30 @@ pub enum Workload {
         #[arg(long, default_value_t = 5.0)]
         seconds: f64,
     },
+    /// A load that checks itself and reports what broke instead of failing.
+    Checked {
+        #[command(flatten)]
+        path: Path,
+        /// download, upload, both, request, half-close, slow-reader or storm.
+        #[arg(long, default_value = "both")]
+        kind: Kind,
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        connections: u32,
+        /// Connections under way at once.
+        #[arg(long, default_value_t = 1_000)]
+        concurrent: u32,
+        /// Bytes of each connection and direction, at most.
+        #[arg(long, default_value_t = u64::MAX)]
+        bytes: u64,
+        /// Seconds until senders end and no connection begins.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
+        /// Of each stream, such as 20mbit. Default: as fast as it goes.
+        #[arg(long)]
+        rate: Option<Rate>,
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
     /// Hold idle connections; prints `{"held":N}`, then waits for the end of its input.
     Hold {
         #[command(flatten)]
@@ -130,8 +159,16 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
         Workload::Serve {
             bulk,
             echo,
+            checked,
             seconds,
-        } => serve(bulk, echo, Duration::from_secs(seconds)).await,
+        } => {
+            let bound = Bound {
+                bulk,
+                echo,
+                checked,
+            };
+            serve(bound, Duration::from_secs(seconds)).await
+        }
         Workload::Download {
             path,
             connections,
@@ -192,6 +229,30 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
             };
             print(&storm::run(&plan).await?)
         }
+        Workload::Checked {
+            path,
+            kind,
+            connections,
+            concurrent,
+            bytes,
+            seconds,
+            rate,
+            seed,
+        } => {
+            let (route, target) = path.split();
+            let report = checked::run(&checked::Plan {
+                connections,
+                concurrent,
+                bytes,
+                rate,
+                seed,
+                ..checked::Plan::new(route, target, kind, duration(seconds)?)
+            })
+            .await;
+            print(&report)?;
+            ensure!(report.damaged.is_empty(), "data was lost or altered");
+            Ok(())
+        }
         Workload::Hold {
             path,
             count,
@@ -204,25 +265,20 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(
+/// Where servers listen: as asked for, then as bound.
+#[derive(Serialize)]
+struct Bound {
     bulk: Option<SocketAddr>,
     echo: Option<SocketAddr>,
-    time: Duration,
-) -> anyhow::Result<()> {
-    ensure!(
-        bulk.is_some() || echo.is_some(),
-        "nothing to serve: give --bulk, --echo or both"
-    );
-    #[derive(Serialize)]
-    struct Bound {
-        bulk: Option<SocketAddr>,
-        echo: Option<SocketAddr>,
-    }
+    checked: Option<SocketAddr>,
+}
+
+async fn serve(mut bound: Bound, time: Duration) -> anyhow::Result<()> {
     let mut servers = Vec::new();
-    let mut bound = Bound { bulk, echo };
     for (address, service) in [
         (&mut bound.bulk, Service::Bulk),
         (&mut bound.echo, Service::Echo),
+        (&mut bound.checked, Service::Checked),
     ] {
         let Some(wanted) = *address else { continue };
         let server = Server::bind(wanted, service)
@@ -231,6 +287,10 @@ async fn serve(
         *address = Some(server.address()?);
         servers.push(server);
     }
+    ensure!(
+        !servers.is_empty(),
+        "nothing to serve: give --bulk, --echo or --checked"
+    );
     print(&bound)?;
     Ok(serve_for(servers, time).await?)
 }

@@ -1,4 +1,4 @@
-//! The target servers: one answers bulk requests, one echoes.
+//! The target servers: one answers bulk requests, one echoes, one serves loads that check themselves.
 
 use std::future::Future;
 use std::io;
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::bulk::{self, Direction, ReadUntil, Request};
+use super::checked::{self, Ledger};
 
 /// Connections that one server keeps at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 20_000;
@@ -25,6 +26,8 @@ pub enum Service {
     Bulk,
     /// Sends back what arrives.
     Echo,
+    /// The other side of [`super::checked`].
+    Checked,
 }
 
 /// A bound server.
@@ -32,18 +35,28 @@ pub enum Service {
 pub struct Server {
     listener: TcpListener,
     service: Service,
+    ledger: Arc<Ledger>,
 }
 
 impl Server {
     /// Binds to `address`; port 0 picks one.
     pub async fn bind(address: SocketAddr, service: Service) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, service })
+        Ok(Self {
+            listener,
+            service,
+            ledger: Arc::default(),
+        })
     }
 
     /// Where it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What a server of [`Service::Checked`] saw of uploads.
+    pub fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     /// Serves until dropped. Connections run as tasks of their own.
@@ -55,17 +68,20 @@ impl Server {
             };
             let (stream, _) = self.listener.accept().await?;
             let service = self.service;
+            let ledger = Arc::clone(&self.ledger);
             tokio::spawn(async move {
                 // A broken connection is the client's to report.
-                let _ = tokio::time::timeout(CONNECTION_LIMIT, serve(service, stream)).await;
+                let served = serve(service, stream, &ledger);
+                let _ = tokio::time::timeout(CONNECTION_LIMIT, served).await;
                 drop(slot);
             });
         }
     }
 }
 
-async fn serve(service: Service, stream: TcpStream) -> anyhow::Result<()> {
+async fn serve(service: Service, stream: TcpStream, ledger: &Ledger) -> anyhow::Result<()> {
     match service {
+        Service::Checked => Ok(checked::serve(stream, ledger, CONNECTION_LIMIT).await?),
         Service::Bulk => bulk_service(stream).await,
         Service::Echo => echo_service(stream).await,
     }

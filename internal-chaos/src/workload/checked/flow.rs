@@ -1,0 +1,163 @@
+//! One chained stream over one connection: sending at a pace, and receiving with an eye on stalls.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use super::chain::{Chain, ChainError, Checker, LARGEST, Record};
+use super::report::Histogram;
+
+/// How often a paced sender sends, and a slow reader reads: the resolution of a stall.
+const TICK: Duration = Duration::from_millis(5);
+
+/// How much a sender sends, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Data bytes.
+    pub bytes: u64,
+    pub time: Duration,
+    /// Data bytes per second; 0 is as fast as it goes.
+    pub pace: u64,
+}
+
+/// What a receiver saw.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Exact bytes, and those of the piece in which something was wrong.
+    pub bytes: u64,
+    /// The exact prefix.
+    pub exact: u64,
+    pub stalls: Histogram,
+    pub end: End,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its last record arrived: all that was sent is here.
+    Complete,
+    /// The connection ended or broke before.
+    Cut(String),
+    Damaged(ChainError),
+}
+
+/// Until when a receiver reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The last record; something else may follow.
+    LastRecord,
+    /// The end of the connection, with nothing between it and the last record.
+    Close,
+}
+
+/// Reads per second of a slow reader.
+const TICKS_PER_SECOND: u64 = 200;
+
+/// Sends a stream until a limit is reached; returns the data bytes.
+pub async fn send<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    seed: u64,
+    limits: Limits,
+) -> io::Result<u64> {
+    let mut chain = Chain::new(seed);
+    let began = Instant::now();
+    while chain.bytes() < limits.bytes && began.elapsed() < limits.time {
+        let left = limits.bytes - chain.bytes();
+        let length = match limits.pace {
+            0 => LARGEST as u64,
+            pace => due(stream, &chain, began, pace).await?,
+        };
+        let length = usize::try_from(length.min(left)).unwrap_or(LARGEST);
+        write(stream, &chain.record(length)).await?;
+    }
+    let sent = chain.bytes();
+    write(stream, &chain.end()).await?;
+    stream.flush().await?;
+    Ok(sent)
+}
+
+/// Waits for the next tick; how many bytes are due then.
+async fn due<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    chain: &Chain,
+    began: Instant,
+    pace: u64,
+) -> io::Result<u64> {
+    stream.flush().await?;
+    tokio::time::sleep(TICK).await;
+    let owed = (began.elapsed().as_secs_f64() * pace as f64) as u64;
+    // After a stall the rate holds from there on: what was not sent then comes in pieces.
+    Ok(owed.saturating_sub(chain.bytes()).clamp(1, LARGEST as u64))
+}
+
+/// Sends one record.
+pub async fn write<W: AsyncWrite + Unpin>(stream: &mut W, record: &Record) -> io::Result<()> {
+    stream.write_all(&record.length).await?;
+    stream.write_all(record.payload).await?;
+    stream.write_all(&record.tag).await
+}
+
+/// Receives and checks a stream, until `deadline` at most. `pace` is what is read per second; 0 is
+/// as fast as it comes.
+pub async fn receive<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    seed: u64,
+    until: Until,
+    pace: u64,
+    deadline: Instant,
+) -> Received {
+    let mut checker = Checker::new(seed);
+    let mut stalls = Histogram::default();
+    let size = match pace {
+        0 => LARGEST,
+        pace => {
+            usize::try_from(pace / TICKS_PER_SECOND).map_or(LARGEST, |each| each.clamp(1, LARGEST))
+        }
+    };
+    let mut buffer = vec![0; size];
+    let mut last = Instant::now();
+    // Bytes of the piece in which something was wrong.
+    let mut wrong = 0;
+    let end = loop {
+        if until == Until::LastRecord && checker.is_complete() {
+            break End::Complete;
+        }
+        if pace > 0 {
+            tokio::time::sleep(TICK).await;
+            // What a slow reader does not ask for is no stall of the mesh.
+            last = Instant::now();
+        }
+        let room = match until {
+            // What follows the last record is not ours to take.
+            Until::LastRecord => checker.wanted().min(size),
+            Until::Close => size,
+        };
+        let reading = timeout_at(deadline, stream.read(&mut buffer[..room]));
+        let count = match reading.await {
+            Ok(Ok(0)) if checker.is_complete() => break End::Complete,
+            Ok(Ok(0)) => break End::Cut("the connection ended early".to_owned()),
+            Ok(Ok(count)) => count,
+            Ok(Err(error)) => break End::Cut(error.to_string()),
+            Err(_) => break End::Cut("it hung".to_owned()),
+        };
+        stalls.add(last.elapsed());
+        last = Instant::now();
+        if let Err(error) = checker.feed(&buffer[..count]) {
+            wrong = count;
+            break End::Damaged(error);
+        }
+    };
+    if !matches!(end, End::Complete) {
+        // The silence before the break counts, too.
+        stalls.add(last.elapsed());
+    }
+    let exact = checker.exact();
+    Received {
+        bytes: exact + wrong as u64,
+        exact,
+        stalls,
+        end,
+    }
+}

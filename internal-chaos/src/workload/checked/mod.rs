@@ -1,0 +1,149 @@
+//! Loads that check themselves: whatever happens to the mesh below, the report says how many bytes
+//! arrived, that they are an exact prefix of what was sent, and what became of each connection.
+//!
+//! A load never fails because of the mesh: what breaks is counted, what is wrong is listed. Streams
+//! are hash-chained (see [`chain`]) and end with a record of their own, so a connection that was
+//! cut is told from one that ended. The other side is [`Service::Checked`](super::serve::Service).
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | [`chain`] | the records, and the checker that proves them |
+//! | [`flow`] | sending and receiving a chained stream at a pace |
+//! | `protocol` | what a client asks for, what the target answers |
+//! | `client`, `serve` | the two sides of one connection |
+//! | [`Ledger`] | what the target saw of uploads whose answer was lost |
+//! | [`report`] | what was seen |
+//! | `run` | all connections of a load |
+
+pub mod chain;
+mod client;
+pub mod flow;
+mod ledger;
+mod protocol;
+pub mod report;
+mod run;
+mod serve;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use ledger::Ledger;
+pub use protocol::Answer;
+pub use report::{Histogram, Outcomes, Report};
+pub use run::run;
+pub(super) use serve::serve;
+
+use super::socks::{Route, Target};
+use crate::units::Rate;
+
+/// What a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A chained stream from the target.
+    Download,
+    /// A chained stream to the target, which says what it checked.
+    Upload,
+    /// Both at once.
+    Both,
+    /// Requests, one after the other, each answered by a record of the length asked for.
+    Request,
+    /// An upload, then the end of the client's side, and only then a download.
+    HalfClose,
+    /// A download that is read no faster than the rate, and sent as fast as it goes.
+    SlowReader,
+    /// One short request on each of many connections.
+    Storm,
+}
+
+/// A load.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub route: Route,
+    /// A server of [`Service::Checked`](super::serve::Service).
+    pub target: Target,
+    pub kind: Kind,
+    pub connections: u32,
+    /// Connections under way at once; further ones begin when one ends.
+    pub concurrent: u32,
+    /// Data bytes of each connection and direction, at most.
+    pub bytes: u64,
+    /// After this, senders end their streams and no connection begins.
+    pub time: Duration,
+    /// How much longer a connection may take to drain before it counts as broken.
+    pub grace: Duration,
+    /// Of each stream. `None`: as fast as it goes.
+    pub rate: Option<Rate>,
+    /// Connection `n` adds `n`, so that mixed-up streams show.
+    pub seed: u64,
+    /// The target's, if it is in this process: it knows what arrived of an upload that broke.
+    /// Without it such an upload counts no bytes.
+    pub ledger: Option<Arc<Ledger>>,
+}
+
+/// What is in flight may be MiB; through a mesh that fails over it arrives within seconds.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Kind {
+    pub const ALL: [Self; 7] = [
+        Self::Download,
+        Self::Upload,
+        Self::Both,
+        Self::Request,
+        Self::HalfClose,
+        Self::SlowReader,
+        Self::Storm,
+    ];
+}
+
+impl Plan {
+    /// One connection without limits but the time.
+    pub fn new(route: Route, target: Target, kind: Kind, time: Duration) -> Self {
+        Self {
+            route,
+            target,
+            kind,
+            connections: 1,
+            concurrent: u32::MAX,
+            bytes: u64::MAX,
+            time,
+            grace: GRACE,
+            rate: None,
+            seed: 0,
+            ledger: None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Download => "download",
+            Self::Upload => "upload",
+            Self::Both => "both",
+            Self::Request => "request",
+            Self::HalfClose => "half-close",
+            Self::SlowReader => "slow-reader",
+            Self::Storm => "storm",
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = |kind: &Self| kind.to_string() == text;
+        Self::ALL.into_iter().find(known).ok_or_else(|| {
+            let names = Self::ALL.map(|kind| kind.to_string());
+            format!("unknown load; known are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
