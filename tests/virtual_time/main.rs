@@ -4,11 +4,14 @@
 //! `WARREN_SEED=7` runs that seed alone, `WARREN_SEEDS=1000` so many seeds.
 //! `docs/virtual-time.md` says what a seed fixes and what it does not.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test that cannot go on fails, and says so.
+
 mod condition;
 mod fault;
 mod log;
 mod mesh;
 mod network;
+#[allow(dead_code)] // Shared with the simulation, which draws more.
 #[path = "../simulation/rng.rs"]
 mod rng;
 mod scenarios;
