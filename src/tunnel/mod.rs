@@ -38,6 +38,7 @@
 
 mod accept;
 mod address;
+mod answer;
 mod congestion;
 mod credit;
 mod doubt;

@@ -176,9 +176,9 @@ impl Outlets {
         tables.provisional.forget(destination);
     }
 
-    /// Notes the way back to a source that nothing authenticates yet.
-    pub(super) fn learn(&self, source: ShortId, outlet: Arc<Outlet>, now: Instant) {
-        self.write().provisional.learn(source, outlet, now);
+    /// Notes the way back to a source that nothing authenticates yet; returns whether it is new.
+    pub(super) fn learn(&self, source: ShortId, outlet: Arc<Outlet>, now: Instant) -> bool {
+        self.write().provisional.learn(source, outlet, now)
     }
 
     /// The verified path to `destination`.

@@ -48,6 +48,8 @@ pub(super) struct Probing {
     hurried: bool,
     active: Lane,
     backup: Lane,
+    /// The backup that was probed last.
+    shown: Vec<ShortId>,
 }
 
 /// The schedule of one path's probes.
@@ -102,6 +104,7 @@ impl Probing {
             hurried: false,
             active: Lane::due(now),
             backup: Lane::due(now),
+            shown: Vec::new(),
         }
     }
 
@@ -125,6 +128,11 @@ impl Probing {
             (self.active, self.backup) = (Lane::due(now), Lane::due(now));
         }
         self.hurried = doubt;
+        // The exit mirrors and complains along the last backup that it was shown.
+        if let Some(backup) = ways.backup.filter(|backup| *backup != self.shown) {
+            self.shown = backup.to_vec();
+            self.backup = Lane::due(now);
+        }
         if now >= self.active.next {
             let is_busy = activity.is_some_and(|at| now.saturating_duration_since(at) < QUIET);
             let interval = match hurry {

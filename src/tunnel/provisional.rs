@@ -38,8 +38,8 @@ impl Provisional {
         }
     }
 
-    /// A handshake came from `source`; `outlet` leads back.
-    pub(super) fn learn(&mut self, source: ShortId, outlet: Arc<Outlet>, now: Instant) {
+    /// A handshake came from `source`; `outlet` leads back. Returns whether that way is new.
+    pub(super) fn learn(&mut self, source: ShortId, outlet: Arc<Outlet>, now: Instant) -> bool {
         let ways = self.ways.entry(source).or_insert_with(|| {
             self.order.push_back(source);
             [None, None]
@@ -49,7 +49,8 @@ impl Provisional {
             // The other one is either this one, heard again, or the older of two that goes.
             ways.swap(0, 1);
         }
-        if is_latest(&ways[0]) {
+        let is_new = !is_latest(&ways[0]);
+        if !is_new {
             ways[0].iter_mut().for_each(|way| way.at = now);
         } else {
             ways[0] = Some(Learned { outlet, at: now });
@@ -59,6 +60,7 @@ impl Provisional {
         {
             self.ways.remove(&oldest);
         }
+        is_new
     }
 
     /// The source is authenticated, or gone.
@@ -104,7 +106,8 @@ mod tests {
         let (mut provisional, now) = (Provisional::new(4), Instant::now());
         let mut seen = Vec::new();
         for hop in [2, 3, 2, 2, 3, 4, 3, 5] {
-            provisional.learn(PEER, path(hop), now);
+            let known = hops(&provisional, now).contains(&hop);
+            assert_eq!(provisional.learn(PEER, path(hop), now), !known);
             seen.push(hops(&provisional, now));
         }
         let wanted: [&[u64]; 8] = [

@@ -123,8 +123,12 @@ impl<V: MeshView> Task<V> {
     }
 
     async fn run(&mut self) -> String {
-        // The view may have changed while the session shook hands.
-        self.view.mark_changed();
+        // Before anything is due: without its paths the session's first probes would be left out,
+        // and the exit without its way back and another one.
+        if let Some(reason) = self.handle_view() {
+            return self.close(reason);
+        }
+        self.turn(clock::now());
         loop {
             let wake = self.wake_at();
             let flow = self.steering.flow.clone();

@@ -15,6 +15,7 @@ use quinn_udp::{RecvMeta, Transmit};
 use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
+use super::answer::Answers;
 use super::outlet::{Outlet, Outlets};
 use super::ring::{Ring, RingRun};
 use crate::clock;
@@ -49,6 +50,7 @@ pub struct VirtualSocket {
 #[derive(Default)]
 struct Transmitting {
     ring: Ring,
+    answers: Answers,
     /// The port that took no more; nothing is accepted until it does.
     blocked: Option<Arc<Port>>,
     flush_wanted: bool,
@@ -149,11 +151,32 @@ impl VirtualSocket {
         }
     }
 
-    /// The accepting side answers a handshake along the reverse of its header.
+    /// The accepting side answers a handshake along the reverse of its header, and says what it has
+    /// answered already again if that way is new.
     fn learn_return_path(&self, header: &Header<'_>, first_byte: u8) {
-        if self.kind == PacketType::ToIngress && first_byte & INITIAL_MASK == INITIAL {
-            let back = Outlet::new(self.kind, self.fib.own, &header.reverse());
-            self.outlets.learn(header.source(), back, clock::now());
+        if self.kind != PacketType::ToIngress || first_byte & INITIAL_MASK != INITIAL {
+            return;
+        }
+        let (source, now) = (header.source(), clock::now());
+        let back = Outlet::new(self.kind, self.fib.own, &header.reverse());
+        if !self.outlets.learn(source, back.clone(), now) {
+            return;
+        }
+        let mut state = self.lock();
+        let Transmitting { ring, answers, .. } = &mut *state;
+        if let Some(adjacency) = self.fib.by_neighbor(back.first_hop()) {
+            for packet in answers.to(source, now) {
+                ring.append(&back, &adjacency, None, packet);
+            }
+        }
+        self.want_flush(&mut state);
+    }
+
+    /// Wakes the flush task if the ring holds anything.
+    fn want_flush(&self, state: &mut Transmitting) {
+        let pending = state.blocked.is_some() || state.ring.front().is_some();
+        if pending && !std::mem::replace(&mut state.flush_wanted, pending) {
+            self.flush.notify_one();
         }
     }
 
@@ -173,8 +196,9 @@ impl AsyncUdpSocket for VirtualSocket {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let now = clock::now();
-        let ways = short_id(transmit.destination).and_then(|id| self.outlets.ways(id, now));
-        let Some(ways) = ways else {
+        let destination = short_id(transmit.destination);
+        let ways = destination.and_then(|id| Some((id, self.outlets.ways(id, now)?)));
+        let Some((destination, ways)) = ways else {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
         };
@@ -186,17 +210,17 @@ impl AsyncUdpSocket for VirtualSocket {
         if let Some(mirror) = &ways.mirror {
             self.append(&mut state, mirror, transmit, |_| true);
         }
+        if self.kind == PacketType::ToIngress && has_long_header(transmit.contents) {
+            let packets = transmit.contents.chunks(stride.max(1));
+            packets.for_each(|packet| state.answers.note(destination, packet, now));
+        }
         for handshake in ways.handshake.iter().flatten() {
             self.append(&mut state, handshake, transmit, has_long_header);
         }
         let segments = transmit.contents.len().div_ceil(stride.max(1));
         let last_for_now = segments < QUINN_SEGMENTS;
         self.flush_ring(&mut state, |run| last_for_now || run.is_complete());
-        let pending = state.blocked.is_some() || state.ring.front().is_some();
-        if pending && !state.flush_wanted {
-            state.flush_wanted = true;
-            self.flush.notify_one();
-        }
+        self.want_flush(&mut state);
         Ok(())
     }
 

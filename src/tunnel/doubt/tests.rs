@@ -88,7 +88,14 @@ fn expected(state: State, input: Input, link: bool, now: Instant) -> State {
 #[test]
 fn every_state_meets_every_input() {
     let since = Instant::now();
-    let times = [Duration::ZERO, 59 * MS, 60 * MS, VERDICT - MS, VERDICT, 700 * MS];
+    let times = [
+        Duration::ZERO,
+        59 * MS,
+        60 * MS,
+        VERDICT - MS,
+        VERDICT,
+        700 * MS,
+    ];
     let mut met = 0;
     for state in states(since) {
         for link_suspect in [false, true] {

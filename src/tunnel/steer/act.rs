@@ -13,9 +13,10 @@ use crate::routing::{Avoid, Path, Switched};
 impl<V: MeshView> Task<V> {
     /// Carries out what the choice decided.
     pub(super) fn apply_switches(&mut self, now: Instant) {
-        let mut moved = false;
+        let (mut moved, mut left) = (false, false);
         while let Some(switch) = self.choice.poll_event() {
             moved |= switch.to.is_some();
+            left |= switch.from.is_some() || self.had_path;
             self.report(now, switch);
         }
         if !moved {
@@ -32,8 +33,12 @@ impl<V: MeshView> Task<V> {
         self.steering.flow.forgive();
         self.probing.handle_moved(now);
         self.route();
-        self.steering.signals.make_room();
-        self.sessions.kick();
+        // On its first path a session has lost nothing, and a kick would change the connection id
+        // under the copies of its handshake that come along the other path.
+        if left {
+            self.steering.signals.make_room();
+            self.sessions.kick();
+        }
     }
 
     fn report(&mut self, now: Instant, switch: Switched) {

@@ -120,6 +120,25 @@ async fn a_handshake_that_came_two_ways_is_answered_both_ways() {
 }
 
 #[tokio::test]
+async fn a_way_that_is_heard_of_after_the_answer_gets_it_too() {
+    let world = World::new().await;
+    let flushing = tokio::spawn(world.socket.clone().flush_task());
+    world.hear_initial(0);
+    world.answer(HANDSHAKE);
+    assert_eq!(world.next(0).await, HANDSHAKE);
+    world.hear_initial(1);
+    assert_eq!(world.next(1).await, HANDSHAKE);
+    // Only once: heard again it is no news.
+    world.hear_initial(1);
+    world.hear_initial(0);
+    world.answer(DATA);
+    for transit in [0, 1] {
+        assert_eq!(world.next(transit).await, DATA);
+    }
+    flushing.abort();
+}
+
+#[tokio::test]
 async fn unproven_ways_carry_no_data_beside_a_proven_one() {
     let world = World::new().await;
     let proven = [world.transits[0].0, INGRESS];
