@@ -14,14 +14,17 @@
 //! (600 ms at the default heartbeat.)
 //!
 //! While a path is doubted its packets are mirrored on the backup, so the verdict may take its time.
+//! The first sign names the doubt: later ones change nothing, because a path error that hastened the
+//! verdict of a running doubt would let anybody in the mesh do so.
 //! `Failed` is left by moving alone: nothing that a dead path says late brings it back.
 
 use std::time::{Duration, Instant};
 
 use super::pace::pace;
 
-/// How long a path stays unanswered while its backup answers before it counts as failed, if a
-/// transit says that it cannot forward: three probes 20 ms apart confirm it.
+/// How long a path stays unanswered while its backup answers before it counts as failed, if the doubt
+/// began with a transit that says that it cannot forward: two full-size probes confirm it on a short
+/// path, the first and, if a short one was answered, the third.
 const VERDICT_TOLD: Duration = Duration::from_millis(60);
 
 /// The same on long paths: two round trips and this.
@@ -83,9 +86,8 @@ enum Input {
     Sign(Reason),
     /// The link to the first hop was heard again.
     LinkHeard,
-    /// A probe of the active path, sent then, was answered; whether it was as long as the session's
-    /// packets.
-    PathAnswered(Instant, bool),
+    /// A probe of the active path, sent then and as long as the session's packets, was answered.
+    PathAnswered(Instant),
     /// A probe of the backup, sent then and as long as the session's packets, was answered.
     BackupAnswered(Instant),
     /// The session took another path.
@@ -142,10 +144,10 @@ impl Doubt {
         self.step(now, Input::Sign(reason));
     }
 
-    /// A probe of the active path was answered; `full`: it was as long as the session's packets. A
-    /// shorter one proves only that there is a way, which a path error denies.
-    pub(super) fn handle_path_answered(&mut self, now: Instant, sent: Instant, full: bool) {
-        self.step(now, Input::PathAnswered(sent, full));
+    /// A probe of the active path, as long as the session's packets, was answered. A shorter one
+    /// proves only that there is a way, and not that packets find it.
+    pub(super) fn handle_path_answered(&mut self, now: Instant, sent: Instant) {
+        self.step(now, Input::PathAnswered(sent));
     }
 
     /// A probe of the backup, as long as the session's packets, was answered.
@@ -175,7 +177,7 @@ impl Doubt {
             (
                 State::Trust,
                 Input::LinkHeard
-                | Input::PathAnswered(..)
+                | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
                 | Input::Moved
                 | Input::Tick(_),
@@ -188,8 +190,8 @@ impl Doubt {
                 },
                 Input::LinkHeard,
             ) => State::Trust,
-            (State::Doubts { since, reason, .. }, Input::PathAnswered(sent, full))
-                if sent >= since && !self.link_suspect && (full || reason == Reason::PathError) =>
+            (State::Doubts { since, .. }, Input::PathAnswered(sent))
+                if sent >= since && !self.link_suspect =>
             {
                 State::Trust
             }
@@ -210,24 +212,12 @@ impl Doubt {
             ) if now >= since + reason.verdict(self.verdict).max(answer) => {
                 State::Failed { since, reason }
             }
-            (
-                State::Doubts {
-                    since,
-                    backup_answers,
-                    ..
-                },
-                Input::Sign(Reason::PathError),
-            ) => State::Doubts {
-                since,
-                reason: Reason::PathError,
-                backup_answers,
-            },
             (State::Doubts { .. } | State::Failed { .. }, Input::Moved) => State::Trust,
             (
                 doubts @ State::Doubts { .. },
                 Input::Sign(_)
                 | Input::LinkHeard
-                | Input::PathAnswered(..)
+                | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
                 | Input::Tick(_),
             ) => doubts,
@@ -235,7 +225,7 @@ impl Doubt {
                 failed @ State::Failed { .. },
                 Input::Sign(_)
                 | Input::LinkHeard
-                | Input::PathAnswered(..)
+                | Input::PathAnswered(_)
                 | Input::BackupAnswered(_)
                 | Input::Tick(_),
             ) => failed,

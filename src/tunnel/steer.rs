@@ -255,7 +255,7 @@ impl<V: MeshView> Task<V> {
             && error.destination == self.steering.exit.short()
             && hops.windows(2).any(|link| (link[0], link[1]) == broken);
         let now = clock::now();
-        if ours && (self.doubt.since().is_some() || self.error_credit.begin(now)) {
+        if ours && self.doubt.since().is_none() && self.error_credit.begin(now) {
             self.sign(now, Reason::PathError);
         }
     }
@@ -271,7 +271,9 @@ impl<V: MeshView> Task<V> {
         };
         match sent.way {
             Way::Active => {
-                self.doubt.handle_path_answered(now, sent.at, sent.full);
+                if sent.full {
+                    self.doubt.handle_path_answered(now, sent.at);
+                }
                 let rtt = now.saturating_duration_since(sent.at);
                 self.steering.info.send_modify(|info| info.rtt = Some(rtt));
                 if self.doubt.since().is_none() {
