@@ -54,7 +54,7 @@ fn diamond_with_relay(place: Place) -> (Mesh, Relay) {
         Place::Ingress => ("ingress", "first"),
         Place::Exit => ("first", "exit"),
     };
-    let relay = Relay::start(&Options::to(mesh.link(server))).unwrap();
+    let relay = Relay::start(&Options::to(mesh.link(server))).expect("a relay starts on loopback");
     mesh.detour(client, server, relay.address());
     ["exit", "first", "second", "ingress"]
         .iter()

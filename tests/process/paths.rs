@@ -29,7 +29,7 @@ fn behind_relay(impairment: Impairment) -> (Mesh, Relay) {
         seed: SEED,
         ..Options::to(mesh.link("transit"))
     };
-    let relay = Relay::start(&options).unwrap();
+    let relay = Relay::start(&options).expect("a relay starts on loopback");
     relay.set(Ways::Both, impairment);
     mesh.detour("ingress", "transit", relay.address());
     ["exit", "transit", "ingress"]
