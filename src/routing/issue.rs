@@ -127,6 +127,9 @@ impl<A: Authority> Core<A> {
             return;
         }
         self.alarm(Alarm::ClockSet { ahead_ms });
+        if ahead_ms < 0 {
+            self.db.redate(now);
+        }
         if self.own.is_speaking() {
             self.issue_all(now);
         }
