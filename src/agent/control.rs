@@ -147,7 +147,10 @@ impl Control {
                 epoch,
             } => {
                 self.suspect(neighbor, false);
-                self.changed.topology |= self.shunned.handle_link_up(neighbor);
+                // A link that replaces a live one proves nothing: who is shunned may dial at will.
+                if !self.core.is_linked(neighbor) {
+                    self.changed.topology |= self.shunned.handle_link_up(neighbor);
+                }
                 let metrics = LinkMetrics {
                     cost,
                     rtt_us: micros(rtt),

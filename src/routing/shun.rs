@@ -33,7 +33,7 @@ impl Shunned {
         self.avoid() != before
     }
 
-    /// `neighbor` is linked with us anew: whatever names it gets another chance.
+    /// The link with `neighbor`, which was down, is up: whatever names it gets another chance.
     pub fn handle_link_up(&mut self, neighbor: AgentId) -> bool {
         let before = self.failed.len();
         self.failed.retain(|(_, blamed)| !blamed.names(neighbor));
