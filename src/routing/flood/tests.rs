@@ -241,6 +241,29 @@ fn a_clock_that_is_set_takes_nothing_away_before_its_time() {
     assert!(!known(&bench, 9));
 }
 
+/// An exit (9) dies, and its only neighbour (4), whose clock is off by then, says so in vain.
+#[test]
+fn a_link_is_believed_until_the_old_word_of_a_skewed_end_runs_out() {
+    let mut bench = pair();
+    for (origin, neighbors) in [(4, &[2, 9][..]), (9, &[4])] {
+        let adv = links(&bench, origin, 1, neighbors);
+        bench.hear(2, flood([Advertisement::Link(adv)]));
+    }
+    let tells_of_exit = |bench: &Bench| {
+        let adv = bench.core.link_adv(id(4));
+        adv.is_some_and(|adv| adv.neighbors.iter().any(|neighbor| neighbor.id == id(9)))
+    };
+    let mut news = links(&bench, 4, 2, &[2]);
+    news.stamp.issued_at_ms += 130_000;
+    bench.hear(2, flood([Advertisement::Link(news)]));
+    assert_eq!(count(&bench, AdvResult::FutureDated), 1);
+    assert!(tells_of_exit(&bench));
+    bench.pass(secs(419));
+    assert!(tells_of_exit(&bench));
+    bench.pass(secs(61));
+    assert!(!tells_of_exit(&bench));
+}
+
 #[test]
 fn an_origin_that_lives_in_the_past_is_told_of() {
     let past = |origin| {
