@@ -34,8 +34,8 @@ use crate::wire::{ControlMessage, Goodbye, PathError};
 /// Events taken before the mesh is published anew, so that a burst costs one computation.
 const BURST: usize = 256;
 
-/// Wakes the core even if it has nothing due: nothing else tells that the wall clock was set. Ten
-/// times rarer than the heartbeats of one link.
+/// Longest time between two wakes of the core, whatever else happens: nothing else tells that the
+/// wall clock was set. Ten times rarer than the heartbeats of one link.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A request to the control task.
@@ -90,10 +90,11 @@ impl Control {
         // What the core found while it was set up.
         self.flush();
         self.publish();
+        // Kept over events: they must not put it off for ever.
+        let mut idle = clock::now() + IDLE;
         loop {
             let shunned = self.shunned.poll_timeout();
             let due = self.core.poll_timeout().into_iter().chain(shunned).min();
-            let idle = clock::now() + IDLE;
             let wake = due.map_or(idle, |due| due.min(idle));
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -111,6 +112,7 @@ impl Control {
                 () = sleep_until(wake.into()) => {
                     self.core.handle_timeout(now());
                     self.changed.topology |= self.shunned.handle_timeout(clock::now());
+                    idle = clock::now() + IDLE;
                 }
             }
             if let Some(streams) = &self.load {
@@ -145,7 +147,10 @@ impl Control {
                 epoch,
             } => {
                 self.suspect(neighbor, false);
-                self.changed.topology |= self.shunned.handle_link_up(neighbor);
+                // A link that replaces a live one proves nothing: who is shunned may dial at will.
+                if !self.core.is_linked(neighbor) {
+                    self.changed.topology |= self.shunned.handle_link_up(neighbor);
+                }
                 let metrics = LinkMetrics {
                     cost,
                     rtt_us: micros(rtt),

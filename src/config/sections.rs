@@ -11,7 +11,7 @@ use super::scalar::{self, quote};
 use super::section::Section;
 use super::yaml::Node;
 use super::{Agent, Config, LogFormat, Tls, limits, mesh, services};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, is_steering};
 
 /// Longest `display_name`, bytes: it travels in every greeting and stands in tables.
 const MAX_DISPLAY_NAME: usize = 64;
@@ -81,7 +81,7 @@ fn display_name(text: &str) -> Result<Option<String>, String> {
     if text.len() > MAX_DISPLAY_NAME {
         return Err(format!("longer than {MAX_DISPLAY_NAME} bytes"));
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_steering) {
         return Err(format!("{} holds control characters", quote(text)));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))

@@ -16,6 +16,7 @@ pub mod password;
 mod refusal;
 #[cfg(test)]
 mod testing;
+mod text;
 mod tls;
 mod trust;
 
@@ -31,6 +32,7 @@ pub use issue::{
 pub use keys::{PemError, verify_signature};
 pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
+pub use text::is_steering;
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,
     tunnel_client, tunnel_server,

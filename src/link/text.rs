@@ -1,5 +1,7 @@
 //! What neighbours write that people will read: in logs, tables and the API.
 
+use crate::identity::is_steering;
+
 /// Characters kept of a reason.
 const REASON: usize = 200;
 
@@ -11,7 +13,7 @@ pub(super) fn printable(text: &str) -> String {
             out.push('…');
             break;
         }
-        match character.is_control() {
+        match is_steering(character) {
             true => out.extend(character.escape_default()),
             false => out.push(character),
         }
@@ -27,6 +29,7 @@ mod tests {
     fn reasons_are_written_out_and_cut() {
         assert_eq!(printable("it's \"over\", née"), "it's \"over\", née");
         assert_eq!(printable("a\r\nb\u{1b}[2J"), "a\\r\\nb\\u{1b}[2J");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(printable(&"ü".repeat(200)), "ü".repeat(200));
         let cut = printable(&"ü".repeat(100_000));
         assert_eq!(cut, "ü".repeat(200) + "…");

@@ -20,7 +20,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::wire::rtt_class;
+use crate::identity::AgentId;
+use crate::wire::{Neighbor, rtt_class};
 
 /// Hold after the first flap: longer than one reconnect of a link that comes back by itself.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
@@ -40,6 +41,18 @@ pub struct LinkMetrics {
     pub rtt_us: u64,
     /// Largest UDP payload known to pass, bytes; 0 while unknown.
     pub mtu: u16,
+}
+
+impl LinkMetrics {
+    /// How an advertisement states them of the link with `id`.
+    pub(super) fn neighbor(self, id: AgentId) -> Neighbor {
+        Neighbor {
+            id,
+            cost: self.cost.max(1),
+            rtt_class: rtt_class(self.rtt_us),
+            mtu: self.mtu,
+        }
+    }
 }
 
 /// What happens to an adjacency.
@@ -159,6 +172,14 @@ impl Adjacency {
         match self.state {
             State::Held { until, .. } => Some(until),
             State::Down | State::Told { .. } => None,
+        }
+    }
+
+    /// Of an adjacency that is up, told or not.
+    pub(super) fn metrics(&self) -> Option<LinkMetrics> {
+        match self.state {
+            State::Down => None,
+            State::Held { is, .. } | State::Told { is, .. } => Some(is),
         }
     }
 

@@ -47,8 +47,10 @@ pub struct Core<A: Authority> {
     pub(super) out: Outbox,
     pub(super) counters: Counters,
     pub(super) sweep_at: Instant,
-    /// When to look for adjacencies that are held though they are the only way.
+    /// When to look for adjacencies that are held though they are the only way, and when that was
+    /// last done: at most once in [`RUSH`].
     pub(super) sole_ways_at: Option<Instant>,
+    pub(super) sole_ways_seen: Option<Instant>,
     /// Hops that the farthest stored object took to here, or more: found anew by every sweep.
     pub(super) farthest: u8,
     /// When a clock skew, a refused route, too many neighbours were last told to a person.
@@ -72,6 +74,7 @@ impl<A: Authority> Core<A> {
             counters: Counters::default(),
             sweep_at: now.instant + LONGEST_SWEEP,
             sole_ways_at: None,
+            sole_ways_seen: None,
             farthest: 0,
             skew_told: None,
             refusal_told: None,
@@ -97,7 +100,7 @@ impl<A: Authority> Core<A> {
         let session = Session::new(now.instant, slot, link.peer_epoch, &self.settings.limits);
         self.sessions.insert(neighbor, session);
         self.adjacency_input(now, neighbor, Input::Up(link.metrics));
-        self.release_sole_ways(now);
+        self.plan_release(now);
         self.issue_due(now);
         self.send_digest(now, neighbor);
     }
@@ -112,7 +115,7 @@ impl<A: Authority> Core<A> {
     pub fn handle_link_down(&mut self, now: Now, neighbor: AgentId) {
         self.sessions.remove(&neighbor);
         self.adjacency_input(now, neighbor, Input::Down);
-        self.release_sole_ways(now);
+        self.plan_release(now);
         self.issue_due(now);
     }
 
@@ -137,7 +140,9 @@ impl<A: Authority> Core<A> {
             | ControlMessage::PathError(_)
             | ControlMessage::Goodbye(_) => {}
         }
-        self.plan_release(now);
+        if self.out.is_topology_changed() {
+            self.plan_release(now);
+        }
         self.issue_due(now);
     }
 
@@ -168,7 +173,9 @@ impl<A: Authority> Core<A> {
         }
         if self.sweep_at <= now.instant {
             self.sweep(now);
-            self.plan_release(now);
+            if self.out.is_topology_changed() {
+                self.plan_release(now);
+            }
         }
         if self.sole_ways_at.is_some_and(|at| at <= now.instant) {
             self.release_sole_ways(now);

@@ -179,6 +179,15 @@ impl Database {
         (change, next)
     }
 
+    /// Dates everything anew after this host's clock was set back.
+    pub(super) fn redate(&mut self, now: Now) {
+        for origin in self.origins.values_mut() {
+            for stored in origin.link.iter_mut().chain(&mut origin.routes) {
+                stored.redate(now);
+            }
+        }
+    }
+
     /// Removes everything of `id`.
     pub(super) fn remove_origin(&mut self, id: AgentId) -> Change {
         let change = self.remove_where(id, |_| true);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::adjacency::Adjacency;
 use super::authority::Authority;
 use super::core::{BATCH, CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
 use super::db::Change;
@@ -15,7 +14,7 @@ use super::time::{Now, ms_ahead};
 use crate::identity::{AgentId, DomainPattern};
 use crate::wire::bounds::MAX_NAME_BYTES;
 use crate::wire::{
-    Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv, rtt_class,
+    Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv,
 };
 
 /// The wall clock against the monotonic one since the last refresh: more is a clock that was set.
@@ -128,6 +127,9 @@ impl<A: Authority> Core<A> {
             return;
         }
         self.alarm(Alarm::ClockSet { ahead_ms });
+        if ahead_ms < 0 {
+            self.db.redate(now);
+        }
         if self.own.is_speaking() {
             self.issue_all(now);
         }
@@ -182,15 +184,7 @@ impl<A: Authority> Core<A> {
     fn issue_link(&mut self, now: Now) -> Option<Stored> {
         let told = self.adjacencies.iter_mut();
         let mut neighbors: Vec<Neighbor> = told
-            .filter_map(|(id, adjacency)| {
-                let is = Adjacency::tell(adjacency)?;
-                Some(Neighbor {
-                    id: *id,
-                    cost: is.cost.max(1),
-                    rtt_class: rtt_class(is.rtt_us),
-                    mtu: is.mtu,
-                })
-            })
+            .filter_map(|(id, adjacency)| Some(adjacency.tell()?.neighbor(*id)))
             .collect();
         let limit = self.settings.limits.neighbors_per_origin;
         if neighbors.len() > limit {

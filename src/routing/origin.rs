@@ -10,7 +10,7 @@ use super::core::CLOCK_SLACK_MS;
 use super::slots::SlotSet;
 use super::time::Now;
 use crate::wire::{
-    Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv,
+    Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv, Stamp,
 };
 
 /// One advertisement and how it came here. Its body has been decoded.
@@ -25,6 +25,9 @@ pub(super) struct Stored {
     /// When it is void, if its certificate lasts. By the monotonic clock: a wall clock that is set
     /// must not take away what was fresh when it came.
     void_at: Instant,
+    /// When it is void whatever the wall clock is set to: one that came dated as far ahead as may
+    /// be lasts so long.
+    void_by: Instant,
 }
 
 /// A certificate that was admitted.
@@ -63,17 +66,20 @@ impl Stored {
     pub(super) fn new(now: Now, adv: SignedAdv, ttl: u8, distance: u8) -> Option<Self> {
         let key = adv.key()?;
         let stamp = adv.advertisement().ok()?.stamp();
-        let expires = stamp.expires_at_ms().saturating_add(CLOCK_SLACK_MS);
-        // One that is dated ahead lives no longer than its origin's clock may be.
-        let longest = stamp.lifetime_ms.saturating_add(2 * CLOCK_SLACK_MS);
-        let left = expires.saturating_sub(now.unix_ms).min(longest);
         Some(Self {
-            void_at: now.instant + Duration::from_millis(left),
+            void_at: now.instant + left(now, stamp),
+            void_by: now.instant + longest(stamp),
             adv,
             key,
             ttl,
             distance,
         })
+    }
+
+    /// Dates it anew after this host's clock was set back: it may be younger than it looked.
+    pub(super) fn redate(&mut self, now: Now) {
+        let right = now.instant + left(now, self.decoded().stamp());
+        self.void_at = self.void_at.max(right.min(self.void_by));
     }
 
     pub(super) fn decoded(&self) -> &Advertisement {
@@ -107,6 +113,17 @@ impl Stored {
         let fresh = self.void_at.saturating_duration_since(now.instant);
         fresh.min(certified)
     }
+}
+
+/// Time until what this stamp dates is void, if the wall clock is right now.
+fn left(now: Now, stamp: &Stamp) -> Duration {
+    let expires = stamp.expires_at_ms().saturating_add(CLOCK_SLACK_MS);
+    Duration::from_millis(expires.saturating_sub(now.unix_ms)).min(longest(stamp))
+}
+
+/// The most that one has left whose date is not refused: 120 s ahead, and the slack.
+fn longest(stamp: &Stamp) -> Duration {
+    Duration::from_millis(stamp.lifetime_ms.saturating_add(2 * CLOCK_SLACK_MS))
 }
 
 impl Origin {

@@ -11,7 +11,7 @@ use crate::identity::AgentId;
 /// path that stays dead costs its sessions little; short against the life of a session.
 const SHUN_FAILED: Duration = Duration::from_secs(30);
 
-/// Failures kept in mind; more push the oldest out.
+/// Different failures kept in mind; more push the oldest out.
 const MOST: usize = 64;
 
 /// Failures of the last 30 s, the oldest first. Inputs return whether paths are to be computed anew.
@@ -23,14 +23,17 @@ pub struct Shunned {
 impl Shunned {
     /// A session left a path for which this may be to blame.
     pub fn handle_failed(&mut self, now: Instant, blamed: Avoid) -> bool {
+        let before = self.avoid();
+        // Many sessions leave one path: they blame the same, and once is enough.
+        self.failed.retain(|(_, known)| *known != blamed);
         if self.failed.len() == MOST {
             self.failed.pop_front();
         }
         self.failed.push_back((now + SHUN_FAILED, blamed));
-        true
+        self.avoid() != before
     }
 
-    /// `neighbor` is linked with us anew: whatever names it gets another chance.
+    /// The link with `neighbor`, which was down, is up: whatever names it gets another chance.
     pub fn handle_link_up(&mut self, neighbor: AgentId) -> bool {
         let before = self.failed.len();
         self.failed.retain(|(_, blamed)| !blamed.names(neighbor));
@@ -88,6 +91,27 @@ mod tests {
         assert!(shunned.handle_link_up(agent(2)));
         assert!(shunned.avoid().is_empty());
         assert_eq!(shunned.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_failure_that_many_sessions_report_is_one() {
+        let start = Instant::now();
+        let mut shunned = Shunned::default();
+        assert!(shunned.handle_failed(start, blaming(1)));
+        assert!(shunned.handle_failed(start, blaming(2)));
+        let later = start + Duration::from_secs(10);
+        for _ in 0..200 {
+            assert!(!shunned.handle_failed(later, blaming(1)), "nothing new");
+        }
+        assert_eq!(
+            shunned.avoid().agents().count(),
+            2,
+            "no other is pushed out"
+        );
+        assert!(shunned.handle_timeout(start + SHUN_FAILED));
+        assert_eq!(shunned.avoid(), blaming(1), "renewed");
+        assert!(shunned.handle_timeout(later + SHUN_FAILED));
+        assert!(shunned.avoid().is_empty());
     }
 
     #[test]

@@ -3,31 +3,44 @@
 //! Both ends ask the same of what they know, and links count only if both ends advertise them, so
 //! that both let go of a link that joins two parts of the mesh.
 
-use std::collections::BTreeSet;
-
-use super::adjacency::{Adjacency, Input};
+use super::adjacency::Input;
 use super::authority::Authority;
 use super::core::{Core, RUSH};
+use super::graph::{Graph, Node};
 use super::time::Now;
 use crate::identity::AgentId;
-use crate::wire::LinkAdv;
 
 impl<A: Authority> Core<A> {
-    /// Lets go of every adjacency in its hold that is the only way to its neighbour.
+    /// Lets go of every adjacency in its hold that is the only way to its neighbour. Builds the
+    /// graph once, however many are held.
     pub(super) fn release_sole_ways(&mut self, now: Now) {
         self.sole_ways_at = None;
-        for neighbor in self.held() {
-            if !self.is_reached_without_link(neighbor) {
-                self.adjacency_input(now, neighbor, Input::SoleWay);
+        let held = self.held();
+        if held.is_empty() {
+            return;
+        }
+        self.sole_ways_seen = Some(now.instant);
+        let graph = self.graph_with_held();
+        let mut reach = Reach::new(&graph, self.settings.max_hops);
+        let told = self.adjacencies.iter();
+        let told = told.filter(|(_, adjacency)| adjacency.is_told());
+        reach.enter_by(told.map(|(id, _)| *id));
+        for neighbor in held {
+            if reach.contains(neighbor) {
+                continue;
+            }
+            self.adjacency_input(now, neighbor, Input::SoleWay);
+            if self.adjacencies[&neighbor].is_told() {
+                reach.enter_by([neighbor]);
             }
         }
     }
 
-    /// Plans that, if links elsewhere changed: a flood of changes costs one look.
+    /// Plans that for the next timeout, if anything is held. A flood of changes costs one look.
     pub(super) fn plan_release(&mut self, now: Now) {
-        if self.sole_ways_at.is_none() && self.out.is_topology_changed() && !self.held().is_empty()
-        {
-            self.sole_ways_at = Some(now.instant + RUSH);
+        if self.sole_ways_at.is_none() && !self.held().is_empty() {
+            let rested = self.sole_ways_seen.map(|seen| seen + RUSH);
+            self.sole_ways_at = rested.max(Some(now.instant));
         }
     }
 
@@ -37,46 +50,66 @@ impl<A: Authority> Core<A> {
         held.map(|(id, _)| *id).collect()
     }
 
-    /// Whether a path of at most `max_hops` leads to `neighbor` that does not begin with the link
-    /// to it.
-    fn is_reached_without_link(&self, neighbor: AgentId) -> bool {
-        let told = self.adjacencies.iter();
-        let told = told.filter(|(id, adjacency)| **id != neighbor && Adjacency::is_told(adjacency));
-        let mut reached = BTreeSet::from([self.settings.id]);
-        let mut frontier: Vec<AgentId> = told
-            .filter(|(id, _)| self.agrees(**id, self.settings.id))
-            .map(|(id, _)| *id)
-            .collect();
-        for _ in 1..self.settings.max_hops {
-            let mut next = Vec::new();
-            for agent in frontier {
-                let Some(adv) = self.link_adv(agent).filter(|_| reached.insert(agent)) else {
-                    continue;
-                };
-                if adv.flags.no_transit {
-                    continue;
-                }
-                let others = adv.neighbors.iter().map(|other| other.id);
-                let others = others.filter(|other| !reached.contains(other));
-                next.extend(others.filter(|other| self.agrees(*other, agent)));
-            }
-            if next.contains(&neighbor) {
-                return true;
-            }
-            frontier = next;
+    /// The mesh as if all our live links were told: what of them is, may not have been issued yet.
+    fn graph_with_held(&self) -> Graph {
+        let own = self.link_adv(self.settings.id).cloned().map(|mut own| {
+            let live = self.adjacencies.iter();
+            own.neighbors = live
+                .filter_map(|(id, adjacency)| Some(adjacency.metrics()?.neighbor(*id)))
+                .collect();
+            own
+        });
+        let others = self.link_advs();
+        let others = others.filter(|adv| adv.stamp.origin != self.settings.id);
+        Graph::build(self.settings.id, others.chain(&own))
+    }
+}
+
+/// The agents that our paths may lead to over some of our links.
+struct Reach<'a> {
+    graph: &'a Graph,
+    max_hops: u8,
+    /// By node, the fewest hops there; `u8::MAX`: out of reach.
+    hops: Vec<u8>,
+}
+
+impl<'a> Reach<'a> {
+    /// Over no link.
+    fn new(graph: &'a Graph, max_hops: u8) -> Self {
+        let mut hops = vec![u8::MAX; graph.len()];
+        hops[graph.own_node() as usize] = 0;
+        Self {
+            graph,
+            max_hops,
+            hops,
         }
-        false
     }
 
-    /// Whether `agent` advertises a link with `other`.
-    fn agrees(&self, agent: AgentId, other: AgentId) -> bool {
-        let adv = self.link_adv(agent);
-        // Ascending by id, by the bounds of advertisements.
-        let found = |adv: &LinkAdv| {
-            adv.neighbors
-                .binary_search_by_key(&other, |neighbor| neighbor.id)
-        };
-        adv.is_some_and(|adv| found(adv).is_ok())
+    /// Adds what the links with `neighbors` lead to, those that the other end advertises. Passes an
+    /// agent again only if it comes nearer, so that any number of calls cost few passes in all.
+    fn enter_by(&mut self, neighbors: impl IntoIterator<Item = AgentId>) {
+        let graph = self.graph;
+        let nodes = neighbors.into_iter().filter_map(|id| graph.node(id));
+        let mut frontier: Vec<Node> = nodes
+            .filter(|&node| graph.edge_between(graph.own_node(), node).is_some())
+            .collect();
+        for hops in 1..=self.max_hops {
+            frontier.retain(|&node| {
+                let nearer = hops < self.hops[node as usize] && hops <= graph.hop_limit(node);
+                if nearer {
+                    self.hops[node as usize] = hops;
+                }
+                nearer
+            });
+            let onward = frontier.iter().filter(|&&node| graph.may_leave(node));
+            let edges = onward.flat_map(|&node| &graph.edges()[graph.edges_of(node)]);
+            frontier = edges.map(|edge| edge.to).collect();
+        }
+    }
+
+    fn contains(&self, agent: AgentId) -> bool {
+        let node = self.graph.node(agent);
+        node.is_some_and(|node| self.hops[node as usize] != u8::MAX)
     }
 }
 
@@ -109,13 +142,14 @@ mod tests {
     /// Milliseconds from the link's return until it is told.
     fn wait(bench: &mut Bench) -> u64 {
         bench.up(2);
-        (0..)
+        // The longest hold.
+        (0..=60_000)
             .find(|_| {
                 let told = is_told(bench);
                 bench.pass(ms(1));
                 told
             })
-            .unwrap()
+            .expect("told after 60 s at the latest")
     }
 
     #[test]
@@ -171,6 +205,76 @@ mod tests {
             bench.down(2);
             assert_eq!(wait(&mut bench) == 1_000, is_way, "{max_hops}");
         }
+    }
+
+    /// The ends of a link go by both ends' limits, so that neither waits for the other.
+    #[test]
+    fn a_way_that_one_end_may_not_use_is_none_at_either_end() {
+        for (own, other, is_way) in [(8, 8, true), (8, 2, false), (2, 8, false)] {
+            let mut bench = ring();
+            bench.core.settings.max_hops = own;
+            let mut adv = links(&bench, 2, 2, &[1, 4]);
+            adv.stamp.max_hops = other;
+            say(&mut bench, 3, adv);
+            bench.down(2);
+            assert_eq!(wait(&mut bench) == 1_000, is_way, "{own} {other}");
+        }
+    }
+
+    #[test]
+    fn a_way_too_narrow_for_packets_is_none() {
+        for (mtu, is_way) in [(1_400, true), (1_100, false)] {
+            let mut bench = ring();
+            let mut adv = links(&bench, 4, 2, &[2, 3]);
+            adv.neighbors[0].mtu = mtu;
+            say(&mut bench, 3, adv);
+            bench.down(2);
+            assert_eq!(wait(&mut bench) == 1_000, is_way, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn many_links_that_return_together_cost_one_look() {
+        let mut bench = Bench::new(settings(1));
+        let leaves = 2..=200;
+        for leaf in leaves.clone() {
+            bench.up(leaf);
+            let adv = links(&bench, leaf, 1, &[1]);
+            say(&mut bench, leaf, adv);
+        }
+        bench.pass(secs(1));
+        for leaf in leaves.clone() {
+            bench.down(leaf);
+        }
+        for leaf in leaves.clone() {
+            bench.up(leaf);
+        }
+        let returned = bench.now.instant;
+        assert_eq!(bench.core.sole_ways_seen, None);
+        bench.pass(ms(100));
+        assert_eq!(bench.core.sole_ways_seen, Some(returned));
+        let own = bench.core.link_adv(id(1)).unwrap();
+        assert_eq!(own.neighbors.len(), leaves.count());
+    }
+
+    #[test]
+    fn a_flood_of_changes_costs_a_look_in_100_ms() {
+        let mut bench = ring();
+        bench.down(2).up(2).pass(ms(1));
+        let mut seen = vec![bench.core.sole_ways_seen.unwrap()];
+        for sequence in 2..352 {
+            let neighbors: &[u8] = if sequence % 2 == 0 {
+                &[2, 3, 5]
+            } else {
+                &[2, 3]
+            };
+            let adv = links(&bench, 4, sequence, neighbors);
+            say(&mut bench, 3, adv);
+            bench.pass(ms(1));
+            seen.extend(bench.core.sole_ways_seen);
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 4, "{seen:?}");
     }
 
     #[test]

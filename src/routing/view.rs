@@ -138,6 +138,11 @@ impl<A: Authority> Core<A> {
         })
     }
 
+    /// Whether a control session with `neighbor` is established.
+    pub fn is_linked(&self, neighbor: AgentId) -> bool {
+        self.sessions.contains_key(&neighbor)
+    }
+
     /// Own adjacencies with a live session or a flap history, ascending by id.
     pub fn adjacencies(&self) -> impl Iterator<Item = AdjacencyView> {
         self.adjacencies

@@ -2,7 +2,7 @@
 //! keeps, so that nothing behind the decoder has to doubt it.
 
 use super::adv::{Advertisement, LinkAdv, RouteAdv, Stamp};
-use crate::identity::DomainPattern;
+use crate::identity::{DomainPattern, is_steering};
 
 /// Most bytes of one body. 1,024 neighbours take about 31 KiB, 512 prefixes at most 13 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -107,10 +107,10 @@ pub(super) fn signing_message(body: &[u8]) -> Option<Vec<u8>> {
     Some([tag, body].concat())
 }
 
-/// Whether `text` may be a display or pool name: short, and nothing in it steers the terminal or
-/// breaks the line of a log that shows it.
+/// Whether `text` may be a display or pool name: short, and nothing in it steers the terminal,
+/// breaks the line of a log that shows it, or turns the text around it.
 pub fn is_name(text: &str) -> bool {
-    text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
+    text.len() <= MAX_NAME_BYTES && !text.chars().any(is_steering)
 }
 
 fn require(kept: bool, bound: &'static str) -> Result<(), &'static str> {

@@ -43,6 +43,15 @@ fn down_floods_at_once_and_up_after_a_flap_is_held() {
 }
 
 #[test]
+fn a_link_that_replaces_a_live_one_was_never_down() {
+    let mut bench = Bench::new(settings(1));
+    assert!(!bench.core.is_linked(id(2)));
+    assert!(bench.up(2).core.is_linked(id(2)));
+    assert!(bench.up(2).core.is_linked(id(2)));
+    assert!(!bench.down(2).core.is_linked(id(2)));
+}
+
+#[test]
 fn changes_of_metrics_are_batched_and_small_ones_untold() {
     let mut bench = pair();
     bench.on(|core, now| core.handle_link_metrics(now, id(2), 1_100, 1_400));

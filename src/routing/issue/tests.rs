@@ -133,6 +133,43 @@ fn a_clock_that_was_set_is_noticed_and_everything_said_and_compared_again() {
     }
 }
 
+/// Seconds for which an advertisement of `age` counts if this host's clock is `ahead` of the true
+/// time when it comes, and is set back 5 s later, by `back`.
+fn outlives(age: u64, ahead: u64, back: u64) -> u64 {
+    let mut bench = pair();
+    let issued_at_ms = bench.now.unix_ms - age * 1_000;
+    bench.now.unix_ms += ahead * 1_000;
+    bench.on(|core, now| core.handle_timeout(now));
+    let dated = Stamp {
+        issued_at_ms,
+        ..stamp(9, 5, 1)
+    };
+    bench.hear(2, flood([link(dated)]));
+    assert!(known(&bench, 9));
+    bench.pass(secs(5));
+    bench.now.unix_ms -= back * 1_000;
+    bench.on(|core, now| core.handle_timeout(now));
+    (5..2_000)
+        .find(|_| {
+            bench.pass(secs(1));
+            !known(&bench, 9)
+        })
+        .expect("nothing counts for ever")
+}
+
+#[test]
+fn a_clock_that_is_put_right_takes_nothing_away_and_keeps_nothing_dead() {
+    // Its lifetime of 300 s and the slack of 120 s, from when it was issued.
+    let right = outlives(10, 350, 350);
+    assert!((400..=420).contains(&right), "{right}");
+    // Wrongly set back by an hour: no longer than one that comes dated 120 s ahead.
+    let wrong = outlives(10, 0, 3_600);
+    assert!((530..=540).contains(&wrong), "{wrong}");
+    // What was believed is never taken away.
+    let never = outlives(10, 0, 0);
+    assert!((400..=420).contains(&never), "{never}");
+}
+
 #[test]
 fn our_own_future_is_moved_past_at_most_once_a_second() {
     let mut bench = pair();

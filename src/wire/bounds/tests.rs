@@ -279,11 +279,21 @@ fn names_are_short_and_steer_no_terminal() {
         })
     };
     let long = "x".repeat(MAX_NAME_BYTES);
-    for good in ["", "Zürich 1", &long] {
+    for good in ["", "Zürich 1", "חיפה", &long] {
         assert!(!refused(named(good)) && !refused(pool(good)), "{good:?}");
     }
     let longer = "x".repeat(MAX_NAME_BYTES + 1);
-    for wrong in ["a\nb", "\u{1b}[31m", "a\u{9b}2J", "\0", &longer] {
+    for wrong in [
+        "a\nb",
+        "\u{1b}[31m",
+        "a\u{9b}2J",
+        "\0",
+        "a\u{2028}b",
+        "\u{202e}txe",
+        "\u{2066}a",
+        "\u{200f}a",
+        &longer,
+    ] {
         assert!(refused(named(wrong)) && refused(pool(wrong)), "{wrong:?}");
     }
 }
