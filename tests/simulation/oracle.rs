@@ -3,9 +3,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use warren::identity::AgentId;
+use warren::routing::{Avoid, Graph as AgreedGraph, PathTable};
 
 use crate::world::{World, prefixes};
 
@@ -14,11 +16,19 @@ pub(crate) type Graph = BTreeMap<AgentId, BTreeMap<AgentId, u32>>;
 
 /// Everything between living agents over working links.
 pub(crate) fn truth(world: &World) -> Graph {
+    truth_without(world, &BTreeSet::new())
+}
+
+/// The same as if the agents `outside` were dead.
+pub(crate) fn truth_without(world: &World, outside: &BTreeSet<usize>) -> Graph {
     let mut graph = Graph::new();
-    for agent in world.agents.iter().filter(|agent| agent.core.is_some()) {
-        graph.insert(agent.id, BTreeMap::new());
+    for agent in inside(world, outside) {
+        graph.insert(world.agents[agent].id, BTreeMap::new());
     }
     for link in world.true_links() {
+        if link.ends.iter().any(|end| outside.contains(end)) {
+            continue;
+        }
         let [a, b] = link.ends.map(|end| world.agents[end].id);
         graph.entry(a).or_default().insert(b, link.cost);
         graph.entry(b).or_default().insert(a, link.cost);
@@ -80,17 +90,19 @@ pub(crate) fn hops(graph: &Graph, from: AgentId) -> BTreeMap<AgentId, u32> {
 
 /// Checks every living agent against the truth. No agent may be out of another's reach.
 pub(crate) fn check(world: &World) {
-    let truth = truth(world);
-    let routes: BTreeMap<AgentId, BTreeSet<(IpNet, u32)>> = world
-        .agents
-        .iter()
-        .filter(|agent| agent.core.is_some())
+    check_without(world, &BTreeSet::new());
+}
+
+/// The same as if the agents `outside` were dead: neither their views nor their links count.
+pub(crate) fn check_without(world: &World, outside: &BTreeSet<usize>) {
+    let truth = truth_without(world, outside);
+    let routes: BTreeMap<AgentId, BTreeSet<(IpNet, u32)>> = inside(world, outside)
+        .map(|agent| &world.agents[agent])
         .map(|agent| (agent.id, prefixes(agent)))
         .collect();
-    for (index, agent) in world.agents.iter().enumerate() {
-        let Some(core) = &agent.core else {
-            continue;
-        };
+    for index in inside(world, outside) {
+        let agent = &world.agents[index];
+        let core = agent.core.as_ref().expect("those inside are alive");
         let expected = shortest(&truth, agent.id);
         let belief = belief(world, index);
         let reached = shortest(&belief, agent.id);
@@ -119,6 +131,46 @@ pub(crate) fn check(world: &World) {
             let once: BTreeSet<_> = path.iter().collect();
             assert_eq!(once.len(), path.len(), "a path visits an agent twice");
         }
+        check_paths(world, index, &truth);
         assert!(core.database_bytes() <= world.settings.limits.advertisement_bytes);
     }
+}
+
+/// Checks that the paths of `agent` are as cheap as those over `truth`, whose agents are all that it
+/// has paths to. A cheapest path of too many hops gives way to a dearer one.
+pub(crate) fn check_paths(world: &World, agent: usize, truth: &Graph) {
+    let id = world.agents[agent].id;
+    let core = world.agents[agent].core.as_ref().expect("it is alive");
+    let max_hops = world.settings.max_hops;
+    let graph = Arc::new(AgreedGraph::build(id, core.link_advs()));
+    let paths = PathTable::build(graph.clone(), max_hops, Avoid::default());
+    let expected = shortest(truth, id);
+    for other in graph.agents().iter().map(|other| other.id) {
+        let Some(path) = paths.best(other) else {
+            continue;
+        };
+        let Some((cost, way)) = expected.get(&other) else {
+            panic!("{id} has a path to {other}, which is gone: {path}");
+        };
+        let fits = way.len() - 1 <= usize::from(max_hops);
+        assert!(
+            path.cost == *cost || (path.cost > *cost && !fits),
+            "{id} reaches {other} at {} instead of {cost}: {path}",
+            path.cost
+        );
+        let mut at = id;
+        for hop in &path.hops {
+            assert!(truth[&at].contains_key(hop), "no link of {at} and {hop}");
+            at = *hop;
+        }
+    }
+    let mut missed = expected.iter().filter(|(other, (_, way))| {
+        **other != id && way.len() - 1 <= usize::from(max_hops) && paths.best(**other).is_none()
+    });
+    assert_eq!(missed.next(), None, "{id} has no path there");
+}
+
+fn inside<'a>(world: &'a World, outside: &'a BTreeSet<usize>) -> impl Iterator<Item = usize> + 'a {
+    let alive = (0..world.agents.len()).filter(|agent| world.is_alive(*agent));
+    alive.filter(|agent| !outside.contains(agent))
 }

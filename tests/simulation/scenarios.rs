@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::topology::{Edges, line, random, ring, tree};
 use crate::world::{Chaos, World, id_of, settings};
 
-fn world(seed: u64, agents: usize, edges: &Edges) -> World {
+pub(crate) fn world(seed: u64, agents: usize, edges: &Edges) -> World {
     World::new(seed, (0..agents).map(id_of).collect(), edges, settings())
 }
 
@@ -20,7 +20,7 @@ fn prefix(text: &str) -> IpNet {
 }
 
 /// Two exits of one prefix, overlapping ones, and one each.
-fn plan_exits(world: &mut World) {
+pub(crate) fn plan_exits(world: &mut World) {
     let agents = world.agents.len();
     let mut advertise = |agent: usize, text: &str, metric| {
         let prefix = prefix(text);
@@ -41,7 +41,7 @@ fn plan_exits(world: &mut World) {
 }
 
 /// Random faults in the first `seconds`; with loss until then.
-fn plan_chaos(world: &mut World, seed: u64, seconds: u64) {
+pub(crate) fn plan_chaos(world: &mut World, seed: u64, seconds: u64) {
     let mut rng = Rng::new(seed ^ 0xc4a0_5000);
     let (agents, links) = (world.agents.len(), world.links.len());
     world.loss = 3;
@@ -252,7 +252,7 @@ fn a_seed_means_the_same_run() {
         world.boot_all();
         plan_chaos(&mut world, 5, 20);
         world.run(60);
-        world.messages
+        world.sent
     };
     assert_eq!(run(), run());
 }

@@ -33,3 +33,32 @@ pub(crate) fn ring(agents: usize) -> Edges {
 pub(crate) fn tree(agents: usize) -> Edges {
     (1..agents).map(|b| ((b - 1) / 2, b)).collect()
 }
+
+/// Connected, four links an agent: two random rings over each other. Where they share a link its
+/// ends have one fewer.
+pub(crate) fn regular(rng: &mut Rng, agents: usize) -> Edges {
+    let mut edges = Edges::new();
+    for _ in 0..2 {
+        let mut order: Vec<usize> = (0..agents).collect();
+        for last in (1..agents).rev() {
+            order.swap(last, rng.index(last + 1));
+        }
+        let next = order.iter().skip(1).chain(order.first());
+        edges.extend(order.iter().zip(next).map(|(a, b)| (*a.min(b), *a.max(b))));
+    }
+    edges
+}
+
+/// Two regular halves, and `bridges` links between them.
+pub(crate) fn halves(rng: &mut Rng, agents: usize, bridges: usize) -> (Edges, Edges) {
+    let half = agents / 2;
+    let mut edges = regular(rng, half);
+    let other = regular(rng, agents - half);
+    edges.extend(other.iter().map(|(a, b)| (a + half, b + half)));
+    let mut between = Edges::new();
+    while between.len() < bridges {
+        between.insert((rng.index(half), half + rng.index(agents - half)));
+    }
+    edges.extend(&between);
+    (edges, between)
+}
