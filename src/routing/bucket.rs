@@ -2,42 +2,54 @@
 
 use std::time::Instant;
 
-/// Allows `rate` units per second on average and one second's worth at once.
+/// Allows `rate` units per second on average and a burst at once.
 #[derive(Clone, Debug)]
 pub struct TokenBucket {
     rate: u64,
+    burst_milli: u64,
     /// Units left, in thousandths, so that slow rates refill between close calls.
     level_milli: u64,
     filled: Instant,
 }
 
 impl TokenBucket {
-    /// A full bucket; `rate` in units per second.
+    /// A full bucket of one second's worth; `rate` in units per second.
     pub fn new(now: Instant, rate: u64) -> Self {
+        Self::with_burst(now, rate, rate)
+    }
+
+    /// A full bucket of `burst` units.
+    pub fn with_burst(now: Instant, rate: u64, burst: u64) -> Self {
+        let burst_milli = burst.saturating_mul(1_000);
         Self {
             rate,
-            level_milli: rate.saturating_mul(1_000),
+            burst_milli,
+            level_milli: burst_milli,
             filled: now,
         }
     }
 
     /// Takes `units` if they are there; takes nothing if not.
     pub fn take(&mut self, now: Instant, units: u64) -> bool {
+        let allowed = self.has(now, units);
+        if allowed {
+            self.level_milli -= units.saturating_mul(1_000);
+        }
+        allowed
+    }
+
+    /// Whether `units` are there.
+    pub fn has(&mut self, now: Instant, units: u64) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_millis();
         if elapsed > 0 {
             let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
             self.level_milli = self
                 .level_milli
                 .saturating_add(self.rate.saturating_mul(elapsed))
-                .min(self.rate.saturating_mul(1_000));
+                .min(self.burst_milli);
             self.filled = now;
         }
-        let wanted = units.saturating_mul(1_000);
-        let allowed = wanted <= self.level_milli;
-        if allowed {
-            self.level_milli -= wanted;
-        }
-        allowed
+        units.saturating_mul(1_000) <= self.level_milli
     }
 }
 

@@ -35,6 +35,8 @@ pub enum AdvResult {
     RouteLimit,
     MemoryLimit,
     SignatureRate,
+    /// More than one origin may say in so short a time.
+    OriginRate,
 }
 
 /// What became of a whole control message that was not looked into.
@@ -60,7 +62,7 @@ pub struct Counters {
 const KINDS: [&str; 3] = ["link", "route", "unknown"];
 
 impl AdvResult {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Accepted,
         Self::Widened,
         Self::Duplicate,
@@ -82,6 +84,7 @@ impl AdvResult {
         Self::RouteLimit,
         Self::MemoryLimit,
         Self::SignatureRate,
+        Self::OriginRate,
     ];
 
     /// The metric label.
@@ -108,6 +111,7 @@ impl AdvResult {
             Self::RouteLimit => "route_limit",
             Self::MemoryLimit => "memory_limit",
             Self::SignatureRate => "signature_rate",
+            Self::OriginRate => "origin_rate",
         }
     }
 }

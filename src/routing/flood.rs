@@ -66,7 +66,7 @@ impl<A: Authority> Core<A> {
         }
         if ruling.is_none() {
             match self.db.standing(&stored.key) {
-                Standing::New => {}
+                Standing::New => self.check_pace(now.instant, &stored)?,
                 Standing::Stale => return Err(AdvResult::Stale),
                 Standing::Same => return self.receive_again(from, stored, batch),
             }
@@ -89,6 +89,7 @@ impl<A: Authority> Core<A> {
         self.check_room(&stored, &proven.0)?;
         let change = self.db.insert(stored.clone(), &proven.0, &proven.1);
         self.out.changed(change);
+        self.pay_pace(now.instant, origin);
         self.mark_known(from, &stored);
         self.farthest = self.farthest.max(stored.distance);
         if origin == self.settings.id {

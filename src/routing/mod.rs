@@ -31,6 +31,7 @@ mod issue;
 mod origin;
 mod output;
 mod own;
+mod pace;
 mod relay;
 mod session;
 mod settings;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::authority::Admitted;
+use super::bucket::TokenBucket;
 use super::core::CLOCK_SLACK_MS;
 use super::slots::SlotSet;
 use super::time::Now;
@@ -43,6 +44,8 @@ pub(super) struct Origin {
     pub(super) routes: Vec<Stored>,
     /// Those that the objects name: one, or two while a new one spreads.
     pub(super) proofs: Vec<Proof>,
+    /// What it may say next; of our own agent there is none.
+    pub(super) pace: Option<TokenBucket>,
 }
 
 /// How an incoming object relates to what is stored.

@@ -123,6 +123,7 @@ fn check_effort(world: &World) {
         AdvResult::Untrusted,
         AdvResult::BadSignature,
         AdvResult::SignatureRate,
+        AdvResult::OriginRate,
         AdvResult::MemoryLimit,
     ] {
         assert_eq!(total(result), 0, "{}", result.label());

@@ -1,0 +1,125 @@
+//! What was measured.
+
+use internal_chaos::bench::machine::Machine;
+use internal_chaos::stats::percentile;
+use serde::Serialize;
+
+/// Everything that one run measured, and where.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) machine: Machine,
+    pub(crate) singles: Vec<Single>,
+    pub(crate) starts: Vec<Start>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) cold_sync_s: Vec<f64>,
+    /// Meshes that did not fit.
+    pub(crate) stopped: Vec<String>,
+}
+
+/// One real core that holds a mesh of so many agents.
+#[derive(Debug, Serialize)]
+pub(crate) struct Single {
+    pub(crate) agents: usize,
+    /// Links alone, as they travel (`database_bytes`).
+    pub(crate) wire_bytes: usize,
+    /// Links alone, resident memory.
+    pub(crate) resident_bytes: usize,
+    /// With 100,000 prefixes, resident memory.
+    pub(crate) resident_with_prefixes: usize,
+    /// Milliseconds, medians.
+    pub(crate) graph_ms: f64,
+    pub(crate) paths_ms: f64,
+    pub(crate) tables_ms: f64,
+}
+
+/// A mesh that starts all at once.
+#[derive(Debug, Serialize)]
+pub(crate) struct Start {
+    pub(crate) agents: usize,
+    /// Virtual time from the last link's coming up until all hold the same.
+    pub(crate) converged_ms: f64,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    /// Resident memory of the whole process by agent; signed bytes are shared among the agents.
+    pub(crate) resident_per_agent: usize,
+    /// Real time that the simulation took.
+    pub(crate) real_s: f64,
+}
+
+/// Events of one kind in one mesh.
+#[derive(Debug, Serialize)]
+pub(crate) struct Event {
+    /// `whole` or `sampled`.
+    pub(crate) form: &'static str,
+    pub(crate) agents: usize,
+    pub(crate) what: &'static str,
+    pub(crate) count: usize,
+    /// Virtual time from detection until an agent is right, over agents and events.
+    pub(crate) median_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+    /// Median by event, over the whole mesh.
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What single events of one kind showed.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    pub(crate) delays_us: Vec<u64>,
+    pub(crate) messages: Vec<u64>,
+    pub(crate) bytes: Vec<u64>,
+}
+
+impl Figures {
+    pub(crate) fn here() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime needs no more than the system gives everybody");
+        Self {
+            machine: runtime.block_on(Machine::here()),
+            singles: Vec::new(),
+            starts: Vec::new(),
+            events: Vec::new(),
+            cold_sync_s: Vec::new(),
+            stopped: Vec::new(),
+        }
+    }
+}
+
+impl Samples {
+    pub(crate) fn summary(
+        mut self,
+        form: &'static str,
+        agents: usize,
+        what: &'static str,
+    ) -> Event {
+        let count = self.messages.len();
+        for list in [&mut self.delays_us, &mut self.messages, &mut self.bytes] {
+            list.sort_unstable();
+        }
+        let delay = |percent| percentile(&self.delays_us, percent).unwrap_or(0) as f64 / 1e3;
+        let event = Event {
+            form,
+            agents,
+            what,
+            count,
+            median_ms: delay(50.0),
+            p99_ms: delay(99.0),
+            max_ms: delay(100.0),
+            messages: percentile(&self.messages, 50.0).unwrap_or(0),
+            bytes: percentile(&self.bytes, 50.0).unwrap_or(0),
+        };
+        println!(
+            "{form} {agents}: {what} ×{count}: median {:.1} ms, p99 {:.1}, max {:.1}; \
+             {} messages, {} KB",
+            event.median_ms,
+            event.p99_ms,
+            event.max_ms,
+            event.messages,
+            event.bytes / 1000
+        );
+        event
+    }
+}

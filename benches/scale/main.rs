@@ -1,0 +1,79 @@
+//! How the control plane grows with the mesh: `cargo bench --bench scale`. What the figures mean
+//! and which form of a mesh each comes from is in docs/simulation.md.
+//!
+//! The world is that of `tests/simulation`: the real routing core in virtual time. Only memory,
+//! recomputation and the two real agents are measured in real time.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what a benchmark is for"
+)]
+
+mod adversity;
+mod args;
+mod figures;
+mod memory;
+mod plot;
+mod processes;
+mod report;
+mod sampled;
+mod single;
+mod watch;
+mod whole;
+
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/simulation/authority.rs"]
+mod authority;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/simulation/oracle.rs"]
+mod oracle;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/simulation/rng.rs"]
+mod rng;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/simulation/topology.rs"]
+mod topology;
+#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/simulation/world/mod.rs"]
+mod world;
+
+use clap::Parser;
+
+use crate::args::Args;
+use crate::figures::Figures;
+
+/// The agent's own allocator, so that memory is what an agent would take.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mut figures = Figures::here();
+    // First, while the heap is fresh.
+    let before = memory::resident();
+    for &agents in &args.single {
+        let single = single::measure(agents, args.seed, before);
+        figures.singles.push(single);
+    }
+    if args.processes {
+        figures.cold_sync_s = processes::cold_sync();
+    }
+    for &agents in &args.agents {
+        let fits = whole::run(agents, &args, &mut figures);
+        if let Err(reason) = fits {
+            println!("{agents} whole agents: stopped: {reason}");
+            figures.stopped.push(format!("{agents} agents: {reason}"));
+            break;
+        }
+    }
+    for &agents in &args.sampled {
+        if let Err(reason) = sampled::run(agents, &args, &mut figures) {
+            println!("{agents} sampled agents: stopped: {reason}");
+            figures.stopped.push(format!("{agents} sampled: {reason}"));
+        }
+    }
+    report::write(&args, &figures)
+}
