@@ -210,7 +210,7 @@ impl<A: Authority> Core<A> {
             .or_insert_with(Adjacency::new);
         match adjacency.handle(now.instant, input) {
             Tell::Nothing => {}
-            Tell::AtOnce => self.own.want_link(now.instant),
+            Tell::AtOnce => self.own.want_link_at_once(now.instant, RUSH),
             Tell::Soon => self.own.want_link_after(now.instant, RUSH),
             Tell::Batched => self.own.want_link_after(now.instant, BATCH),
         }

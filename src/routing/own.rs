@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::authority::Admitted;
+use super::bucket::TokenBucket;
 use super::core::BATCH;
 use super::settings::{OwnRoutes, Settings, cut};
 use super::time::Now;
@@ -16,6 +17,11 @@ const FRAGMENT_NAME_BYTES: usize = 16 * 1024;
 
 /// Least time between two advertisements that differ in load only: load is a hint.
 const LOAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Links whose death is told by itself, per second: an agent that loses hundreds at a time would
+/// issue as many advertisements, each of hundreds of links, and others take only so many
+/// ([`super::pace`]).
+const AT_ONCE_PER_SECOND: u64 = 64;
 
 /// Whether we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +60,8 @@ pub(super) struct Own {
     pub(super) refresh_at: Instant,
     /// The last refresh, by both clocks.
     pub(super) refreshed: Now,
+    /// Link advertisements that need not wait.
+    at_once: TokenBucket,
     link_due: Option<Instant>,
     routes_due: Option<Instant>,
     link_issued: Option<Instant>,
@@ -78,6 +86,7 @@ impl Own {
             streams: 0,
             refresh_at: now.instant + settings.advertise_interval,
             refreshed: now,
+            at_once: TokenBucket::new(now.instant, AT_ONCE_PER_SECOND),
             link_due: None,
             routes_due: None,
             link_issued: None,
@@ -110,6 +119,15 @@ impl Own {
 
     pub(super) fn want_link(&mut self, now: Instant) {
         self.link_due = Some(now);
+    }
+
+    /// At once, unless too many were; then at most one per `interval`.
+    pub(super) fn want_link_at_once(&mut self, now: Instant, interval: Duration) {
+        if self.at_once.take(now, 1) {
+            self.want_link(now);
+        } else {
+            self.want_link_after(now, interval);
+        }
     }
 
     /// At once if the last one was issued `interval` ago.

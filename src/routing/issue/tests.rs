@@ -227,3 +227,21 @@ fn a_changed_certificate_or_trust_takes_effect() {
     assert_eq!(bench.core.certificate_of(id(1)), Some(&certificate));
     assert!(known(&bench, 9), "still trusted");
 }
+
+#[test]
+fn hundreds_of_links_that_die_at_a_time_are_told_in_few_advertisements() {
+    let mut bench = Bench::new(settings(1));
+    for neighbor in 2..=250 {
+        bench.up(neighbor);
+    }
+    bench.pass(secs(1));
+    let mut told = 0;
+    for neighbor in 3..=250 {
+        bench.down(neighbor);
+        told += bench.sent(2).len();
+    }
+    assert_eq!(told, 64, "the first ones at once");
+    bench.pass(ms(100));
+    let link = bench.told_links(2).unwrap();
+    assert_eq!(link.neighbors.len(), 1, "and all that is left, soon after");
+}
