@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Draw the growth
     #[arg(long)]
     pub(crate) svg: Option<PathBuf>,
+    /// Measure one core alone and print that as JSON: memory is only told apart in a fresh process
+    #[arg(long, hide = true)]
+    pub(crate) alone: Option<usize>,
     /// Given by `cargo bench`
     #[arg(long = "bench", hide = true)]
     _bench: bool,

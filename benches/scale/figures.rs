@@ -2,7 +2,7 @@
 
 use internal_chaos::bench::machine::Machine;
 use internal_chaos::stats::percentile;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that one run measured, and where.
 #[derive(Debug, Serialize)]
@@ -17,7 +17,7 @@ pub(crate) struct Figures {
 }
 
 /// One real core that holds a mesh of so many agents.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Single {
     pub(crate) agents: usize,
     /// Links alone, as they travel (`database_bytes`).

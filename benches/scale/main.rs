@@ -31,6 +31,7 @@ mod oracle;
 #[allow(dead_code, reason = "shared with the tests")]
 #[path = "../../tests/simulation/rng.rs"]
 mod rng;
+#[allow(unused_imports, reason = "shared with the tests")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
 #[allow(dead_code, reason = "shared with the tests")]
@@ -51,12 +52,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some(agents) = args.alone {
+        let single = single::measure(agents, args.seed);
+        println!("{}", serde_json::to_string(&single)?);
+        return Ok(());
+    }
     let mut figures = Figures::here();
-    // First, while the heap is fresh.
-    let before = memory::resident();
     for &agents in &args.single {
-        let single = single::measure(agents, args.seed, before);
-        figures.singles.push(single);
+        figures.singles.push(single::in_child(agents, args.seed)?);
     }
     if args.processes {
         figures.cold_sync_s = processes::cold_sync();

@@ -2,9 +2,11 @@
 //! is shared with anybody: every advertisement came as bytes.
 
 use std::hint::black_box;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use warren::identity::AgentId;
 use warren::routing::{
     Avoid, Core, Graph, LinkMetrics, LinkUp, Now, PathTable, PrefixTable, RouteTable,
@@ -39,11 +41,36 @@ struct Alone {
     fed: usize,
 }
 
-/// Feeds a mesh of `agents` to one core. `before` are the resident bytes at the beginning; call it for
-/// growing sizes, because the heap keeps what it had.
-pub(crate) fn measure(agents: usize, seed: u64, before: usize) -> Single {
+/// Has another process of this program [`measure`].
+pub(crate) fn in_child(agents: usize, seed: u64) -> anyhow::Result<Single> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["--alone", &agents.to_string(), "--seed", &seed.to_string()])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{agents} agents: {}",
+        output.status
+    );
+    let single: Single = serde_json::from_slice(&output.stdout)?;
+    println!(
+        "single {agents}: links {} KB as they travel, {} KB resident, {} KB with 100,000 prefixes; \
+         graph {:.2} ms, paths {:.2} ms, prefix tables {:.1} ms",
+        single.wire_bytes / 1000,
+        single.resident_bytes / 1000,
+        single.resident_with_prefixes / 1000,
+        single.graph_ms,
+        single.paths_ms,
+        single.tables_ms,
+    );
+    Ok(single)
+}
+
+/// Feeds a mesh of `agents` to one core.
+pub(crate) fn measure(agents: usize, seed: u64) -> Single {
     let edges = regular(&mut Rng::new(seed), agents);
     let links = neighbors(agents, &edges);
+    let before = memory::resident();
     let mut alone = Alone::new(&links);
     for agent in 1..agents {
         alone.feed(agent, Advertisement::Link(link_adv(agent, &links[agent])));
@@ -72,13 +99,6 @@ pub(crate) fn measure(agents: usize, seed: u64, before: usize) -> Single {
     black_box(table);
     let reached = (1..agents).filter(|agent| paths.is_reachable(id_of(*agent)));
     assert_eq!(reached.count(), agents - 1, "all are within reach");
-    println!(
-        "single {agents}: links {} KB as they travel, {} KB resident, {} KB with 100,000 prefixes; \
-         graph {graph_ms:.2} ms, paths {paths_ms:.2} ms, prefix tables {tables_ms:.1} ms",
-        wire_bytes / 1000,
-        resident_bytes / 1000,
-        resident_with_prefixes / 1000
-    );
     Single {
         agents,
         wire_bytes,

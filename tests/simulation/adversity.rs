@@ -137,13 +137,12 @@ fn an_agent_that_floods_delays_nobody_elses_news() {
     for_seeds("an_agent_that_floods", 3, |seed| {
         let mut world = mesh(seed, 24);
         world.run(10);
-        // Ten seconds of 20,000 advertisements a second, each of them news and validly signed.
-        for tick in 0..200_000 {
+        // Five seconds of 10,000 advertisements a second, each of them news and validly signed.
+        for tick in 0..50_000 {
             let (agent, draining) = (VILLAIN, tick % 2 == 0);
-            let at_us = tick * 50;
-            world.plan_us(at_us, Chaos::Drain { agent, draining });
+            world.plan_us(tick * 100, Chaos::Drain { agent, draining });
         }
-        world.run(3);
+        world.run(2);
         let link = (0..world.links.len())
             .find(|link| !world.links[*link].ends.contains(&VILLAIN))
             .unwrap();
@@ -163,10 +162,10 @@ fn an_agent_that_floods_delays_nobody_elses_news() {
             );
             assert_eq!(core.counters().dropped(MessageDrop::ByteRate), 0);
         }
-        world.run(7);
-        // Each took a burst and ten seconds' worth of it, not what four neighbours may bring.
+        world.run(4);
+        // Each took a burst and five seconds' worth of it, not what four neighbours may bring.
         let passed_on = total(&world, AdvResult::Accepted) / 24;
-        assert!(passed_on < 4_000, "{passed_on} were accepted by each");
+        assert!(passed_on < 2_000, "{passed_on} were accepted by each");
         assert!(total(&world, AdvResult::OriginRate) > 0, "it was slowed");
         world.run(70);
         check(&world);

@@ -10,6 +10,7 @@ mod rng;
 mod scenarios;
 mod tiny;
 mod topology;
+#[allow(dead_code, reason = "shared with benches/scale")]
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
