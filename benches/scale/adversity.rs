@@ -32,7 +32,7 @@ pub(crate) fn run(world: &mut World, args: &Args, figures: &mut Figures) -> Resu
     }
     world.run(3);
     let what = "link death, a transit lies";
-    let samples = deaths(world, "link death", events, &spared, args)?;
+    let (samples, _) = deaths(world, "link death", events, &spared, args)?;
     figures.events.push(samples.summary("whole", agents, what));
     revive(world, args)?;
 
@@ -134,9 +134,10 @@ pub(crate) fn partition(agents: usize, args: &Args, figures: &mut Figures) -> Re
     let cost = world.sent.since(before);
     let samples = Samples {
         // From the repair: finding each other and the hold after a flap are part of it.
-        delays_us: vec![agreed - healed],
+        last_us: vec![agreed - healed],
         messages: vec![cost.messages()],
         bytes: vec![cost.flood_bytes + cost.sync_bytes],
+        ..Samples::default()
     };
     let event = samples.summary("whole", agents, "halves heal");
     figures.events.push(event);

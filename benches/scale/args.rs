@@ -8,13 +8,13 @@ use clap::{ArgAction, Parser};
 #[derive(Debug, Parser)]
 pub(crate) struct Args {
     /// Sizes of meshes of whole agents
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 300, 1_000, 2_000])]
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values_t = [100, 300, 1_000])]
     pub(crate) agents: Vec<usize>,
     /// Sizes of meshes whose agents hold the advertisements of a sample of origins only
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values_t = [1_000, 10_000])]
     pub(crate) sampled: Vec<usize>,
     /// Sizes of the mesh that one real core holds alone, for memory and recomputation
-    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000, 3_000, 10_000])]
+    #[arg(long, value_delimiter = ',', num_args = 0.., default_values_t = [100, 1_000, 3_000, 10_000])]
     pub(crate) single: Vec<usize>,
     /// Deaths of each kind
     #[arg(long, default_value_t = 20)]

@@ -57,7 +57,11 @@ pub(crate) struct Event {
     /// Virtual time from detection until an agent is right, over agents and events.
     pub(crate) median_ms: f64,
     pub(crate) p99_ms: f64,
-    pub(crate) max_ms: f64,
+    /// Until the last agent is right: the median event and the slowest.
+    pub(crate) last_ms: f64,
+    pub(crate) slowest_ms: f64,
+    /// Over what the links' delays alone would take, the 99th percentile.
+    pub(crate) above_floor_ms: f64,
     /// Median by event, over the whole mesh.
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
@@ -67,6 +71,9 @@ pub(crate) struct Event {
 #[derive(Debug, Default)]
 pub(crate) struct Samples {
     pub(crate) delays_us: Vec<u64>,
+    /// By event.
+    pub(crate) last_us: Vec<u64>,
+    pub(crate) above_floor_us: Vec<u64>,
     pub(crate) messages: Vec<u64>,
     pub(crate) bytes: Vec<u64>,
 }
@@ -96,27 +103,37 @@ impl Samples {
         what: &'static str,
     ) -> Event {
         let count = self.messages.len();
-        for list in [&mut self.delays_us, &mut self.messages, &mut self.bytes] {
+        for list in [
+            &mut self.delays_us,
+            &mut self.last_us,
+            &mut self.above_floor_us,
+            &mut self.messages,
+            &mut self.bytes,
+        ] {
             list.sort_unstable();
         }
-        let delay = |percent| percentile(&self.delays_us, percent).unwrap_or(0) as f64 / 1e3;
+        let ms = |list: &[u64], percent| percentile(list, percent).unwrap_or(0) as f64 / 1e3;
         let event = Event {
             form,
             agents,
             what,
             count,
-            median_ms: delay(50.0),
-            p99_ms: delay(99.0),
-            max_ms: delay(100.0),
+            median_ms: ms(&self.delays_us, 50.0),
+            p99_ms: ms(&self.delays_us, 99.0),
+            last_ms: ms(&self.last_us, 50.0),
+            slowest_ms: ms(&self.last_us, 100.0),
+            above_floor_ms: ms(&self.above_floor_us, 99.0),
             messages: percentile(&self.messages, 50.0).unwrap_or(0),
             bytes: percentile(&self.bytes, 50.0).unwrap_or(0),
         };
         println!(
-            "{form} {agents}: {what} ×{count}: median {:.1} ms, p99 {:.1}, max {:.1}; \
-             {} messages, {} KB",
+            "{form} {agents}: {what} ×{count}: median {:.1} ms, p99 {:.1}, last {:.1} (at most {:.1}), \
+             above the floor {:.1}; {} messages, {} KB",
             event.median_ms,
             event.p99_ms,
-            event.max_ms,
+            event.last_ms,
+            event.slowest_ms,
+            event.above_floor_ms,
             event.messages,
             event.bytes / 1000
         );

@@ -22,11 +22,7 @@ pub(crate) fn cold_sync() -> Vec<f64> {
 
 fn once() -> Duration {
     let mut mesh = Mesh::new();
-    mesh.add(
-        Spec::new("exit")
-            .listen()
-            .exit(&format!("routes: [{}]", routes())),
-    );
+    mesh.add(Spec::new("exit").listen().extra(&exit_section()));
     mesh.add(Spec::new("ingress").peer("exit").socks5());
     mesh.start("exit");
     // Reading its file is not part of it.
@@ -60,11 +56,11 @@ fn asking<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn routes() -> String {
-    let mut text = String::new();
+fn exit_section() -> String {
+    let mut yaml = "exit:\n  enabled: true\n  routes:\n".to_owned();
     for number in 0..PREFIXES {
         let network = Ipv4Addr::from(0x0a00_0000 + (number << 4));
-        let _ = write!(text, "{network}/28, ");
+        let _ = writeln!(yaml, "    - {network}/28");
     }
-    text
+    yaml
 }

@@ -54,7 +54,9 @@ fn events(events: &[Event]) -> Vec<Vec<String>> {
         "times",
         "median, ms",
         "p99, ms",
-        "most, ms",
+        "last, ms",
+        "slowest, ms",
+        "above floor, ms",
         "messages",
         "KB",
     ];
@@ -64,9 +66,11 @@ fn events(events: &[Event]) -> Vec<Vec<String>> {
             event.agents.to_string(),
             event.form.to_owned(),
             event.count.to_string(),
-            format!("{:.0}", event.median_ms),
-            format!("{:.0}", event.p99_ms),
-            format!("{:.0}", event.max_ms),
+            figure(event.median_ms),
+            figure(event.p99_ms),
+            format!("{:.0}", event.last_ms),
+            format!("{:.0}", event.slowest_ms),
+            figure(event.above_floor_ms),
             event.messages.to_string(),
             (event.bytes / 1000).to_string(),
         ]
@@ -118,6 +122,15 @@ fn singles(singles: &[Single]) -> Vec<Vec<String>> {
         ]
     };
     rows(&head, singles.iter().map(row))
+}
+
+/// A dash where nothing was measured.
+fn figure(ms: f64) -> String {
+    if ms == 0.0 {
+        "–".to_owned()
+    } else {
+        format!("{ms:.0}")
+    }
 }
 
 fn rows(head: &[&str], body: impl Iterator<Item = Vec<String>>) -> Vec<Vec<String>> {

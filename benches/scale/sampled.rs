@@ -113,15 +113,18 @@ fn one_flood(world: &mut World, count: usize) -> Samples {
         world.plan(0, Chaos::Drain { agent, draining });
         world.take_changed();
         let (told, end) = (world.now_us(), world.now_us() + 1_000_000);
+        let mut last = 0;
         let mut waiting: BTreeSet<usize> = (0..world.agents.len()).collect();
         while world.step(end) {
             for changed in world.take_changed() {
                 if waiting.remove(&changed) {
-                    samples.delays_us.push(world.now_us() - told);
+                    last = world.now_us() - told;
+                    samples.delays_us.push(last);
                 }
             }
         }
         let cost = world.sent.since(before);
+        samples.last_us.push(last);
         samples.messages.push(cost.floods);
         samples.bytes.push(cost.flood_bytes);
         world.plan(

@@ -33,14 +33,25 @@ const PATIENCE_US: u64 = 90_000_000;
 /// Agents whose paths are compared with the oracle at each event.
 const CHECKED: usize = 24;
 
+/// Largest mesh in which somebody misbehaves: a flood of advertisements takes minutes in larger ones.
+const MOST_MISBEHAVED: usize = 1_000;
+
 /// Runs everything in one mesh. An error says why it was stopped.
 pub(crate) fn run(agents: usize, args: &Args, figures: &mut Figures) -> Result<(), String> {
     let edges = regular(&mut Rng::new(args.seed), agents);
     let (mut world, start) = started(agents, &edges, args)?;
     figures.starts.push(start);
-    for what in ["link death", "transit death", "exit death"] {
-        let samples = deaths(&mut world, what, args.events, &BTreeSet::new(), args)?;
-        figures.events.push(samples.summary("whole", agents, what));
+    for (what, back) in [
+        ("link death", "that link is back"),
+        ("transit death", "that transit is back"),
+        ("exit death", "that exit is back"),
+    ] {
+        let (died, repaired) = deaths(&mut world, what, args.events, &BTreeSet::new(), args)?;
+        figures.events.push(died.summary("whole", agents, what));
+        figures.events.push(repaired.summary("whole", agents, back));
+    }
+    if agents > MOST_MISBEHAVED {
+        return Ok(());
     }
     crate::adversity::run(&mut world, args, figures)?;
     drop(world);
@@ -99,11 +110,12 @@ pub(crate) fn new_world(agents: usize, edges: &Edges, seed: u64) -> World {
 
 /// Runs until all agents live, advertise every link that works, and hold the same; when that was.
 pub(crate) fn agree(world: &mut World, args: &Args) -> Result<u64, String> {
-    let deadline = world.now_us() + PATIENCE_US;
-    while world.now_us() < deadline {
-        // Fine enough for the table; comparing costs as much as the slice.
-        let slice = world.now_us() + 5_000;
-        while world.step(slice) {}
+    let began = world.now_us();
+    while world.now_us() < began + PATIENCE_US {
+        // Comparing costs as much as what happens in 10 ms; later on a coarser answer will do.
+        let slice = ((world.now_us() - began) / 100).max(10_000);
+        let until = world.now_us() + slice;
+        while world.step(until) {}
         if agrees(world) {
             return Ok(world.now_us());
         }
@@ -130,15 +142,16 @@ fn agrees(world: &World) -> bool {
         && digests.all(|digest| Some(digest) == first)
 }
 
-/// Kills links or agents one after the other, and repairs them.
+/// Kills links or agents one after the other, and repairs them. What the deaths and what the repairs
+/// showed.
 pub(crate) fn deaths(
     world: &mut World,
     what: &str,
     count: usize,
     spared: &BTreeSet<usize>,
     args: &Args,
-) -> Result<Samples, String> {
-    let mut samples = Samples::default();
+) -> Result<(Samples, Samples), String> {
+    let (mut samples, mut repairs) = (Samples::default(), Samples::default());
     let agents = world.agents.len();
     while samples.messages.len() < count {
         let checked = (0..CHECKED).map(|_| world.rng.index(agents)).collect();
@@ -193,12 +206,15 @@ pub(crate) fn deaths(
         if let Some(exit) = victim.filter(|_| what == "exit death") {
             twin_takes_over(world, exit);
         }
+        let (before, repaired_at) = (world.sent, world.now_us());
         world.plan(0, repair);
-        // Longer than the hold after a flap.
-        world.run(3);
-        agree(world, args)?;
+        world.run(1);
+        repairs.last_us.push(agree(world, args)? - repaired_at);
+        let cost = world.sent.since(before);
+        repairs.messages.push(cost.floods);
+        repairs.bytes.push(cost.flood_bytes);
     }
-    Ok(samples)
+    Ok((samples, repairs))
 }
 
 fn truth_after(world: &World, fault: &Chaos) -> crate::oracle::Graph {

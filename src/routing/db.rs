@@ -117,6 +117,8 @@ impl Database {
         let origin = self.origins.entry(id).or_default();
         if origin.proof(certificate.hash()).is_none() {
             self.bytes += certificate.wire_bytes();
+            // Nearly always the only one, and there is one per origin.
+            origin.proofs.reserve_exact(1);
             origin.proofs.push(Proof {
                 certificate: certificate.clone(),
                 admitted: Arc::clone(admitted),

@@ -105,7 +105,7 @@ fn a_file_beyond_the_limit_is_refused_unread() {
     fs::write(&file, "#".repeat(MAX_FILE_BYTES + 1)).expect("a writable folder");
     let said = Config::load(&file).expect_err("too large").to_string();
     assert!(
-        said.ends_with("agent.yaml: the file is larger than 1048576 bytes"),
+        said.ends_with("agent.yaml: the file is larger than 4194304 bytes"),
         "{said}"
     );
     assert!(errors(&"#".repeat(MAX_FILE_BYTES + 1)).contains("larger than"));

@@ -11,7 +11,7 @@ pub(crate) struct Link {
     pub(crate) ends: [usize; 2],
     pub(crate) cost: u32,
     pub(crate) works: bool,
-    pub(super) delay_us: u64,
+    pub(crate) delay_us: u64,
     pub(super) session: u64,
     /// What each end believes.
     pub(super) up: [bool; 2],
