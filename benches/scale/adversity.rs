@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use warren::routing::AdvResult;
 
 use crate::args::Args;
+use crate::fault::Fault;
 use crate::figures::{Figures, Samples};
 use crate::memory;
 use crate::rng::Rng;
@@ -85,22 +86,23 @@ fn flood(world: &mut World) {
 
 /// A link that is not the villain's dies; all others hear of it.
 fn link_death(world: &mut World, samples: &mut Samples) -> Result<(), String> {
-    let link = loop {
-        let link = world.rng.index(world.links.len());
-        if !world.links[link].ends.contains(&VILLAIN) {
-            break link;
+    let links = world.links.len();
+    let fault = loop {
+        let link = world.rng.index(links);
+        let fault = Fault::of_link(world, link);
+        if !fault.concerns(VILLAIN) {
+            break fault;
         }
     };
-    let [a, b] = world.links[link].ends.map(|end| world.agents[end].id);
-    world.plan(0, Chaos::Break { link });
     let watch = Watch {
-        edges: vec![(a, b)],
+        edges: fault.edges(world),
         checked: BTreeSet::new(),
         truth: None,
         excused: BTreeSet::from([VILLAIN]),
     };
+    world.plan(0, fault.strike);
     watch.run(world, samples)?;
-    world.plan(0, Chaos::Repair { link });
+    world.plan(0, fault.repair);
     world.run(4);
     Ok(())
 }

@@ -12,6 +12,7 @@
 
 mod adversity;
 mod args;
+mod fault;
 mod figures;
 mod memory;
 mod plot;

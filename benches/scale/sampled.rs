@@ -11,13 +11,14 @@ use std::rc::Rc;
 use warren::wire::ControlMessage;
 
 use crate::args::Args;
+use crate::fault::Fault;
 use crate::figures::{Figures, Samples};
 use crate::memory;
 use crate::rng::Rng;
 use crate::topology::regular;
 use crate::watch::Watch;
 use crate::whole::new_world;
-use crate::world::{Chaos, GENESIS_MS, World};
+use crate::world::{Chaos, World};
 
 /// Origins that everybody knows from the start.
 const SAMPLE: usize = 100;
@@ -75,30 +76,23 @@ fn announce(world: &mut World, agents: impl IntoIterator<Item = usize>) {
 }
 
 fn death(world: &mut World, what: &str, samples: &mut Samples) -> Result<(), String> {
-    let (fault, repair, pairs, victim) = if what == "link death" {
-        let link = world.rng.index(world.links.len());
-        let [a, b] = world.links[link].ends;
-        let repair = Chaos::Repair { link };
-        (Chaos::Break { link }, repair, vec![(a, b)], None)
-    } else {
-        let agent = world.rng.index(world.agents.len());
-        let pairs = world.neighbors(agent).map(|other| (agent, other)).collect();
-        let epoch = GENESIS_MS + 3_600_000 + world.now_us() / 1_000 + 10_000;
-        let repair = Chaos::Boot { agent, epoch };
-        (Chaos::Crash { agent }, repair, pairs, Some(agent))
+    let (links, agents) = (world.links.len(), world.agents.len());
+    let (link, agent) = (world.rng.index(links), world.rng.index(agents));
+    let fault = match what {
+        "link death" => Fault::of_link(world, link),
+        _ => Fault::of_agent(world, agent),
     };
-    let concerned: BTreeSet<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
+    let concerned: BTreeSet<usize> = fault.pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
     announce(world, concerned);
-    world.plan(0, fault);
-    let id = |agent: usize| world.agents[agent].id;
     let watch = Watch {
-        edges: pairs.iter().map(|(a, b)| (id(*a), id(*b))).collect(),
+        edges: fault.edges(world),
         checked: BTreeSet::new(),
         truth: None,
-        excused: victim.into_iter().collect(),
+        excused: fault.victim.into_iter().collect(),
     };
+    world.plan(0, fault.strike);
     watch.run(world, samples)?;
-    world.plan(0, repair);
+    world.plan(0, fault.repair);
     world.run(3);
     Ok(())
 }

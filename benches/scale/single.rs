@@ -72,8 +72,8 @@ pub(crate) fn measure(agents: usize, seed: u64) -> Single {
     let links = neighbors(agents, &edges);
     let before = memory::resident();
     let mut alone = Alone::new(&links);
-    for agent in 1..agents {
-        alone.feed(agent, Advertisement::Link(link_adv(agent, &links[agent])));
+    for (agent, links) in links.iter().enumerate().skip(1) {
+        alone.feed(agent, Advertisement::Link(link_adv(agent, links)));
     }
     let wire_bytes = alone.core.database_bytes();
     let resident_bytes = memory::resident().saturating_sub(before);

@@ -10,13 +10,13 @@ use ipnet::{IpNet, Ipv4Net};
 use warren::routing::{Avoid, Graph, PathTable, PrefixTable, RouteTable, Settings};
 
 use crate::args::Args;
+use crate::fault::Fault;
 use crate::figures::{Figures, Samples, Start};
 use crate::memory;
-use crate::oracle::truth;
 use crate::rng::Rng;
 use crate::topology::{Edges, regular};
 use crate::watch::{DETECTION_US, Watch};
-use crate::world::{Chaos, GENESIS_MS, Link, World, id_of, settings};
+use crate::world::{Link, World, id_of, settings};
 
 /// Prefixes in the mesh, whatever its size.
 const PREFIXES: usize = 100_000;
@@ -153,60 +153,24 @@ pub(crate) fn deaths(
     let (mut samples, mut repairs) = (Samples::default(), Samples::default());
     let agents = world.agents.len();
     while samples.messages.len() < count {
-        let checked = (0..CHECKED).map(|_| world.rng.index(agents)).collect();
-        let (fault, repair, edges, victim) = match what {
-            "link death" => {
-                let link = world.rng.index(world.links.len());
-                let [a, b] = world.links[link].ends;
-                if spared.contains(&a) || spared.contains(&b) {
-                    continue;
-                }
-                let edge = (world.agents[a].id, world.agents[b].id);
-                (
-                    Chaos::Break { link },
-                    Chaos::Repair { link },
-                    vec![edge],
-                    None,
-                )
-            }
-            _ => {
-                let mut agent = world.rng.index(agents);
-                if what == "exit death" {
-                    agent -= agent % EXIT_EVERY;
-                } else if agent % EXIT_EVERY == 0 {
-                    agent += 1;
-                }
-                if spared.contains(&agent) {
-                    continue;
-                }
-                let id = world.agents[agent].id;
-                let others = world.neighbors(agent);
-                let edges = others.map(|other| (id, world.agents[other].id)).collect();
-                let later = world.now_us() / 1_000 + 10_000;
-                let epoch = GENESIS_MS + 3_600_000 + later;
-                (
-                    Chaos::Crash { agent },
-                    Chaos::Boot { agent, epoch },
-                    edges,
-                    Some(agent),
-                )
-            }
-        };
-        world.plan(0, fault.clone());
-        // The truth after the fault; the links are found again by the repair.
-        let after = truth_after(world, &fault);
+        let fault = choose(world, what);
+        if spared.iter().any(|agent| fault.concerns(*agent)) {
+            continue;
+        }
+        let truth = fault.truth_after(world);
         let watch = Watch {
-            edges,
-            checked,
-            truth: Some(&after),
-            excused: spared.iter().copied().chain(victim).collect(),
+            edges: fault.edges(world),
+            checked: (0..CHECKED).map(|_| world.rng.index(agents)).collect(),
+            truth: Some(&truth),
+            excused: spared.iter().copied().chain(fault.victim).collect(),
         };
+        world.plan(0, fault.strike);
         watch.run(world, &mut samples)?;
-        if let Some(exit) = victim.filter(|_| what == "exit death") {
+        if let Some(exit) = fault.victim.filter(|_| what == "exit death") {
             twin_takes_over(world, exit);
         }
         let (before, repaired_at) = (world.sent, world.now_us());
-        world.plan(0, repair);
+        world.plan(0, fault.repair);
         world.run(1);
         repairs.last_us.push(agree(world, args)? - repaired_at);
         let cost = world.sent.since(before);
@@ -216,27 +180,17 @@ pub(crate) fn deaths(
     Ok((samples, repairs))
 }
 
-fn truth_after(world: &World, fault: &Chaos) -> crate::oracle::Graph {
-    let mut graph = truth(world);
-    let mut cut = |a, b| {
-        graph.entry(a).or_default().remove(&b);
-        graph.entry(b).or_default().remove(&a);
-    };
-    match fault {
-        Chaos::Break { link } => {
-            let [a, b] = world.links[*link].ends.map(|end| world.agents[end].id);
-            cut(a, b);
-        }
-        Chaos::Crash { agent } => {
-            let id = world.agents[*agent].id;
-            for other in world.neighbors(*agent) {
-                cut(id, world.agents[other].id);
-            }
-            graph.remove(&id);
-        }
-        other => unreachable!("{other:?} kills nothing"),
+/// A link, a transit or an exit of the mesh.
+fn choose(world: &mut World, what: &str) -> Fault {
+    let (links, agents) = (world.links.len(), world.agents.len());
+    let link = world.rng.index(links);
+    let agent = world.rng.index(agents);
+    let exit = agent - agent % EXIT_EVERY;
+    match what {
+        "link death" => Fault::of_link(world, link),
+        "exit death" => Fault::of_agent(world, exit),
+        _ => Fault::of_agent(world, if agent == exit { exit + 1 } else { agent }),
     }
-    graph
 }
 
 /// The route table of some agent names the second exit of what the dead one shared with it.
