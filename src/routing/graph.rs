@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use super::id_index::IdIndex;
 use crate::identity::AgentId;
 use crate::wire::packet::header_len;
 use crate::wire::{LinkAdv, LinkFlags};
@@ -66,8 +67,8 @@ pub struct Graph {
     own: Node,
     /// Sorted by id.
     agents: Vec<GraphAgent>,
-    /// The ids of `agents` alone, for dense searching.
-    ids: Vec<AgentId>,
+    /// The ids of `agents` alone, for searching.
+    ids: IdIndex,
     /// `edges[first[n]..first[n + 1]]` leave agent `n`, sorted by `to`.
     first: Vec<u32>,
     edges: Vec<Edge>,
@@ -100,7 +101,7 @@ impl Graph {
         let mut graph = Self {
             own: own_place.unwrap_or_else(|place| place) as Node,
             agents,
-            ids,
+            ids: IdIndex::new(ids),
             first: Vec::new(),
             edges: Vec::new(),
             one_way: Vec::new(),
@@ -161,15 +162,15 @@ impl Graph {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.agents.len()
+        self.ids.len()
     }
 
     pub(super) fn node(&self, id: AgentId) -> Option<Node> {
-        self.ids.binary_search(&id).ok().map(|at| at as Node)
+        self.ids.place(id).map(|at| at as Node)
     }
 
     pub(super) fn id(&self, node: Node) -> AgentId {
-        self.ids[node as usize]
+        self.ids.id(node as usize)
     }
 
     pub(super) fn edges(&self) -> &[Edge] {
@@ -218,7 +219,7 @@ impl Graph {
                     Ok(edge) if edge.mtu == 0 || edge.mtu >= NARROWEST => self.edges.push(edge),
                     Ok(_) | Err(_) => self
                         .one_way
-                        .push(claim.one_way(self.ids[from], self.id(claim.to))),
+                        .push(claim.one_way(self.ids.id(from), self.id(claim.to))),
                 }
             }
         }

@@ -61,6 +61,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod graph;
+mod id_index;
 mod liveness;
 mod path_table;
 mod prefix_table;
