@@ -84,8 +84,12 @@ impl Figures {
             .enable_all()
             .build()
             .expect("a runtime needs no more than the system gives everybody");
+        let mut machine = runtime.block_on(Machine::here());
+        let given = std::env::args().skip(1).filter(|given| given != "--bench");
+        let given: Vec<String> = given.collect();
+        machine.command = format!("cargo bench --bench scale -- {}", given.join(" "));
         Self {
-            machine: runtime.block_on(Machine::here()),
+            machine,
             singles: Vec::new(),
             starts: Vec::new(),
             events: Vec::new(),

@@ -102,6 +102,8 @@ fn one_flood(world: &mut World, count: usize) -> Samples {
     let mut samples = Samples::default();
     for _ in 0..count {
         let agent = world.rng.index(world.agents.len());
+        // Its certificate goes ahead.
+        announce(world, [agent]);
         let before = world.sent;
         let draining = true;
         world.plan(0, Chaos::Drain { agent, draining });
