@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Synchronize two real agents too
     #[arg(long, default_value_t = true, action = ArgAction::Set)]
     pub(crate) processes: bool,
+    /// Add to the figures of an earlier run, as --json wrote them
+    #[arg(long)]
+    pub(crate) with: Option<PathBuf>,
     /// Write the figures as JSON
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

@@ -1,13 +1,16 @@
 //! What was measured.
 
+use std::borrow::Cow;
+
 use internal_chaos::bench::machine::Machine;
 use internal_chaos::stats::percentile;
 use serde::{Deserialize, Serialize};
 
 /// Everything that one run measured, and where.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
-    pub(crate) machine: Machine,
+    /// Machine, moment and command; of each run if there are several.
+    pub(crate) heading: Vec<String>,
     pub(crate) singles: Vec<Single>,
     pub(crate) starts: Vec<Start>,
     pub(crate) events: Vec<Event>,
@@ -33,7 +36,7 @@ pub(crate) struct Single {
 }
 
 /// A mesh that starts all at once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
     pub(crate) agents: usize,
     /// Virtual time from the last link's coming up until all hold the same.
@@ -47,12 +50,12 @@ pub(crate) struct Start {
 }
 
 /// Events of one kind in one mesh.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Event {
     /// `whole` or `sampled`.
-    pub(crate) form: &'static str,
+    pub(crate) form: Cow<'static, str>,
     pub(crate) agents: usize,
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) count: usize,
     /// Virtual time from detection until an agent is right, over agents and events.
     pub(crate) median_ms: f64,
@@ -89,13 +92,19 @@ impl Figures {
         let given: Vec<String> = given.collect();
         machine.command = format!("cargo bench --bench scale -- {}", given.join(" "));
         Self {
-            machine,
+            heading: machine.heading(),
             singles: Vec::new(),
             starts: Vec::new(),
             events: Vec::new(),
             cold_sync_s: Vec::new(),
             stopped: Vec::new(),
         }
+    }
+
+    /// Those of an earlier run and these.
+    pub(crate) fn after(self, mut earlier: Self) -> Self {
+        earlier.heading.extend(self.heading);
+        earlier
     }
 }
 
@@ -118,9 +127,9 @@ impl Samples {
         }
         let ms = |list: &[u64], percent| percentile(list, percent).unwrap_or(0) as f64 / 1e3;
         let event = Event {
-            form,
+            form: form.into(),
             agents,
-            what,
+            what: what.into(),
             count,
             median_ms: ms(&self.delays_us, 50.0),
             p99_ms: ms(&self.delays_us, 99.0),

@@ -59,12 +59,16 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut figures = Figures::here();
+    if let Some(earlier) = &args.with {
+        figures = figures.after(serde_json::from_slice(&std::fs::read(earlier)?)?);
+    }
     for &agents in &args.single {
         figures.singles.push(single::in_child(agents, args.seed)?);
     }
     if args.processes {
         figures.cold_sync_s = processes::cold_sync();
     }
+    // After each mesh, so that nothing is lost when somebody has no patience for the next.
     for &agents in &args.agents {
         let fits = whole::run(agents, &args, &mut figures);
         if let Err(reason) = fits {
@@ -72,6 +76,7 @@ fn main() -> anyhow::Result<()> {
             figures.stopped.push(format!("{agents} agents: {reason}"));
             break;
         }
+        report::write(&args, &figures)?;
     }
     for &agents in &args.sampled {
         if let Err(reason) = sampled::run(agents, &args, &mut figures) {
@@ -79,5 +84,6 @@ fn main() -> anyhow::Result<()> {
             figures.stopped.push(format!("{agents} sampled: {reason}"));
         }
     }
+    report::print(&figures);
     report::write(&args, &figures)
 }

@@ -9,18 +9,18 @@ use crate::args::Args;
 use crate::figures::{Event, Figures, Single, Start};
 use crate::plot;
 
-/// Prints the tables and writes what was asked for.
+/// Prints the tables.
+pub(crate) fn print(figures: &Figures) {
+    println!("\n{}\n", figures.heading.join("\n"));
+    for rows in tables(figures) {
+        println!("{}", table::text(&rows));
+    }
+}
+
+/// Writes what was asked for, as far as it is known.
 pub(crate) fn write(args: &Args, figures: &Figures) -> anyhow::Result<()> {
-    let tables = [
-        events(&figures.events),
-        starts(&figures.starts),
-        singles(&figures.singles),
-    ];
-    let heading = figures.machine.heading();
-    println!("\n{}\n", heading.join("\n"));
-    let mut page = format!("{}  \n\n", heading.join("  \n"));
-    for rows in tables.iter().filter(|rows| rows.len() > 1) {
-        println!("{}", table::text(rows));
+    let mut page = format!("{}  \n\n", figures.heading.join("  \n"));
+    for rows in &tables(figures) {
         page.push_str(&table::markdown(rows));
         page.push('\n');
     }
@@ -46,6 +46,16 @@ pub(crate) fn write(args: &Args, figures: &Figures) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn tables(figures: &Figures) -> Vec<Vec<Vec<String>>> {
+    let mut tables = vec![
+        events(&figures.events),
+        starts(&figures.starts),
+        singles(&figures.singles),
+    ];
+    tables.retain(|rows| rows.len() > 1);
+    tables
+}
+
 fn events(events: &[Event]) -> Vec<Vec<String>> {
     let head = [
         "event",
@@ -62,9 +72,9 @@ fn events(events: &[Event]) -> Vec<Vec<String>> {
     ];
     let row = |event: &Event| {
         vec![
-            event.what.to_owned(),
+            event.what.to_string(),
             event.agents.to_string(),
-            event.form.to_owned(),
+            event.form.to_string(),
             event.count.to_string(),
             figure(event.median_ms),
             figure(event.p99_ms),
