@@ -19,7 +19,7 @@ use crate::config::{PasswordHash, User};
 const TAG: usize = 32;
 
 /// The configured users.
-pub(super) struct Users {
+pub struct Users {
     hashes: HashMap<String, PasswordHash>,
     /// Checked in place of an unknown user's hash.
     decoy: Option<PasswordHash>,
@@ -29,7 +29,8 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub(super) fn new(users: &[User]) -> Self {
+    /// Whoever is in `users`, and nobody else.
+    pub fn new(users: &[User]) -> Self {
         let hashes = users
             .iter()
             .map(|user| (user.username.clone(), user.password_hash.clone()))

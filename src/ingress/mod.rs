@@ -29,11 +29,12 @@ use crate::config;
 use crate::exit::Exit;
 use crate::identity::AgentId;
 use crate::tunnel::{OpenStream, StreamTable};
-use auth::Users;
 
+pub use auth::Users;
 pub use connect::Patience;
 pub use error::ConnectError;
 pub use metrics::Metrics;
+pub use socks::{Destination, HandshakeError, handshake};
 
 /// How long accepting rests after the kernel refused to (no file descriptors, no memory).
 const ACCEPT_REST: Duration = Duration::from_millis(100);

@@ -12,8 +12,7 @@ use fast_socks5::server::{
     AuthMethod, AuthMethodSuccessState, NoAuthentication, Socks5ServerProtocol, SocksServerError,
 };
 use fast_socks5::util::target_addr::{AddrError, TargetAddr, read_address};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::auth::Users;
@@ -29,7 +28,7 @@ const MAX_LABEL: usize = 63;
 
 /// What a client asks to be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Destination {
+pub enum Destination {
     /// An address in canonical form: IPv4-mapped ones are IPv4.
     Address(SocketAddr),
     /// A well-formed name, lower case, without a trailing dot.
@@ -38,7 +37,7 @@ pub(super) enum Destination {
 
 /// Why a client did not get as far as a request.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
+pub enum HandshakeError {
     #[error("client left or its connection failed: {0}")]
     Io(#[from] io::Error),
     #[error("client speaks SOCKS version {0}; only 5 is spoken here")]
@@ -70,8 +69,10 @@ impl HandshakeError {
 
 /// Leads a client up to its request. The client has been told of a failure, as far as the protocol
 /// has words for it.
-pub(super) async fn handshake(
-    tcp: &mut TcpStream,
+///
+/// `users`: `None` asks for no authentication. `checks` bounds the password checks under way.
+pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    tcp: &mut S,
     users: Option<&Users>,
     checks: &Semaphore,
 ) -> Result<Destination, HandshakeError> {
@@ -98,19 +99,26 @@ pub(super) async fn handshake(
 }
 
 /// Tells the client that it is connected; `bound` is the exit's address towards the target.
-pub(super) async fn reply_connected(
-    tcp: &mut TcpStream,
+pub(super) async fn reply_connected<S: AsyncWrite + Unpin>(
+    tcp: &mut S,
     bound: Option<SocketAddr>,
 ) -> io::Result<()> {
     reply(tcp, SOCKS5_REPLY_SUCCEEDED, bound).await
 }
 
 /// Tells the client why it is not connected.
-pub(super) async fn reply_error(tcp: &mut TcpStream, error: ReplyError) -> io::Result<()> {
+pub(super) async fn reply_error<S: AsyncWrite + Unpin>(
+    tcp: &mut S,
+    error: ReplyError,
+) -> io::Result<()> {
     reply(tcp, error.as_u8(), None).await
 }
 
-async fn reply(tcp: &mut TcpStream, code: u8, bound: Option<SocketAddr>) -> io::Result<()> {
+async fn reply<S: AsyncWrite + Unpin>(
+    tcp: &mut S,
+    code: u8,
+    bound: Option<SocketAddr>,
+) -> io::Result<()> {
     let bound = bound.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let address = TargetAddr::Ip(bound)
         .to_be_bytes()
@@ -121,8 +129,8 @@ async fn reply(tcp: &mut TcpStream, code: u8, bound: Option<SocketAddr>) -> io::
 }
 
 /// Reads the request; the inner error is the reply it deserves.
-async fn read_request(
-    tcp: &mut TcpStream,
+async fn read_request<S: AsyncRead + Unpin>(
+    tcp: &mut S,
 ) -> Result<Result<Destination, ReplyError>, HandshakeError> {
     let mut head = [0; 4];
     tcp.read_exact(&mut head).await?;
@@ -209,7 +217,7 @@ impl<T> AuthMethodSuccessState<T> for PasswordDone<T> {
     }
 }
 
-impl PasswordStarted<&mut TcpStream> {
+impl<S: AsyncRead + AsyncWrite + Unpin> PasswordStarted<&mut S> {
     async fn authenticate(self, users: &Users, checks: &Semaphore) -> Result<(), HandshakeError> {
         let tcp = self.0;
         let mut version = [0];
@@ -231,7 +239,7 @@ impl PasswordStarted<&mut TcpStream> {
 }
 
 /// A length byte and as many bytes.
-async fn read_counted(tcp: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read_counted<S: AsyncRead + Unpin>(tcp: &mut S) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::from(tcp.read_u8().await?)];
     tcp.read_exact(&mut bytes).await?;
     Ok(bytes)

@@ -85,6 +85,7 @@ pub use journal::{Entry, Journal, Numbers};
 pub use metrics::Metrics;
 pub use open::{ExitStream, OpenError, OpenStream};
 pub use outlet::{Outlet, Outlets};
+pub use probe::{Flags as ProbeFlags, Probe, ProbeKey};
 pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
 pub use session_log::{SessionChange, SessionLog};
 pub use sessions::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};

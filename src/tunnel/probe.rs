@@ -34,30 +34,30 @@ const SIGNAL: u8 = 4;
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-path-probe";
 
 /// What the two ends of a session share to make and check probes.
-pub(super) struct ProbeKey {
+pub struct ProbeKey {
     /// Names the session at its two ends.
-    pub(super) tag: u64,
+    pub tag: u64,
     key: hmac::Key,
 }
 
 /// What a probe says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Probe {
-    pub(super) tag: u64,
+pub struct Probe {
+    pub tag: u64,
     /// Grows with every probe of a session.
-    pub(super) sequence: u64,
-    pub(super) flags: Flags,
+    pub sequence: u64,
+    pub flags: Flags,
 }
 
 /// What a probe is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flags {
+pub struct Flags {
     /// Answer the session along the reverse of this path from now on.
-    pub(super) active: bool,
+    pub active: bool,
     /// The sender doubts the path it uses: mirror until a probe without this arrives.
-    pub(super) doubt: bool,
+    pub doubt: bool,
     /// No reply, though of that type: the exit says that it doubts.
-    pub(super) signal: bool,
+    pub signal: bool,
 }
 
 impl ProbeKey {
@@ -70,7 +70,8 @@ impl ProbeKey {
         Some(Self::from_secret(&secret))
     }
 
-    pub(super) fn from_secret(secret: &[u8; 40]) -> Self {
+    /// The key and tag that 40 secret bytes make: the tag first.
+    pub fn from_secret(secret: &[u8; 40]) -> Self {
         let (tag, key) = secret.split_at(8);
         let mut number = [0; 8];
         number.copy_from_slice(tag);
@@ -81,7 +82,7 @@ impl ProbeKey {
     }
 
     /// The payload of `size` bytes that goes after `header`.
-    pub(super) fn seal(&self, header: &Header<'_>, probe: Probe, size: usize) -> Vec<u8> {
+    pub fn seal(&self, header: &Header<'_>, probe: Probe, size: usize) -> Vec<u8> {
         let mut bytes = vec![0; size.max(LEN)];
         bytes[..8].copy_from_slice(&probe.tag.to_be_bytes());
         bytes[8..16].copy_from_slice(&probe.sequence.to_be_bytes());
@@ -92,7 +93,7 @@ impl ProbeKey {
     }
 
     /// Whether `payload` was made with this key for this header.
-    pub(super) fn verify(&self, header: &Header<'_>, payload: &[u8]) -> bool {
+    pub fn verify(&self, header: &Header<'_>, payload: &[u8]) -> bool {
         let Some(code) = payload.get(LEN - MAC..LEN) else {
             return false;
         };
@@ -116,7 +117,7 @@ impl ProbeKey {
 
 impl Probe {
     /// Reads a payload of the right length; nothing is authenticated yet.
-    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+    pub fn parse(payload: &[u8]) -> Option<Self> {
         if payload.len() < LEN {
             return None;
         }
