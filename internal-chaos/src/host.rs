@@ -1,5 +1,6 @@
-//! A thread that lives in a network namespace, with a runtime of its own: loads and probes run in
-//! this process, share its clock and memory, and still use the namespace's interfaces.
+//! A thread that lives in a network namespace or where its process is, with a runtime of its own:
+//! loads and probes run in this process, share its clock and memory, and still use the namespace's
+//! interfaces.
 
 use std::fs::File;
 use std::future::Future;
@@ -33,6 +34,23 @@ impl Host {
     pub fn start(namespace: &Netns) -> anyhow::Result<Self> {
         let path = Path::new(NAMESPACES).join(namespace.name());
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let enter = move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .with_context(|| format!("cannot enter {}; that needs root", path.display()))
+        };
+        Self::begin(namespace.name(), enter)
+    }
+
+    /// Starts a thread that stays where this process is.
+    pub fn here(name: &str) -> anyhow::Result<Self> {
+        Self::begin(name, || Ok(()))
+    }
+
+    /// Starts a thread that first does `enter`.
+    fn begin(
+        name: &str,
+        enter: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -41,10 +59,9 @@ impl Host {
         let (stop, stopped) = oneshot::channel();
         let (report, entered) = std::sync::mpsc::channel();
         let thread = thread::Builder::new()
-            .name(namespace.name().to_owned())
+            .name(name.to_owned())
             .spawn(move || {
-                let moved =
-                    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network));
+                let moved = enter();
                 let inside = moved.is_ok();
                 // Nobody waits any more if the whole process is ending.
                 let _ = report.send(moved);
@@ -54,10 +71,7 @@ impl Host {
                 }
             })
             .context("cannot start a thread")?;
-        entered
-            .recv()
-            .context("the thread ended early")?
-            .with_context(|| format!("cannot enter {}; that needs root", path.display()))?;
+        entered.recv().context("the thread ended early")??;
         Ok(Self {
             handle,
             stop: Some(stop),

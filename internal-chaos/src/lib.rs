@@ -11,13 +11,14 @@
 //! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
 //! | [`relay`] | an impaired UDP path between two agents, changed while it runs |
 //! | [`mod@fault`] | faults of a process, healed by a guard |
+//! | [`mod@scenario`] | meshes, faults over time, loads and invariants as YAML; the runner, the library, the report |
 //! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
-//! | [`http`] | a client for the agents' endpoints |
+//! | [`http`], [`names`] | a client for the agents' endpoints, a name server |
 //! | [`process`], [`procstat`] | child processes and what they cost |
 //! | [`workload`] | the loads and the servers that they talk to |
-//! | [`stats`], [`table`], [`verdict`] | medians and percentiles, tables, goals |
+//! | [`stats`], [`table`], [`verdict`], [`plot`] | medians and percentiles, tables, goals, curves |
 
 pub mod bench;
 pub mod chain;
@@ -28,13 +29,16 @@ pub mod host;
 pub mod http;
 pub mod impairment;
 pub mod mesh;
+pub mod names;
 pub mod netns;
 pub mod openssh;
 pub mod packet;
+pub mod plot;
 pub mod process;
 pub mod procstat;
 pub mod relay;
 pub mod rules;
+pub mod scenario;
 pub mod stats;
 pub mod table;
 pub mod units;

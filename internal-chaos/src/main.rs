@@ -13,6 +13,7 @@ use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::fault::{self, FaultArgs};
 use internal_chaos::relay::measure::{self, MeasureArgs};
 use internal_chaos::relay::{self, RelayArgs};
+use internal_chaos::scenario::{self, RunArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -29,6 +30,9 @@ enum Command {
     Bench(BenchArgs),
     /// Break a running mesh again and again, and measure what an application sees.
     Drill(DrillArgs),
+    Run(RunArgs),
+    /// List the scenarios of the library.
+    List,
     /// List the named link conditions.
     Conditions,
     Relay(RelayArgs),
@@ -74,6 +78,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Bench(args) => bench::run(&args).await,
             Command::Drill(args) => drill::run(&args).await,
+            Command::Run(args) => scenario::run(&args).await,
+            Command::List => scenario::list(),
             Command::Conditions => print(&condition::table()),
             Command::Relay(args) => relay::run(&args).await.map(|()| ExitCode::SUCCESS),
             Command::RelayCheck(args) => {

@@ -33,6 +33,17 @@ pub fn command_in(namespace: &Netns, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// As [`command_in`], where this process is.
+pub fn command_here(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", WRAPPER])
+        .arg(program)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
 /// Where a program that may be outside `PATH` is.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::window::Window;
 use crate::workload::echo::ping;
-use crate::workload::socks::{Route, Target};
+use crate::workload::socks::{ConnectError, Route, Target};
 
 /// A new connection this often.
 pub const CADENCE: Duration = Duration::from_millis(20);
@@ -25,11 +25,12 @@ pub struct Attempt {
 }
 
 /// What became of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Echoed,
-    /// The proxy refused, or did not answer in time.
-    Failed(String),
+    /// The proxy refused, with this SOCKS5 reply, or did not answer in time.
+    Failed { reply: Option<u8>, error: String },
     /// The proxy said that it was connected, but no echo came.
     Broken(String),
 }
@@ -49,9 +50,14 @@ pub struct Connects {
     pub first_error: Option<String>,
 }
 
-/// Opens connections until `stop`, then waits for those under way.
-pub async fn run(route: Route, echo: Target, stop: Arc<AtomicBool>) -> Vec<Attempt> {
-    let mut pace = interval(CADENCE);
+/// Opens a connection every `cadence` until `stop`, then waits for those under way.
+pub async fn run(
+    route: Route,
+    echo: Target,
+    cadence: Duration,
+    stop: Arc<AtomicBool>,
+) -> Vec<Attempt> {
+    let mut pace = interval(cadence);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way = JoinSet::new();
     let mut ended = Vec::new();
@@ -70,10 +76,17 @@ pub async fn run(route: Route, echo: Target, stop: Arc<AtomicBool>) -> Vec<Attem
     ended
 }
 
-async fn attempt(route: &Route, echo: &Target) -> Attempt {
+/// One connection: connect, echo a byte, close.
+pub async fn attempt(route: &Route, echo: &Target) -> Attempt {
     let begun = Instant::now();
     let outcome = match route.connect(echo).await {
-        Err(error) => Outcome::Failed(chain(error)),
+        Err(error) => Outcome::Failed {
+            reply: match error {
+                ConnectError::Refused { reply, .. } => Some(reply),
+                _ => None,
+            },
+            error: chain(error),
+        },
         Ok(mut stream) => match ping(&mut stream, b'n').await {
             Err(error) => Outcome::Broken(chain(error)),
             Ok(()) => Outcome::Echoed,
@@ -108,13 +121,13 @@ impl Connects {
         let without = window.longest_gap(successes).length.saturating_sub(CADENCE);
         Self {
             attempts: begun.clone().count(),
-            failed: count(|outcome| matches!(outcome, Outcome::Failed(_))),
+            failed: count(|outcome| matches!(outcome, Outcome::Failed { .. })),
             broken: count(|outcome| matches!(outcome, Outcome::Broken(_))),
             longest_wait_ms: millis(waits.max().unwrap_or_default()),
             longest_without_ms: millis(without),
             first_error: begun.clone().find_map(|attempt| match &attempt.outcome {
                 Outcome::Echoed => None,
-                Outcome::Failed(error) | Outcome::Broken(error) => Some(error.clone()),
+                Outcome::Failed { error, .. } | Outcome::Broken(error) => Some(error.clone()),
             }),
         }
     }
@@ -142,7 +155,10 @@ mod tests {
             .map(|n| match n * 20 {
                 // All that begin in the stall end together.
                 begun @ 100..400 => attempt(begun, 400 - begun, Outcome::Echoed),
-                420 => attempt(420, 3, Outcome::Failed("no".to_owned())),
+                420 => {
+                    let (reply, error) = (Some(3), "no".to_owned());
+                    attempt(420, 3, Outcome::Failed { reply, error })
+                }
                 440 => attempt(440, 900, Outcome::Broken("cut".to_owned())),
                 begun => attempt(begun, 1, Outcome::Echoed),
             })

@@ -137,7 +137,7 @@ impl Range {
         let route = Route::Via(proxy);
         let enough = Arc::<AtomicBool>::default();
         let echo = Target::Address(echo_address());
-        let connects = connects::run(route.clone(), echo, Arc::clone(&enough));
+        let connects = connects::run(route.clone(), echo, connects::CADENCE, Arc::clone(&enough));
         let mut load = Load {
             transfers: Vec::new(),
             connects: self.connects.spawn(connects),
@@ -197,7 +197,7 @@ async fn serve(listener: TcpListener, book: Arc<Book>) -> anyhow::Result<()> {
 }
 
 /// Looks at the clock until `enough`.
-async fn beat(enough: Arc<AtomicBool>) -> Vec<Instant> {
+pub async fn beat(enough: Arc<AtomicBool>) -> Vec<Instant> {
     let mut beats = Vec::new();
     while !enough.load(Ordering::Relaxed) {
         tokio::time::sleep(BEAT).await;

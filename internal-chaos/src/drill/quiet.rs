@@ -126,7 +126,7 @@ impl Drill {
             broken: ends(|ending| matches!(ending, Ending::Broken(_) | Ending::Hung))
                 + connects(|outcome| matches!(outcome, Outcome::Broken(_))),
             connects: finished.attempts.len(),
-            failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed(_))),
+            failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed { .. })),
             leaks,
             pause_ms: millis(longest_pause(&finished.beats)),
         })

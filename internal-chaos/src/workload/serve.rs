@@ -71,7 +71,7 @@ impl Server {
             let ledger = Arc::clone(&self.ledger);
             tokio::spawn(async move {
                 // A broken connection is the client's to report.
-                let served = serve(service, stream, &ledger);
+                let served = answer(service, stream, &ledger);
                 let _ = tokio::time::timeout(CONNECTION_LIMIT, served).await;
                 drop(slot);
             });
@@ -79,7 +79,12 @@ impl Server {
     }
 }
 
-async fn serve(service: Service, stream: TcpStream, ledger: &Ledger) -> anyhow::Result<()> {
+/// Serves one connection to its end.
+pub(crate) async fn answer(
+    service: Service,
+    stream: TcpStream,
+    ledger: &Ledger,
+) -> anyhow::Result<()> {
     match service {
         Service::Checked => Ok(checked::serve(stream, ledger, CONNECTION_LIMIT).await?),
         Service::Bulk => bulk_service(stream).await,

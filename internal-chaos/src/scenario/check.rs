@@ -1,0 +1,354 @@
+//! From what stands in a file to a scenario; all problems are told at once.
+
+use serde_yaml::{Location, Spanned};
+
+use super::deed;
+use super::model::{Agent, AgentId, Expect, Link, Load, Scenario, Work, defaults};
+use super::raw::{RawAgent, RawExpect, RawLink, RawLoad, RawScenario, RawWork, Role, Settings};
+use super::text::Bound;
+use crate::condition;
+use crate::workload::checked::Kind;
+
+/// The longest load: a scenario is looked at by people, and its arrivals are remembered.
+pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Agents of one scenario: each is a process.
+const MOST_AGENTS: usize = 32;
+
+/// Connections of one load at once, and of one storm in all.
+const MOST_CONNECTIONS: u32 = 1_000;
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) line: u64,
+    pub(super) column: u64,
+    pub(super) message: String,
+}
+
+/// Collects problems while what can be read is read.
+#[derive(Default)]
+struct Checker {
+    problems: Vec<Problem>,
+}
+
+/// The whole scenario, or everything that is wrong with it, in the order of the file.
+pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Problem>> {
+    let mut checker = Checker::default();
+    let duration = raw.duration.value.into_inner();
+    if duration.is_zero() || duration > LONGEST {
+        let message = format!("a load lasts more than 0 s and at most {LONGEST:?}");
+        checker.add(raw.duration.referenced, message);
+    }
+    let mut scenario = Scenario {
+        name: name.to_owned(),
+        summary: raw.summary,
+        covers: raw.covers.0,
+        duration,
+        jitter: raw
+            .jitter
+            .map_or(defaults::JITTER, humantime_serde::Serde::into_inner),
+        agents: Vec::new(),
+        links: Vec::new(),
+        sites: checker.names(raw.sites),
+        resolvers: checker.names(raw.resolvers),
+        faults: Vec::new(),
+        loads: Vec::new(),
+        expect: expect(&raw.expect),
+    };
+    for (name, agent) in raw.agents {
+        let agent = checker.agent(&scenario, name, agent, &raw.settings);
+        scenario.agents.push(agent);
+    }
+    if scenario.agents.len() > MOST_AGENTS {
+        let message = format!("at most {MOST_AGENTS} agents: each is a process");
+        checker.add(raw.duration.referenced, message);
+    }
+    for link in raw.links {
+        match self::link(&scenario, &link.value) {
+            Ok(link) => scenario.links.push(link),
+            Err(message) => checker.add(link.referenced, message),
+        }
+    }
+    for load in raw.workload {
+        match self::load(&scenario, &load.value) {
+            Ok(load) => scenario.loads.push(load),
+            Err(message) => checker.add(load.referenced, message),
+        }
+    }
+    for fault in raw.faults {
+        match deed::fault(&scenario, fault.value) {
+            Ok(fault) => scenario.faults.push(fault),
+            Err(message) => checker.add(fault.referenced, message),
+        }
+    }
+    scenario.faults.sort_by_key(|fault| fault.at);
+    checker.expect(&mut scenario, raw.expect);
+    if checker.problems.is_empty() {
+        return Ok(scenario);
+    }
+    let place = |problem: &Problem| (problem.line, problem.column);
+    checker.problems.sort_by_key(place);
+    Err(checker.problems)
+}
+
+/// A name becomes part of file names and of certificates.
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-')
+}
+
+fn unnameable(name: &str) -> String {
+    format!("`{name}` is no name: up to 32 lower-case letters, digits and `-`")
+}
+
+fn known<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return format!("the scenario has no {kind}");
+    }
+    format!("known are {}", names.join(", "))
+}
+
+/// The agent with this name.
+pub(super) fn agent(scenario: &Scenario, name: &str) -> Result<AgentId, String> {
+    scenario.agent(name).ok_or_else(|| {
+        let names = scenario.agents.iter().map(|agent| agent.name.as_str());
+        format!("no agent is called `{name}`; {}", known("agent", names))
+    })
+}
+
+fn link(scenario: &Scenario, raw: &RawLink) -> Result<Link, String> {
+    let [one, other] = raw.between.as_slice() else {
+        return Err("a link is between two agents: `between: [one, other]`".to_owned());
+    };
+    let (one, other) = (agent(scenario, one)?, agent(scenario, other)?);
+    if one == other {
+        return Err("an agent has no link to itself".to_owned());
+    }
+    let same = |link: &Link| [(one, other), (other, one)].contains(&(link.one, link.other));
+    if scenario.links.iter().any(same) {
+        return Err("these two have a link already; remove one".to_owned());
+    }
+    Ok(Link {
+        one,
+        other,
+        cost: raw.cost.unwrap_or(1),
+        condition: raw.condition.unwrap_or(condition::CLEAR),
+    })
+}
+
+fn load(scenario: &Scenario, raw: &RawLoad) -> Result<Load, String> {
+    let from = match &raw.from {
+        Some(name) => agent(scenario, name)?,
+        None => {
+            let first = scenario.agents.iter().position(|agent| agent.is_ingress);
+            first.ok_or("no agent has the role `ingress`; a load needs one")?
+        }
+    };
+    if !scenario.agents[from].is_ingress {
+        let name = &scenario.agents[from].name;
+        return Err(format!("`{name}` is no ingress; add the role, or take one"));
+    }
+    let at = raw.at.map_or_else(Default::default, |at| at.into_inner());
+    let rest = scenario.duration.saturating_sub(at);
+    let lasts = raw.lasts.map_or(rest, |time| time.into_inner());
+    if lasts.is_zero() || lasts > rest {
+        return Err(format!(
+            "it must begin and end within the {:?} of the scenario",
+            scenario.duration
+        ));
+    }
+    Ok(Load {
+        work: work(raw)?,
+        from,
+        by_name: raw.by_name,
+        at,
+        lasts,
+    })
+}
+
+fn work(raw: &RawLoad) -> Result<Work, String> {
+    let most = |default: u32| match raw.count.unwrap_or(default) {
+        count @ 1..=MOST_CONNECTIONS => Ok(count),
+        count => Err(format!("`count: {count}` is not 1 to {MOST_CONNECTIONS}")),
+    };
+    let only = |key: &str, is_set: bool| match is_set {
+        true => Err(format!("`{key}` means nothing to this load; remove it")),
+        false => Ok(()),
+    };
+    let unpaced = matches!(raw.work, RawWork::Connect | RawWork::Storm | RawWork::Request);
+    only("rate", raw.rate.is_some() && unpaced)?;
+    only("every", raw.every.is_some() && raw.work != RawWork::Connect)?;
+    only("count", raw.count.is_some() && raw.work == RawWork::Connect)?;
+    let checked = |kind, rate| {
+        Ok::<_, String>(Work::Checked {
+            kind,
+            count: most(1)?,
+            rate,
+        })
+    };
+    Ok(match raw.work {
+        RawWork::Download => Work::Download {
+            count: most(1)?,
+            rate: raw.rate,
+        },
+        RawWork::Upload => Work::Upload {
+            count: most(1)?,
+            rate: raw.rate,
+        },
+        RawWork::Chain => checked(Kind::Both, raw.rate)?,
+        RawWork::Connect => {
+            let every = raw.every.map_or(defaults::EVERY, |time| time.into_inner());
+            if every.is_zero() {
+                return Err("`every` must be more than 0 s".to_owned());
+            }
+            Work::Connect { every }
+        }
+        RawWork::Storm => Work::Storm {
+            count: most(defaults::STORM)?,
+        },
+        RawWork::Request => checked(Kind::Request, None)?,
+        RawWork::HalfClose => checked(Kind::HalfClose, raw.rate)?,
+        RawWork::SlowReader => {
+            checked(Kind::SlowReader, Some(raw.rate.unwrap_or(defaults::SLOW)))?
+        }
+    })
+}
+
+/// All but what names agents.
+fn expect(raw: &RawExpect) -> Expect {
+    let time = |time: Option<super::raw::Time>| time.map(humantime_serde::Serde::into_inner);
+    Expect {
+        broken: raw.broken.unwrap_or(Bound::NONE),
+        failed: raw.failed.unwrap_or(Bound::NONE),
+        stall: time(raw.stall),
+        wait: time(raw.wait),
+        ended_within: time(raw.ended_within),
+        recovers_within: time(raw.recovers_within),
+        replies: raw.replies.clone(),
+        failovers: raw.failovers,
+        path: None,
+        returns_within: time(raw.returns_within),
+        health: std::collections::BTreeMap::new(),
+        reason: raw.reason.clone(),
+        memory_growth_mib: raw.memory_growth_mib,
+        descriptor_growth: raw.descriptor_growth,
+    }
+}
+
+impl Checker {
+    fn add(&mut self, place: Location, message: impl Into<String>) {
+        self.problems.push(Problem {
+            line: place.line(),
+            column: place.column(),
+            message: message.into(),
+        });
+    }
+
+    fn names(&mut self, names: Vec<Spanned<String>>) -> Vec<String> {
+        let mut good = Vec::new();
+        for Spanned {
+            value, referenced, ..
+        } in names
+        {
+            if !is_name(&value) || value == super::TARGET {
+                self.add(referenced, unnameable(&value));
+            } else if good.contains(&value) {
+                self.add(referenced, format!("`{value}` stands twice; remove one"));
+            } else {
+                good.push(value);
+            }
+        }
+        good
+    }
+
+    /// An agent even if something about it is wrong, so that what names it is not wrong, too.
+    fn agent(
+        &mut self,
+        scenario: &Scenario,
+        name: String,
+        raw: Spanned<RawAgent>,
+        common: &Settings,
+    ) -> Agent {
+        let (place, raw) = (raw.referenced, raw.value);
+        if !is_name(&name) {
+            self.add(place, unnameable(&name));
+        }
+        let is_exit = raw.roles.contains(&Role::Exit);
+        let only_exits = !(raw.prefixes.is_none() && raw.checks.is_empty());
+        if !is_exit && (only_exits || !raw.resolvers.is_empty()) {
+            let message = "prefixes, checks and resolvers are an exit's; add the role `exit`";
+            self.add(place, message);
+        }
+        let prefixes = raw.prefixes.unwrap_or_else(|| vec![defaults::PREFIX.to_owned()]);
+        let mut listed = |kind, names: Vec<Spanned<String>>, known_names: &[String]| {
+            let mut good = Vec::new();
+            for name in names {
+                if known_names.contains(&name.value) {
+                    good.push(name.value);
+                } else {
+                    let known = known(kind, known_names.iter().map(String::as_str));
+                    let message = format!("no {kind} is called `{}`; {known}", name.value);
+                    self.add(name.referenced, message);
+                }
+            }
+            good
+        };
+        let mut settings = common.clone();
+        super::config::merge(&mut settings, &raw.settings);
+        Agent {
+            is_ingress: raw.roles.contains(&Role::Ingress),
+            prefixes: is_exit.then_some(prefixes),
+            checks: listed("site", raw.checks, &scenario.sites),
+            resolvers: listed("resolver", raw.resolvers, &scenario.resolvers),
+            expires: raw.expires.map(humantime_serde::Serde::into_inner),
+            settings,
+            name,
+        }
+    }
+
+    fn expect(&mut self, scenario: &mut Scenario, raw: RawExpect) {
+        if let Some(path) = raw.path {
+            for name in &path.value {
+                if let Err(message) = agent(scenario, name) {
+                    self.add(path.referenced, message);
+                }
+            }
+            scenario.expect.path = Some(path.value);
+        } else if let Some(within) = raw.returns_within {
+            let message = format!(
+                "`returns-within: {:?}` to which path? Say `path`",
+                within.into_inner()
+            );
+            self.problems.push(Problem {
+                line: 0,
+                column: 0,
+                message,
+            });
+        }
+        for (name, statuses) in raw.health {
+            match agent(scenario, &name) {
+                Ok(agent) => {
+                    scenario.expect.health.insert(agent, statuses.value.0);
+                }
+                Err(message) => self.add(statuses.referenced, message),
+            }
+        }
+        let connects = |load: &Load| {
+            matches!(load.work, Work::Connect { .. } | Work::Storm { .. })
+        };
+        let waits = scenario.expect.wait.is_some() || scenario.expect.recovers_within.is_some();
+        // A load that is wrong was told of already.
+        let is_sound = self.problems.is_empty();
+        if is_sound && waits && !scenario.loads.iter().any(connects) {
+            let message = "`wait` and `recovers-within` are of new connections; add a load \
+                           `do: connect`";
+            self.problems.push(Problem {
+                line: 0,
+                column: 0,
+                message: message.to_owned(),
+            });
+        }
+    }
+}

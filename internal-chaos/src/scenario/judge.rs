@@ -1,0 +1,340 @@
+//! Whether what was seen is what was expected: pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::model::{Expect, Scenario};
+use super::record::{Attempt, End, Flow, Outcome, Record};
+
+/// One invariant, and whether it held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub invariant: String,
+    pub holds: bool,
+    pub wanted: String,
+    pub seen: String,
+}
+
+/// Errors and names quoted in one finding.
+const MOST_QUOTED: usize = 3;
+
+/// Judges all invariants: those that hold always, then those of the scenario.
+pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
+    let mut findings = vec![
+        exact(record),
+        no_leak(record),
+        no_death(record),
+        all_struck(scenario, record),
+        broken(&scenario.expect, record),
+        failed(&scenario.expect, record),
+    ];
+    findings.extend(timed(&scenario.expect, record));
+    findings.extend(told(&scenario.expect, record));
+    findings.extend(at_the_end(scenario, record));
+    findings.extend(growth(&scenario.expect, record));
+    findings
+}
+
+fn finding(
+    invariant: &str,
+    holds: bool,
+    wanted: impl Into<String>,
+    seen: impl Into<String>,
+) -> Finding {
+    Finding {
+        invariant: invariant.to_owned(),
+        holds,
+        wanted: wanted.into(),
+        seen: seen.into(),
+    }
+}
+
+fn quote<'a>(what: impl Iterator<Item = &'a str>) -> String {
+    let all: Vec<&str> = what.collect();
+    let shown: Vec<&str> = all.iter().take(MOST_QUOTED).copied().collect();
+    let more = all.len().saturating_sub(MOST_QUOTED);
+    match more {
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    }
+}
+
+fn ms(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+/// Every byte that arrived is the one that was sent, and streams that ended had all of them.
+fn exact(record: &Record) -> Finding {
+    let damaged = record.flows.iter().filter_map(|flow| match &flow.end {
+        End::Damaged(damage) => Some(damage.as_str()),
+        End::Complete | End::Broken(_) => None,
+    });
+    let tallied = record.tallies.iter().flat_map(|tally| &tally.damaged);
+    let wrong: Vec<&str> = damaged.chain(tallied.map(String::as_str)).collect();
+    let carries = !(record.flows.is_empty() && record.tallies.is_empty());
+    let seen = match wrong.is_empty() {
+        true => format!("{} bytes checked", record.bytes()),
+        false => quote(wrong.iter().copied()),
+    };
+    let holds = wrong.is_empty() && (record.bytes() > 0 || !carries);
+    finding("bytes exact", holds, "every byte, in order, once", seen)
+}
+
+fn no_leak(record: &Record) -> Finding {
+    let origins = &record.origins;
+    let reached = record.bytes() > 0
+        || record
+            .attempts
+            .iter()
+            .any(|attempt| attempt.outcome == Outcome::Echoed);
+    let holds = origins.leaks.is_empty() && (origins.exits > 0 || !reached);
+    let mut seen = format!("{} connections from exits", origins.exits);
+    if origins.unknown > 0 {
+        seen.push_str(&format!(", {} gone before they were looked at", origins.unknown));
+    }
+    if !origins.leaks.is_empty() {
+        let leaks = origins.leaks.iter().map(String::as_str);
+        seen = format!("{seen}; others: {}", quote(leaks));
+    }
+    finding("nothing past the mesh", holds, "connections from exits only", seen)
+}
+
+fn no_death(record: &Record) -> Finding {
+    let seen = match record.deaths.is_empty() {
+        true => "none did".to_owned(),
+        false => quote(record.deaths.iter().map(String::as_str)),
+    };
+    let holds = record.deaths.is_empty();
+    finding("no agent ended by itself", holds, "none", seen)
+}
+
+/// A fault that did nothing would prove nothing.
+fn all_struck(scenario: &Scenario, record: &Record) -> Finding {
+    let idle = |fault: &super::model::Fault| {
+        let rules = matches!(fault.what, super::model::What::Rule(..));
+        let mut struck = record.faults.iter();
+        let struck = struck.find(|struck| struck.fault == fault.text);
+        struck.is_none_or(|struck| rules && struck.decided == 0)
+    };
+    let idle: Vec<&str> = scenario
+        .faults
+        .iter()
+        .filter(|fault| idle(fault))
+        .map(|fault| fault.text.as_str())
+        .collect();
+    let seen = match idle.is_empty() {
+        true => format!("{} done", record.faults.len()),
+        false => format!("without effect: {}", quote(idle.iter().copied())),
+    };
+    let wanted = format!("all {}", scenario.faults.len());
+    finding("faults struck", idle.is_empty(), wanted, seen)
+}
+
+fn broken(expect: &Expect, record: &Record) -> Finding {
+    let flows = record.flows.iter().filter_map(|flow| match &flow.end {
+        End::Broken(error) => Some(error.as_str()),
+        End::Complete | End::Damaged(_) => None,
+    });
+    let attempts = record.attempts.iter().filter_map(|it| match &it.outcome {
+        Outcome::Broken(error) => Some(error.as_str()),
+        Outcome::Echoed | Outcome::Failed { .. } => None,
+    });
+    let tallied = record.tallies.iter().filter(|tally| tally.broken > 0);
+    let tallied = tallied.flat_map(|tally| &tally.errors).map(String::as_str);
+    let count = record.broken();
+    let seen = match count {
+        0 => "0".to_owned(),
+        count => {
+            let errors = quote(flows.chain(attempts).chain(tallied));
+            format!("{count}: {errors}")
+        }
+    };
+    let wanted = expect.broken.to_string();
+    finding("open connections broken", expect.broken.allows(count), wanted, seen)
+}
+
+fn failed(expect: &Expect, record: &Record) -> Finding {
+    let errors = record.attempts.iter().filter_map(|it| match &it.outcome {
+        Outcome::Failed { error, .. } => Some(error.as_str()),
+        Outcome::Echoed | Outcome::Broken(_) => None,
+    });
+    let tallied = record.tallies.iter().filter(|tally| tally.failed > 0);
+    let tallied = tallied.flat_map(|tally| &tally.errors).map(String::as_str);
+    let (count, tried) = (record.failed(), record.tried());
+    let seen = match count {
+        0 => format!("0 of {tried}"),
+        count => format!("{count} of {tried}: {}", quote(errors.chain(tallied))),
+    };
+    let holds = expect.failed.allows(count) && tried > 0;
+    finding("new connections failed", holds, expect.failed.to_string(), seen)
+}
+
+fn timed(expect: &Expect, record: &Record) -> Vec<Finding> {
+    let at_most = |invariant: &str, limit: Duration, seen: Option<(Duration, String)>| {
+        let holds = seen.as_ref().is_some_and(|(time, _)| *time <= limit);
+        let seen = seen.map_or_else(
+            || "nothing to measure".to_owned(),
+            |(time, what)| format!("{}{what}", ms(time)),
+        );
+        finding(invariant, holds, format!("at most {}", ms(limit)), seen)
+    };
+    let mut findings = Vec::new();
+    if let Some(limit) = expect.stall {
+        findings.push(at_most("longest stall", limit, longest_stall(record)));
+    }
+    if let Some(limit) = expect.wait {
+        let connected = |attempt: &&Attempt| matches!(attempt.outcome, Outcome::Echoed);
+        let waits = record.attempts.iter().filter(connected);
+        let longest = waits.max_by_key(|attempt| attempt.wait());
+        let longest = longest.map(|attempt| {
+            let begun = format!(", begun at {}", ms(attempt.begun));
+            (attempt.wait(), begun)
+        });
+        findings.push(at_most("longest wait of a new connection", limit, longest));
+    }
+    if let Some(limit) = expect.ended_within {
+        findings.push(at_most("broken ones ended after", limit, ended_after(record)));
+    }
+    if let Some(limit) = expect.recovers_within {
+        let after = recovered_after(record);
+        let after = after.map(|time| (time, String::new()));
+        findings.push(at_most("new connections work again after", limit, after));
+    }
+    findings
+}
+
+/// Of the transfers that lived on.
+fn longest_stall(record: &Record) -> Option<(Duration, String)> {
+    let lived = record.flows.iter().filter(|flow| !flow.is_broken());
+    let flows = lived.map(|flow| (flow.stall(), format!(" of {}", flow.name)));
+    let tallied = record.tallies.iter().filter(|tally| tally.bytes > 0);
+    let tallied = tallied.map(|tally| {
+        let stall = Duration::from_secs_f64(tally.longest_stall_ms / 1e3);
+        (stall, format!(" of {}", tally.name))
+    });
+    flows.chain(tallied).max_by_key(|(stall, _)| *stall)
+}
+
+/// From the last fault before each end.
+fn ended_after(record: &Record) -> Option<(Duration, String)> {
+    let after = |flow: &Flow| {
+        let before = record.faults.iter().map(|fault| fault.at);
+        let fault = before.filter(|at| *at <= flow.ended).max()?;
+        Some((flow.ended - fault, format!(", {}", flow.name)))
+    };
+    let broken = record.flows.iter().filter(|flow| flow.is_broken());
+    broken.filter_map(after).max_by_key(|(time, _)| *time)
+}
+
+/// From the end of the last fault until the first connection after which all work; `None` if none
+/// ever does.
+fn recovered_after(record: &Record) -> Option<Duration> {
+    let quiet = record.quiet_from();
+    let works = |attempt: &Attempt| attempt.outcome == Outcome::Echoed;
+    let mut attempts: Vec<&Attempt> = record.attempts.iter().collect();
+    attempts.sort_by_key(|attempt| attempt.begun);
+    let last_bad = attempts.iter().rposition(|attempt| !works(attempt));
+    let first_good = attempts.get(last_bad.map_or(0, |at| at + 1)..)?;
+    let good = first_good.iter().find(|attempt| attempt.ended >= quiet)?;
+    Some(good.begun.saturating_sub(quiet))
+}
+
+/// What agents and proxies said.
+fn told(expect: &Expect, record: &Record) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(allowed) = &expect.replies {
+        let replies = record.attempts.iter().filter_map(|it| match &it.outcome {
+            Outcome::Failed { reply, error } => Some((reply, error.as_str())),
+            Outcome::Echoed | Outcome::Broken(_) => None,
+        });
+        let (good, bad): (Vec<_>, Vec<_>) = replies
+            .partition(|(reply, _)| reply.is_some_and(|reply| allowed.contains(&reply)));
+        let seen = match bad.is_empty() {
+            true => format!("{} of {}", good.len(), good.len()),
+            false => quote(bad.iter().map(|(_, error)| *error)),
+        };
+        let codes: Vec<String> = allowed.iter().map(|code| format!("{code:#04x}")).collect();
+        let wanted = format!("{}, if any", codes.join(" or "));
+        findings.push(finding("replies of failed ones", bad.is_empty(), wanted, seen));
+    }
+    if let Some(bound) = expect.failovers {
+        let count = record.failovers().count() as u64;
+        let texts = quote(record.failovers().map(|event| event.text.as_str()));
+        let seen = match count {
+            0 => "0".to_owned(),
+            count => format!("{count}: {texts}"),
+        };
+        findings.push(finding("failovers", bound.allows(count), bound.to_string(), seen));
+    }
+    if let Some(wanted) = &expect.reason {
+        let given = record.reasons.iter().map(|reason| reason.reason.as_str());
+        let holds = given.clone().any(|reason| reason.contains(wanted.as_str()));
+        let seen = match record.reasons.is_empty() {
+            true => "no reason was ever given".to_owned(),
+            false => quote(given),
+        };
+        findings.push(finding("a reason in /healthz", holds, wanted, seen));
+    }
+    findings
+}
+
+fn at_the_end(scenario: &Scenario, record: &Record) -> Vec<Finding> {
+    let expect = &scenario.expect;
+    let mut findings = Vec::new();
+    if let Some(path) = &expect.path {
+        findings.push(returned(path, expect.returns_within, record));
+    }
+    for (&agent, allowed) in &expect.health {
+        let name = &scenario.agents[agent].name;
+        let status = record.health.get(name).cloned().flatten();
+        let holds = status.as_ref().is_some_and(|status| allowed.contains(status));
+        let seen = status.unwrap_or_else(|| "no answer".to_owned());
+        let invariant = format!("/healthz of {name} at the end");
+        findings.push(finding(&invariant, holds, allowed.join(" or "), seen));
+    }
+    findings
+}
+
+/// Whether the path in use became this one in time, and stayed.
+fn returned(path: &[String], within: Option<Duration>, record: &Record) -> Finding {
+    let show = |path: &[String]| path.join(" > ");
+    let last = record.paths.last();
+    let is_it = last.is_some_and(|last| last.path == path);
+    let took = last.map(|last| last.at.saturating_sub(record.quiet_from()));
+    let in_time = within.is_none_or(|within| took.is_some_and(|took| took <= within));
+    let mut wanted = show(path);
+    if let Some(within) = within {
+        wanted.push_str(&format!(" within {}", ms(within)));
+    }
+    let seen = last.map_or_else(
+        || "no path".to_owned(),
+        |last| format!("{} since {}", show(&last.path), ms(last.at)),
+    );
+    finding("path at the end", is_it && in_time, wanted, seen)
+}
+
+fn growth(expect: &Expect, record: &Record) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(limit) = expect.memory_growth_mib {
+        let limit = limit as i64 * 1024 * 1024;
+        let most = record.growth.iter().max_by_key(|growth| growth.memory_bytes);
+        let seen = most.map_or_else(
+            || "nothing to measure".to_owned(),
+            |most| format!("{} KiB of {}", most.memory_bytes / 1024, most.agent),
+        );
+        let holds = most.is_some_and(|most| most.memory_bytes <= limit);
+        let wanted = format!("at most {} KiB", limit / 1024);
+        findings.push(finding("memory grew by", holds, wanted, seen));
+    }
+    if let Some(limit) = expect.descriptor_growth {
+        let most = record.growth.iter().max_by_key(|growth| growth.descriptors);
+        let seen = most.map_or_else(
+            || "nothing to measure".to_owned(),
+            |most| format!("{} of {}", most.descriptors, most.agent),
+        );
+        let holds = most.is_some_and(|most| most.descriptors <= limit as i64);
+        findings.push(finding("descriptors grew by", holds, format!("at most {limit}"), seen));
+    }
+    findings
+}

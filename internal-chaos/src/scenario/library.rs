@@ -1,0 +1,67 @@
+//! The scenarios that come with the program, in the order in which they are listed.
+
+use super::file::{self, BadScenario};
+use super::model::Scenario;
+
+macro_rules! scenario {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../scenarios/", $name, ".yaml")),
+        )
+    };
+}
+
+/// Name and text of each.
+pub const ALL: &[(&str, &str)] = &[
+    scenario!("transit-kill"),
+    scenario!("transit-stop"),
+    scenario!("transit-sigterm"),
+    scenario!("transit-returns"),
+    scenario!("link-cut"),
+    scenario!("link-cut-beyond"),
+    scenario!("one-way-cut"),
+    scenario!("one-way-cut-out"),
+    scenario!("grey-transit"),
+    scenario!("flapping-link"),
+    scenario!("all-transits-die"),
+    scenario!("ingress-alone"),
+    scenario!("exit-lost-briefly"),
+    scenario!("exit-lost"),
+    scenario!("partition"),
+    scenario!("exit-kill"),
+    scenario!("exit-sigterm"),
+    scenario!("only-exit-kill"),
+    scenario!("exit-restart"),
+    scenario!("exit-health"),
+    scenario!("exit-unhealthy"),
+    scenario!("ingress-restart"),
+    scenario!("ingress-kill"),
+    scenario!("target-down"),
+    scenario!("resolver-silent"),
+    scenario!("ca-lost"),
+    scenario!("certificate-expires"),
+    scenario!("nat-port-change"),
+    scenario!("duplicates-reordering"),
+    scenario!("damaged-packets"),
+    scenario!("burst-loss"),
+    scenario!("lossy-wan"),
+    scenario!("ingress-pause"),
+    scenario!("busy-transit"),
+    scenario!("clock-step"),
+    scenario!("disk-full"),
+    scenario!("descriptors-exhausted"),
+    scenario!("slow-reader"),
+    scenario!("storm"),
+    scenario!("all-loads"),
+];
+
+/// The scenario with this name; `None` if there is none.
+pub fn find(name: &str) -> Option<Scenario> {
+    let (name, text) = ALL.iter().find(|(known, _)| *known == name)?;
+    Some(parse(name, text).expect("a test reads all of them"))
+}
+
+fn parse(name: &str, text: &str) -> Result<Scenario, BadScenario> {
+    file::parse(name, &format!("{name}.yaml"), text)
+}

@@ -1,0 +1,323 @@
+//! The load of a scenario: what applications do through the ingresses, each load at its time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep_until, timeout};
+
+use super::TARGET_NAME;
+use super::model::{Load, Scenario, Work};
+use super::record::{self, End, Flow, Outcome, Tally};
+use super::targets::Targets;
+use crate::drill::connects::{self, Attempt, attempt};
+use crate::drill::load::beat;
+use crate::drill::transfer::{Ending, Transfer};
+use crate::drill::window::Window;
+use crate::host::Host;
+use crate::units::Rate;
+use crate::workload::bulk::Direction;
+use crate::workload::checked::{self, Kind, Ledger};
+use crate::workload::{Proxy, Route, Target};
+
+/// The longest that a transfer may take to end once told: what is under way is a few MiB.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Connections of a storm under way at once.
+const STORM_WIDTH: usize = 64;
+
+/// Seeds of two loads are so far apart.
+const SEED_STRIDE: u64 = 1_000_000;
+
+/// Threads of their own, so that new connections are timed right while transfers keep theirs busy.
+#[derive(Debug)]
+pub(super) struct Loads {
+    transfers: Host,
+    connects: Host,
+    clock: Host,
+}
+
+/// What a task of a load ends with.
+#[derive(Debug)]
+enum Done {
+    Flow(Flow),
+    Attempts(Vec<Attempt>),
+    Tally(Tally),
+}
+
+/// Loads that run. Dropping them ends them.
+#[derive(Debug)]
+pub(super) struct Running {
+    began: Instant,
+    tasks: Vec<Task>,
+    clock: JoinHandle<Vec<Instant>>,
+    enough: Arc<AtomicBool>,
+}
+
+type Task = JoinHandle<Done>;
+
+/// What all loads saw.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) flows: Vec<Flow>,
+    pub(super) attempts: Vec<record::Attempt>,
+    pub(super) tallies: Vec<Tally>,
+    pub(super) pause: Duration,
+}
+
+/// One load with all that it needs to run.
+#[derive(Clone)]
+struct Job {
+    load: Load,
+    route: Route,
+    targets: [Target; 3],
+    ledger: Arc<Ledger>,
+    seed: u64,
+    began: Instant,
+}
+
+impl Loads {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            transfers: Host::here("transfers")?,
+            connects: Host::here("connects")?,
+            clock: Host::here("clock")?,
+        })
+    }
+
+    /// Begins all loads. `socks` is where each agent's proxy is.
+    pub(super) fn begin(
+        &self,
+        scenario: &Scenario,
+        targets: &Targets,
+        socks: impl Fn(usize) -> SocketAddr,
+        seed: u64,
+    ) -> Running {
+        let began = Instant::now();
+        let enough = Arc::<AtomicBool>::default();
+        let mut tasks = Vec::new();
+        for (load, number) in scenario.loads.iter().zip(1_u64..) {
+            let proxy = Proxy {
+                address: socks(load.from),
+                credentials: None,
+            };
+            let target = |address: SocketAddr| match load.by_name {
+                true => Target::Name(TARGET_NAME.to_owned(), address.port()),
+                false => Target::Address(address),
+            };
+            let job = Job {
+                load: load.clone(),
+                route: Route::Via(proxy),
+                targets: [targets.bulk, targets.echo, targets.checked].map(target),
+                ledger: Arc::clone(targets.ledger()),
+                seed: seed.wrapping_add(number * SEED_STRIDE),
+                began,
+            };
+            self.spawn(job, targets, &mut tasks);
+        }
+        Running {
+            began,
+            tasks,
+            clock: self.clock.spawn(beat(Arc::clone(&enough))),
+            enough,
+        }
+    }
+
+    fn spawn(&self, job: Job, targets: &Targets, tasks: &mut Vec<Task>) {
+        match job.load.work {
+            Work::Download { count, rate } => {
+                self.transfers(&job, targets, (Direction::Download, count, rate), tasks);
+            }
+            Work::Upload { count, rate } => {
+                self.transfers(&job, targets, (Direction::Upload, count, rate), tasks);
+            }
+            Work::Connect { every } => tasks.push(self.connects.spawn(job.clone().connect(every))),
+            Work::Storm { count } => tasks.push(self.connects.spawn(job.clone().storm(count))),
+            Work::Checked { kind, count, rate } => {
+                tasks.push(self.transfers.spawn(job.checked(kind, count, rate)));
+            }
+        }
+    }
+
+    fn transfers(
+        &self,
+        job: &Job,
+        targets: &Targets,
+        (direction, count, rate): (Direction, u32, Option<Rate>),
+        tasks: &mut Vec<Task>,
+    ) {
+        let bytes = rate.map(|rate| (rate.per_second() / 8).max(1));
+        for number in 0..u64::from(count) {
+            let seed = job.seed.wrapping_add(number);
+            let transfer = Arc::new(Transfer::new(direction, seed, bytes, true));
+            targets.book().enter(&transfer);
+            let name = format!("{} {}", job.load.work.name(), number + 1);
+            tasks.push(self.transfers.spawn(job.clone().transfer(name, transfer)));
+        }
+    }
+}
+
+impl Job {
+    fn from(&self) -> Instant {
+        self.began + self.load.at
+    }
+
+    fn until(&self) -> Instant {
+        self.from() + self.load.lasts
+    }
+
+    fn since(&self, when: Instant) -> Duration {
+        when.saturating_duration_since(self.began)
+    }
+
+    async fn transfer(self, name: String, transfer: Arc<Transfer>) -> Done {
+        sleep_until(self.from().into()).await;
+        let begun = Instant::now();
+        let stream = match self.route.connect(&self.targets[0]).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                let outcome = Outcome::Failed { reply: None, error };
+                return Done::Attempts(vec![Attempt {
+                    begun,
+                    ended: Instant::now(),
+                    outcome,
+                }]);
+            }
+        };
+        // How long the connect took is a wait, no stall.
+        let begun = Instant::now();
+        let until = self.until();
+        let mut carrying = std::pin::pin!(transfer.carry(stream));
+        let (ending, ended) = tokio::select! {
+            ending = &mut carrying => (ending, Instant::now()),
+            () = sleep_until(until.into()) => {
+                transfer.stop();
+                let ending = timeout(DRAIN_LIMIT, carrying).await;
+                (ending.unwrap_or(Ending::Hung), until)
+            }
+        };
+        let arrivals = transfer.take_arrivals().into_iter();
+        Done::Flow(Flow {
+            name,
+            bytes: transfer.bytes(),
+            begun: self.since(begun),
+            ended: self.since(ended),
+            end: match ending {
+                Ending::Complete => End::Complete,
+                Ending::Broken(error) => End::Broken(error),
+                Ending::Damaged(damage) => End::Damaged(damage),
+                Ending::Hung => End::Broken(format!("did not end within {DRAIN_LIMIT:?}")),
+            },
+            arrivals: arrivals
+                .map(|(when, bytes)| (self.since(when), bytes))
+                .collect(),
+        })
+    }
+
+    async fn connect(self, every: Duration) -> Done {
+        sleep_until(self.from().into()).await;
+        let stop = Arc::<AtomicBool>::default();
+        let [_, echo, _] = self.targets.clone();
+        let connecting = connects::run(self.route.clone(), echo, every, Arc::clone(&stop));
+        let over = async {
+            sleep_until(self.until().into()).await;
+            stop.store(true, Ordering::Relaxed);
+        };
+        let (attempts, ()) = tokio::join!(connecting, over);
+        Done::Attempts(attempts)
+    }
+
+    async fn storm(self, count: u32) -> Done {
+        sleep_until(self.from().into()).await;
+        let slots = Arc::new(Semaphore::new(STORM_WIDTH));
+        let mut connecting = JoinSet::new();
+        for _ in 0..count {
+            let slots = Arc::clone(&slots);
+            let (route, echo) = (self.route.clone(), self.targets[1].clone());
+            connecting.spawn(async move {
+                let _slot = slots.acquire().await;
+                attempt(&route, &echo).await
+            });
+        }
+        Done::Attempts(connecting.join_all().await)
+    }
+
+    async fn checked(self, kind: Kind, connections: u32, rate: Option<Rate>) -> Done {
+        sleep_until(self.from().into()).await;
+        let [_, _, target] = self.targets;
+        let time = match kind {
+            // One direction after the other, each for so long.
+            Kind::HalfClose => self.load.lasts / 2,
+            _ => self.load.lasts,
+        };
+        let plan = checked::Plan {
+            connections,
+            grace: DRAIN_LIMIT,
+            rate,
+            seed: self.seed,
+            ledger: Some(self.ledger),
+            ..checked::Plan::new(self.route, target, kind, time)
+        };
+        let report = checked::run(&plan).await;
+        Done::Tally(Tally {
+            name: self.load.work.name().to_owned(),
+            bytes: report.exact,
+            ok: report.connections.ok,
+            failed: report.connections.failed,
+            broken: report.connections.broken,
+            damaged: report.damaged,
+            longest_stall_ms: record::in_millis(report.stalls.longest()),
+            errors: report.errors,
+        })
+    }
+}
+
+impl Running {
+    /// When the load began: the zero of all times.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Waits for the end of all loads.
+    pub(super) async fn finish(mut self) -> anyhow::Result<Loaded> {
+        let mut loaded = Loaded::default();
+        for task in std::mem::take(&mut self.tasks) {
+            match task.await.context("a load panicked")? {
+                Done::Flow(flow) => loaded.flows.push(flow),
+                Done::Tally(tally) => loaded.tallies.push(tally),
+                Done::Attempts(attempts) => {
+                    let since = |when: Instant| when.saturating_duration_since(self.began);
+                    loaded
+                        .attempts
+                        .extend(attempts.into_iter().map(|it| record::Attempt {
+                            begun: since(it.begun),
+                            ended: since(it.ended),
+                            outcome: it.outcome,
+                        }));
+                }
+            }
+        }
+        self.enough.store(true, Ordering::Relaxed);
+        let clock = &mut self.clock;
+        let beats = clock.await.context("the clock panicked")?;
+        let window = Window {
+            from: self.began,
+            to: Instant::now(),
+        };
+        loaded.pause = window.longest_gap(beats).length;
+        Ok(loaded)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.enough.store(true, Ordering::Relaxed);
+        self.clock.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,52 @@
+//! Scenarios: a mesh, faults over time, a load, and what must hold. Written as YAML, run with real
+//! agents on loopback, every link an impaired relay; nothing outside of loopback is touched.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `raw`, `text`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
+//! | [`library`] | the scenarios that come with the program |
+//! | `run` | one run: mesh, load, faults at their times |
+//! | `agents`, `config`, `ports` | the processes and their files |
+//! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
+//! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
+//! | [`record`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
+//! | [`report`], [`page`], `timeline` | text, JSON, HTML |
+
+mod agents;
+mod check;
+mod cli;
+mod config;
+mod deed;
+mod diag;
+mod file;
+pub mod judge;
+pub mod library;
+mod load;
+pub mod model;
+mod origin;
+pub mod page;
+mod ports;
+mod raw;
+pub mod record;
+pub mod report;
+mod run;
+mod strike;
+mod targets;
+mod text;
+mod timeline;
+mod watch;
+mod wires;
+
+pub use cli::{RunArgs, list, run};
+pub use file::{BadScenario, parse, read};
+pub use run::play;
+pub use text::Bound;
+
+/// What the load talks to, as faults name it.
+const TARGET: &str = "target";
+
+/// The target's name, which name servers know.
+const TARGET_NAME: &str = "target.chaos.test";
+
+#[cfg(test)]
+mod tests;

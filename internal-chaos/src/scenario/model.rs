@@ -1,0 +1,325 @@
+//! A scenario in which no bad state can be written: names are indices, links exist, faults have
+//! what they need. Made by [`super::load`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::raw::Settings;
+use super::text::Bound;
+use crate::condition::Condition;
+use crate::fault::Step;
+use crate::impairment::Impairment;
+use crate::packet::{Direction, Ways};
+use crate::rules::Rule;
+use crate::units::Rate;
+use crate::workload::checked::Kind;
+
+/// Where the agent stands in [`Scenario::agents`].
+pub type AgentId = usize;
+
+/// Where the link stands in [`Scenario::links`].
+pub type LinkId = usize;
+
+/// A whole scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The file's name without its end.
+    pub name: String,
+    /// One line for people.
+    pub summary: String,
+    /// Rows of the failure table of `docs/high-availability.md` that it shows.
+    pub covers: Vec<String>,
+    /// How long the load lasts. Faults begin and end inside.
+    pub duration: Duration,
+    /// Each fault strikes up to so much later, by the seed.
+    pub jitter: Duration,
+    pub agents: Vec<Agent>,
+    pub links: Vec<Link>,
+    /// What listens besides the target of the load, such as what an exit's health check asks.
+    pub sites: Vec<String>,
+    /// Name servers.
+    pub resolvers: Vec<String>,
+    /// By their times.
+    pub faults: Vec<Fault>,
+    pub loads: Vec<Load>,
+    pub expect: Expect,
+}
+
+#[derive(Debug)]
+pub struct Agent {
+    pub name: String,
+    pub is_ingress: bool,
+    /// What it advertises, if it is an exit.
+    pub prefixes: Option<Vec<String>>,
+    /// Sites that its health checks connect to.
+    pub checks: Vec<String>,
+    /// Name servers that it asks.
+    pub resolvers: Vec<String>,
+    /// How long after it was made its certificate expires.
+    pub expires: Option<Duration>,
+    /// Keys of its configuration file: the scenario's, then its own.
+    pub settings: Settings,
+}
+
+/// A link between two agents that dial each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub one: AgentId,
+    pub other: AgentId,
+    pub cost: u32,
+    pub condition: Condition,
+}
+
+/// What happens when.
+#[derive(Debug)]
+pub struct Fault {
+    pub at: Duration,
+    /// After so long it is undone; `None`: not before the end.
+    pub lasts: Option<Duration>,
+    pub what: What,
+    /// As people read it.
+    pub text: String,
+}
+
+/// One direction of a link, or both. [`Direction::ToServer`] is from the link's first agent to its
+/// second one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    pub link: LinkId,
+    pub ways: Ways,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    Kill(AgentId),
+    Terminate(AgentId),
+    Stop(AgentId),
+    /// Undoes every stop so far.
+    Continue(AgentId),
+    /// Ends it if it runs, and starts it.
+    Restart(AgentId),
+    Figures(Vec<Section>, Figures),
+    Rule(Vec<Section>, Rule),
+    /// Undoes figures and rules so far.
+    Heal(Vec<Section>),
+    Rebind(Vec<Section>),
+    Hog {
+        agent: AgentId,
+        rivals: u32,
+    },
+    FillDisk(AgentId),
+    ExhaustDescriptors {
+        agent: AgentId,
+        spare: usize,
+    },
+    StepClock {
+        agent: AgentId,
+        step: Step,
+    },
+    /// The target, a site or a name server stops answering.
+    Close(String),
+    /// The mesh CA's key is gone.
+    LoseCa,
+}
+
+/// What a link becomes.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    to_server: Impairment,
+    to_client: Impairment,
+}
+
+impl Figures {
+    pub fn of(condition: &Condition) -> Self {
+        Self {
+            to_server: condition.to_server,
+            to_client: condition.to_client,
+        }
+    }
+
+    pub fn both(impairment: Impairment) -> Self {
+        Self {
+            to_server: impairment,
+            to_client: impairment,
+        }
+    }
+
+    pub fn towards(&self, direction: Direction) -> Impairment {
+        match direction {
+            Direction::ToServer => self.to_server,
+            Direction::ToClient => self.to_client,
+        }
+    }
+}
+
+/// What an application does.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub work: Work,
+    /// The ingress that it goes through.
+    pub from: AgentId,
+    /// Asks for the target by its name.
+    pub by_name: bool,
+    pub at: Duration,
+    pub lasts: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Work {
+    /// Transfers that last as long as the load; `rate` is of each.
+    Download {
+        count: u32,
+        rate: Option<Rate>,
+    },
+    Upload {
+        count: u32,
+        rate: Option<Rate>,
+    },
+    /// A new connection so often: connect, echo, close.
+    Connect {
+        every: Duration,
+    },
+    /// So many short connections, as fast as it goes.
+    Storm {
+        count: u32,
+    },
+    /// A load that checks itself; `rate` is of each connection and direction.
+    Checked {
+        kind: Kind,
+        count: u32,
+        rate: Option<Rate>,
+    },
+}
+
+/// What must hold. Besides, always: every byte is exact, no connection reaches the target but from
+/// an exit, and no agent ends by itself.
+#[derive(Debug)]
+pub struct Expect {
+    /// Open connections that ended early.
+    pub broken: Bound,
+    /// New connections that were refused or got no answer.
+    pub failed: Bound,
+    /// The longest silence of any transfer that lived on.
+    pub stall: Option<Duration>,
+    /// The longest wait of a new connection.
+    pub wait: Option<Duration>,
+    /// What broke had ended so long after the last fault before it.
+    pub ended_within: Option<Duration>,
+    /// So long after the last fault ended, all new connections work.
+    pub recovers_within: Option<Duration>,
+    /// SOCKS5 replies that failed connections may have had.
+    pub replies: Option<Vec<u8>>,
+    /// Failovers that the ingresses tell of.
+    pub failovers: Option<Bound>,
+    /// The hops of most connections at the end.
+    pub path: Option<Vec<String>>,
+    /// So long after the last fault ended, the path is that one.
+    pub returns_within: Option<Duration>,
+    /// What `/healthz` may say at the end.
+    pub health: BTreeMap<AgentId, Vec<String>>,
+    /// What some agent's `/healthz` must have given as a reason at some time.
+    pub reason: Option<String>,
+    /// Resident memory, most over all agents that were not restarted.
+    pub memory_growth_mib: Option<u64>,
+    /// Open descriptors after the load against before.
+    pub descriptor_growth: Option<u64>,
+}
+
+/// How long the defaults of faults and loads are.
+pub mod defaults {
+    use std::time::Duration;
+
+    use crate::units::Rate;
+
+    /// Enough that equal times in two scenarios do not mean equal phases of heartbeats (100 ms).
+    pub const JITTER: Duration = Duration::from_millis(100);
+
+    /// As the drill has it.
+    pub const EVERY: Duration = Duration::from_millis(20);
+
+    /// Two rivals on the same core leave a third of it.
+    pub const RIVALS: u32 = 2;
+
+    /// The whole of loopback, where the targets are.
+    pub const PREFIX: &str = "127.0.0.0/8";
+
+    /// A storm that any machine gets through.
+    pub const STORM: u32 = 200;
+
+    /// Slow enough to fill every window on the way within a second.
+    pub const SLOW: Rate = Rate::kbit(400);
+}
+
+impl Scenario {
+    pub fn agent(&self, name: &str) -> Option<AgentId> {
+        self.agents.iter().position(|agent| agent.name == name)
+    }
+
+    /// Agents whose clocks are stepped.
+    pub fn clocks(&self) -> BTreeSet<AgentId> {
+        let stepped = self.faults.iter().filter_map(|fault| match fault.what {
+            What::StepClock { agent, .. } => Some(agent),
+            _ => None,
+        });
+        stepped.collect()
+    }
+
+    /// Agents whose disks are filled.
+    pub fn disks(&self) -> BTreeSet<AgentId> {
+        let filled = self.faults.iter().filter_map(|fault| match fault.what {
+            What::FillDisk(agent) => Some(agent),
+            _ => None,
+        });
+        filled.collect()
+    }
+
+    /// Agents that a fault ends.
+    pub fn ended(&self) -> BTreeSet<AgentId> {
+        let ended = self.faults.iter().filter_map(|fault| match fault.what {
+            What::Kill(agent) | What::Terminate(agent) | What::Restart(agent) => Some(agent),
+            _ => None,
+        });
+        ended.collect()
+    }
+}
+
+impl Expect {
+    /// Multiplies every limit of time.
+    pub fn be_patient(&mut self, times: u32) {
+        let limits = [
+            &mut self.stall,
+            &mut self.wait,
+            &mut self.ended_within,
+            &mut self.recovers_within,
+            &mut self.returns_within,
+        ];
+        for limit in limits.into_iter().flatten() {
+            *limit = limit.saturating_mul(times);
+        }
+    }
+}
+
+impl Agent {
+    pub fn is_exit(&self) -> bool {
+        self.prefixes.is_some()
+    }
+}
+
+impl Work {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Download { .. } => "download",
+            Self::Upload { .. } => "upload",
+            Self::Connect { .. } => "new connections",
+            Self::Storm { .. } => "storm",
+            Self::Checked { kind, .. } => match kind {
+                Kind::Both => "chain",
+                Kind::Request => "requests",
+                Kind::HalfClose => "half-close",
+                Kind::SlowReader => "slow reader",
+                Kind::Download | Kind::Upload | Kind::Storm => "checked",
+            },
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Ports that are free now and stay free while an agent restarts.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+use anyhow::bail;
+
+/// Below the range from which the kernel takes ports of outgoing connections (32768 on Linux), so
+/// that no client sits on the port of an agent that is being restarted.
+const FIRST: u32 = 20_000;
+const SPAN: u32 = 12_000;
+
+/// Distance between the first ports of two processes with neighbouring process ids.
+const STRIDE: u32 = 251;
+
+/// Hands out loopback addresses, none twice.
+#[derive(Debug)]
+pub(super) struct Ports {
+    next: u32,
+}
+
+impl Ports {
+    pub(super) fn new() -> Self {
+        Self {
+            next: std::process::id().wrapping_mul(STRIDE) % SPAN,
+        }
+    }
+
+    /// An address whose port is free for UDP and TCP.
+    pub(super) fn take(&mut self) -> anyhow::Result<SocketAddr> {
+        for _ in 0..SPAN {
+            let port = u16::try_from(FIRST + self.next)?;
+            self.next = (self.next + 1) % SPAN;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+                return Ok(address);
+            }
+        }
+        bail!("no free port between {FIRST} and {}", FIRST + SPAN)
+    }
+}

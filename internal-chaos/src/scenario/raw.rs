@@ -1,0 +1,177 @@
+//! A scenario as it stands in its file. [`super::check`] turns it into a [`super::model::Scenario`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use serde_yaml::Spanned;
+
+use super::text::{Bound, Texts};
+use crate::condition::Condition;
+use crate::impairment::Impairment;
+use crate::rules::Rule;
+use crate::units::Rate;
+
+/// `250ms`, `2s`.
+pub(super) type Time = humantime_serde::Serde<Duration>;
+
+/// Keys of an agent's own configuration file.
+pub(super) type Settings = Map<String, Value>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawScenario {
+    pub(super) summary: String,
+    /// Rows of the failure table that it shows.
+    #[serde(default)]
+    pub(super) covers: Texts,
+    pub(super) duration: Spanned<Time>,
+    #[serde(default)]
+    pub(super) jitter: Option<Time>,
+    pub(super) agents: BTreeMap<String, Spanned<RawAgent>>,
+    pub(super) links: Vec<Spanned<RawLink>>,
+    #[serde(default)]
+    pub(super) sites: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) resolvers: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) settings: Settings,
+    #[serde(default)]
+    pub(super) faults: Vec<Spanned<RawFault>>,
+    pub(super) workload: Vec<Spanned<RawLoad>>,
+    #[serde(default)]
+    pub(super) expect: RawExpect,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    Ingress,
+    Transit,
+    Exit,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawAgent {
+    pub(super) roles: Vec<Role>,
+    pub(super) prefixes: Option<Vec<String>>,
+    pub(super) checks: Vec<Spanned<String>>,
+    pub(super) resolvers: Vec<Spanned<String>>,
+    pub(super) expires: Option<Time>,
+    pub(super) settings: Settings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLink {
+    pub(super) between: Vec<String>,
+    #[serde(default)]
+    pub(super) cost: Option<u32>,
+    #[serde(default)]
+    pub(super) condition: Option<Condition>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawDeed {
+    Kill,
+    Sigterm,
+    Stop,
+    Continue,
+    Restart,
+    Condition,
+    Cut,
+    Rule,
+    Grey,
+    Partition,
+    Heal,
+    Rebind,
+    Hog,
+    FillDisk,
+    ExhaustFds,
+    StepClock,
+    Close,
+    LoseCa,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawFault {
+    pub(super) at: Time,
+    #[serde(rename = "do")]
+    pub(super) deed: RawDeed,
+    #[serde(default)]
+    pub(super) target: Texts,
+    #[serde(default, rename = "for")]
+    pub(super) lasts: Option<Time>,
+    #[serde(default)]
+    pub(super) condition: Option<Condition>,
+    #[serde(default)]
+    pub(super) figures: Option<Impairment>,
+    #[serde(default)]
+    pub(super) rule: Option<Rule>,
+    /// Descriptors that are left free.
+    #[serde(default)]
+    pub(super) spare: Option<usize>,
+    /// `+90s` or `-90s`.
+    #[serde(default)]
+    pub(super) by: Option<String>,
+    /// Threads that burn beside it.
+    #[serde(default)]
+    pub(super) rivals: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawWork {
+    Download,
+    Upload,
+    Chain,
+    Request,
+    Connect,
+    Storm,
+    HalfClose,
+    SlowReader,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawLoad {
+    #[serde(rename = "do")]
+    pub(super) work: RawWork,
+    #[serde(default)]
+    pub(super) from: Option<String>,
+    #[serde(default)]
+    pub(super) by_name: bool,
+    #[serde(default)]
+    pub(super) at: Option<Time>,
+    #[serde(default, rename = "for")]
+    pub(super) lasts: Option<Time>,
+    #[serde(default)]
+    pub(super) count: Option<u32>,
+    #[serde(default)]
+    pub(super) rate: Option<Rate>,
+    #[serde(default)]
+    pub(super) every: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct RawExpect {
+    pub(super) broken: Option<Bound>,
+    pub(super) failed: Option<Bound>,
+    pub(super) stall: Option<Time>,
+    pub(super) wait: Option<Time>,
+    pub(super) ended_within: Option<Time>,
+    pub(super) recovers_within: Option<Time>,
+    pub(super) replies: Option<Vec<u8>>,
+    pub(super) failovers: Option<Bound>,
+    pub(super) path: Option<Spanned<Vec<String>>>,
+    pub(super) returns_within: Option<Time>,
+    pub(super) health: BTreeMap<String, Spanned<Texts>>,
+    pub(super) reason: Option<String>,
+    pub(super) memory_growth_mib: Option<u64>,
+    pub(super) descriptor_growth: Option<u64>,
+}

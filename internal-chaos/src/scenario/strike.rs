@@ -1,0 +1,172 @@
+//! Faults as they are done and undone.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use anyhow::Context;
+
+use super::agents::Agents;
+use super::model::{AgentId, Fault, What};
+use super::targets::Targets;
+use super::wires::{FaultId, Wires};
+use crate::fault::{Filled, Slowed, Starved};
+
+/// What faults are done to.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) agents: Agents,
+    pub(super) wires: Wires,
+    pub(super) targets: Targets,
+    held: BTreeMap<FaultId, Held>,
+    /// Agents that faults have told to end.
+    ended: BTreeSet<AgentId>,
+}
+
+/// What it takes to undo a fault.
+enum Held {
+    Ended(AgentId),
+    Stopped(AgentId, Box<dyn Any + Send>),
+    Guard(Box<dyn Any + Send>),
+    Links,
+    Clock(AgentId),
+    Closed(String),
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ended(_) => "Ended",
+            Self::Stopped(..) => "Stopped",
+            Self::Guard(_) => "Guard",
+            Self::Links => "Links",
+            Self::Clock(_) => "Clock",
+            Self::Closed(_) => "Closed",
+        })
+    }
+}
+
+impl Field {
+    pub(super) fn new(agents: Agents, wires: Wires, targets: Targets) -> Self {
+        Self {
+            agents,
+            wires,
+            targets,
+            held: BTreeMap::new(),
+            ended: BTreeSet::new(),
+        }
+    }
+
+    /// Does a fault.
+    pub(super) async fn strike(&mut self, id: FaultId, fault: &Fault) -> anyhow::Result<()> {
+        let struck = self.strike_inner(id, fault).await;
+        if let Some(held) = struck.with_context(|| fault.text.clone())? {
+            self.held.insert(id, held);
+        }
+        Ok(())
+    }
+
+    async fn strike_inner(&mut self, id: FaultId, fault: &Fault) -> anyhow::Result<Option<Held>> {
+        let victim = |agent: AgentId| self.agents.victim(agent);
+        let guard = |guard: Box<dyn Any + Send>| Some(Held::Guard(guard));
+        Ok(match &fault.what {
+            What::Kill(agent) => {
+                victim(*agent)?.kill()?;
+                self.ended.insert(*agent);
+                Some(Held::Ended(*agent))
+            }
+            What::Terminate(agent) => {
+                self.agents.terminate(*agent)?;
+                self.ended.insert(*agent);
+                Some(Held::Ended(*agent))
+            }
+            What::Stop(agent) => {
+                let stopped = victim(*agent)?.stop()?;
+                Some(Held::Stopped(*agent, Box::new(stopped)))
+            }
+            What::Continue(agent) => {
+                self.held
+                    .retain(|_, held| !matches!(held, Held::Stopped(it, _) if it == agent));
+                None
+            }
+            What::Restart(agent) => {
+                self.start_again(*agent).await?;
+                None
+            }
+            What::Figures(sections, figures) => {
+                self.wires.impose(id, sections, *figures);
+                Some(Held::Links)
+            }
+            What::Rule(sections, rule) => {
+                self.wires.add_rule(id, sections, rule);
+                Some(Held::Links)
+            }
+            What::Heal(sections) => {
+                self.wires.heal(sections);
+                None
+            }
+            What::Rebind(sections) => {
+                self.wires.rebind(sections)?;
+                None
+            }
+            What::Hog { agent, rivals } => {
+                let lasts = fault.lasts.context("a hog needs an end")?;
+                guard(Box::new(Slowed::strike(victim(*agent)?, *rivals, lasts)?))
+            }
+            What::FillDisk(agent) => {
+                let folder = self.agents.data_folder(*agent)?;
+                guard(Box::new(Filled::strike(victim(*agent)?, &folder)?))
+            }
+            What::ExhaustDescriptors { agent, spare } => {
+                guard(Box::new(Starved::strike(victim(*agent)?, *spare)?))
+            }
+            What::StepClock { agent, step } => {
+                self.agents.step_clock(*agent, *step)?;
+                Some(Held::Clock(*agent))
+            }
+            What::Close(name) => {
+                self.targets.close(name).await;
+                Some(Held::Closed(name.clone()))
+            }
+            What::LoseCa => {
+                self.agents.lose_ca()?;
+                None
+            }
+        })
+    }
+
+    /// Undoes a fault, as far as it is still done. Returns how many packets its rules decided.
+    pub(super) async fn undo(&mut self, id: FaultId) -> anyhow::Result<u64> {
+        match self.held.remove(&id) {
+            None => {}
+            Some(Held::Ended(agent)) => self.start_again(agent).await?,
+            Some(Held::Stopped(_, guard) | Held::Guard(guard)) => drop(guard),
+            Some(Held::Links) => return Ok(self.wires.lift(id)),
+            Some(Held::Clock(agent)) => self.agents.right_clock(agent)?,
+            Some(Held::Closed(name)) => self.targets.reopen(&name).await?,
+        }
+        Ok(0)
+    }
+
+    async fn start_again(&mut self, agent: AgentId) -> anyhow::Result<()> {
+        self.agents.restart(agent).await?;
+        self.ended.remove(&agent);
+        // What had ended it is undone with that.
+        self.held
+            .retain(|_, held| !matches!(held, Held::Ended(it) if *it == agent));
+        Ok(())
+    }
+
+    /// What is wrong if an agent has ended that no fault has ended.
+    pub(super) fn died(&mut self) -> Option<String> {
+        let checked = self.agents.check(&self.ended);
+        checked.err().map(|error| format!("{error:#}"))
+    }
+
+    /// Lets go of everything.
+    pub(super) async fn end(mut self) {
+        // Stopped agents cannot be waited for.
+        self.held.clear();
+        self.agents.stop().await;
+    }
+}

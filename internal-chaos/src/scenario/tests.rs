@@ -1,0 +1,366 @@
+//! What files become, what is wrong with them, and that every invariant can be broken.
+
+use std::time::Duration;
+
+use super::judge::judge;
+use super::model::{What, Work};
+use super::record::{Attempt, End, Event, Flow, Growth, Outcome, PathSeen, Reason, Record, Struck};
+use super::report::Report;
+use super::{library, page, parse};
+use crate::packet::Ways;
+
+const GOOD: &str = "\
+summary: An example
+duration: 10s
+agents:
+  ingress: { roles: [ingress] }
+  transit: {}
+  exit: { roles: [exit] }
+links:
+  - { between: [ingress, transit] }
+  - { between: [transit, exit] }
+faults:
+  - { at: 2s, do: cut, target: exit -> transit, for: 1s }
+workload:
+  - { do: download, count: 2, rate: 8mbit }
+  - { do: connect }
+expect:
+  stall: 500ms
+  wait: 400ms
+  ended-within: 2s
+  recovers-within: 1s
+  replies: [3]
+  failovers: at least 1
+  reason: one path left
+  path: [transit, exit]
+  returns-within: 3s
+  health: { ingress: [healthy, degraded] }
+  memory-growth-mib: 10
+  descriptor-growth: 4
+";
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// The problems of a text, each with its place.
+fn problems(text: &str) -> String {
+    parse("example", "example.yaml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_becomes_a_scenario() {
+    let scenario = parse("example", "example.yaml", GOOD).unwrap();
+    let names: Vec<&str> = scenario.agents.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["exit", "ingress", "transit"]);
+    let What::Figures(sections, _) = &scenario.faults[0].what else {
+        panic!("a cut changes figures");
+    };
+    // The link is written as transit to exit.
+    assert_eq!((sections[0].link, sections[0].ways), (1, Ways::ToClient));
+    assert!(matches!(scenario.loads[0].work, Work::Download { count: 2, rate: Some(_) }));
+    assert_eq!(scenario.loads[1].lasts, ms(10_000));
+}
+
+#[test]
+fn problems_have_places_and_say_what_to_do() {
+    for (from, to, problem) in [
+        ("duration: 10s", "duration: soon", "example.yaml:2:1: invalid value: string \"soon\", expected a duration"),
+        ("summary: An", "sumary: An", "example.yaml:1:1: "),
+        ("[ingress, transit] }", "[ingress, transit-b] }", "example.yaml:8:5: no agent is called `transit-b`; known are exit, ingress, transit"),
+        ("[transit, exit] }\nf", "[transit, transit] }\nf", "example.yaml:9:5: an agent has no link to itself"),
+        ("at: 2s, do: cut", "at: 9500ms, do: cut", "example.yaml:11:5: it must begin and end"),
+        ("do: cut", "do: explode", "example.yaml:11:"),
+        ("exit -> transit", "exit -> ingress", "example.yaml:11:5: these two have no link"),
+        ("for: 1s }", "for: 1s, spare: 3 }", "example.yaml:11:5: `spare` means nothing to this fault"),
+        ("do: connect }", "do: connect, rate: 1mbit }", "example.yaml:14:5: `rate` means nothing to this load"),
+        ("count: 2", "count: 0", "example.yaml:13:5: `count: 0` is not 1 to 1000"),
+        ("transit: {}", "transit: { prefixes: [\"10.0.0.0/8\"] }", "example.yaml:5:12: prefixes, checks and resolvers are an exit's"),
+        ("{ roles: [ingress] }", "{}", "no agent has the role `ingress`"),
+        ("{ ingress: [", "{ nobody: [", "no agent is called `nobody`"),
+        ("  - { do: connect }\n", "", "add a load `do: connect`"),
+        ("at least 1", "some", "`some` is no bound"),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let found = problems(&GOOD.replacen(from, to, 1));
+        assert!(found.contains(problem), "{to}: {found}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_their_order() {
+    let text = GOOD.replace("duration: 10s", "duration: 0s");
+    let text = text.replace("[transit, exit] }\nf", "[transit, moon] }\nf");
+    let found = problems(&text);
+    let lines: Vec<&str> = found
+        .lines()
+        .filter_map(|line| line.split(':').nth(1))
+        .collect();
+    assert_eq!(lines, ["2", "9", "11", "13", "14"], "{found}");
+}
+
+#[test]
+fn the_library_is_sound() {
+    let mut names = std::collections::BTreeSet::new();
+    for (name, text) in library::ALL {
+        let scenario = parse(name, &format!("{name}.yaml"), text);
+        let scenario = scenario.unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(scenario.duration <= Duration::from_secs(20), "{name}");
+        assert!(names.insert(*name), "{name} stands twice");
+        assert!(!scenario.summary.ends_with('.'), "{name}: a line of a list");
+    }
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(names.contains(name), "{name} is not in the library");
+    }
+}
+
+#[test]
+fn every_row_of_the_failure_table_has_a_scenario() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/high-availability.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("| what fails |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let rows: Vec<&str> = rows.filter_map(|line| line.split(" | ").next()).collect();
+    assert!(rows.len() > 10, "{rows:?}");
+    let library = library::ALL.iter().flat_map(|(name, text)| {
+        let scenario = parse(name, name, text).unwrap();
+        scenario.covers.into_iter().map(move |row| (*name, row))
+    });
+    let covers: Vec<(&str, String)> = library.collect();
+    for row in &rows {
+        let is_covered = covers.iter().any(|(_, text)| row.contains(text.as_str()));
+        assert!(is_covered, "no scenario covers: {row}");
+    }
+    for (name, text) in &covers {
+        let is_row = rows.iter().any(|row| row.contains(text.as_str()));
+        assert!(is_row, "{name} covers what is no row: {text}");
+    }
+}
+
+/// A run in which all invariants of [`GOOD`] hold.
+fn record() -> Record {
+    let arrivals = (0..1_000).map(|tick| (ms(tick * 10), 1_000));
+    let attempt = |begun: u64, took: u64, outcome| Attempt {
+        begun: ms(begun),
+        ended: ms(begun + took),
+        outcome,
+    };
+    Record {
+        length: ms(10_000),
+        faults: vec![Struck {
+            fault: "cut exit -> transit for 1s".to_owned(),
+            at: ms(2_000),
+            until: Some(ms(3_000)),
+            decided: 0,
+        }],
+        flows: vec![Flow {
+            name: "download 1".to_owned(),
+            bytes: 1_000_000,
+            begun: ms(0),
+            ended: ms(10_000),
+            end: End::Complete,
+            arrivals: arrivals.collect(),
+        }],
+        attempts: (0..500).map(|n| attempt(n * 20, 2, Outcome::Echoed)).collect(),
+        events: vec![Event {
+            at: ms(2_200),
+            agent: "ingress".to_owned(),
+            kind: "failover".to_owned(),
+            text: "by <another> way".to_owned(),
+            is_ingress: true,
+        }],
+        paths: vec![PathSeen {
+            at: ms(3_500),
+            path: vec!["transit".to_owned(), "exit".to_owned()],
+        }],
+        health: [("ingress".to_owned(), Some("healthy".to_owned()))].into(),
+        reasons: vec![Reason {
+            at: ms(2_500),
+            agent: "ingress".to_owned(),
+            reason: "one path left to 127.0.0.0/8".to_owned(),
+        }],
+        growth: vec![Growth {
+            agent: "ingress".to_owned(),
+            memory_bytes: 1_024,
+            descriptors: 1,
+        }],
+        origins: super::origin::Origins {
+            exits: 501,
+            ..Default::default()
+        },
+        ..Record::default()
+    }
+}
+
+/// The invariants that a changed run breaks.
+fn broken(text: &str, change: impl FnOnce(&mut Record)) -> Vec<String> {
+    let scenario = parse("example", "example.yaml", text).unwrap();
+    let mut record = record();
+    change(&mut record);
+    let findings = judge(&scenario, &record);
+    let broken = findings.into_iter().filter(|finding| !finding.holds);
+    broken.map(|finding| finding.invariant).collect()
+}
+
+/// [`GOOD`] but for `ended-within`, which needs a connection that broke.
+fn good() -> String {
+    GOOD.replace("  ended-within: 2s\n", "")
+}
+
+fn refused(reply: u8) -> Outcome {
+    Outcome::Failed {
+        reply: Some(reply),
+        error: format!("reply {reply:#04x}"),
+    }
+}
+
+#[test]
+fn a_good_run_holds() {
+    assert_eq!(broken(&good(), |_| {}), [""; 0]);
+}
+
+#[test]
+fn every_invariant_can_be_broken() {
+    type Change = fn(&mut Record);
+    let cases: [(&str, Change); 17] = [
+        ("bytes exact", |it| it.flows[0].end = End::Damaged("byte 7".to_owned())),
+        ("bytes exact", |it| it.flows[0].bytes = 0),
+        ("nothing past the mesh", |it| it.origins.leaks.push("ingress".to_owned())),
+        ("nothing past the mesh", |it| it.origins.exits = 0),
+        ("no agent ended by itself", |it| it.deaths.push("exit ended".to_owned())),
+        ("faults struck", |it| it.faults.clear()),
+        ("open connections broken", |it| it.attempts[3].outcome = Outcome::Broken("cut".to_owned())),
+        ("new connections failed", |it| it.attempts[3].outcome = refused(3)),
+        ("longest stall", |it| {
+            let stalled = ms(2_000)..ms(2_600);
+            it.flows[0].arrivals.retain(|(at, _)| !stalled.contains(at));
+        }),
+        ("longest wait of a new connection", |it| it.attempts[9].ended += ms(500)),
+        ("new connections work again after", |it| it.attempts[300].outcome = refused(3)),
+        ("failovers", |it| it.events.clear()),
+        ("a reason in /healthz", |it| it.reasons.clear()),
+        ("path at the end", |it| it.paths[0].at = ms(6_500)),
+        ("path at the end", |it| it.paths[0].path.truncate(1)),
+        ("/healthz of ingress at the end", |it| {
+            it.health.insert("ingress".to_owned(), Some("unavailable".to_owned()));
+        }),
+        ("descriptors grew by", |it| it.growth[0].descriptors = 5),
+    ];
+    for (invariant, change) in cases {
+        let found = broken(&good(), change);
+        assert!(found.iter().any(|it| it == invariant), "{invariant}: {found:?}");
+    }
+    let memory = |it: &mut Record| it.growth[0].memory_bytes = 11 << 20;
+    assert_eq!(broken(&good(), memory), ["memory grew by"]);
+}
+
+#[test]
+fn refusals_are_held_against_their_replies() {
+    let text = good().replace("expect:\n", "expect:\n  failed: at most 1\n");
+    let refuse = |reply| move |it: &mut Record| it.attempts[120].outcome = refused(reply);
+    assert_eq!(broken(&text, refuse(3)), [""; 0]);
+    assert_eq!(broken(&text, refuse(5)), ["replies of failed ones"]);
+    let text = text.replace("at most 1", "at least 2");
+    assert_eq!(broken(&text, refuse(3)), ["new connections failed"]);
+}
+
+#[test]
+fn connections_that_break_must_break_soon() {
+    let text = GOOD.replace("expect:\n", "expect:\n  broken: 1\n");
+    let break_at = |end: u64| {
+        move |it: &mut Record| {
+            it.flows[0].end = End::Broken("reset".to_owned());
+            it.flows[0].ended = ms(end);
+            let live = it.flows[0].clone();
+            it.flows.push(Flow {
+                end: End::Complete,
+                ended: ms(10_000),
+                ..live
+            });
+        }
+    };
+    assert_eq!(broken(&text, break_at(3_900)), [""; 0]);
+    assert_eq!(broken(&text, break_at(4_100)), ["broken ones ended after"]);
+    let none = broken(&text, |_| {});
+    assert_eq!(none, ["open connections broken", "broken ones ended after"]);
+}
+
+#[test]
+fn a_rule_that_met_no_packet_proves_nothing() {
+    let text = good().replace("do: cut, target", "do: grey, target");
+    let struck = |decided| {
+        move |it: &mut Record| {
+            it.faults[0].fault = "lose data on exit -> transit for 1s".to_owned();
+            it.faults[0].decided = decided;
+        }
+    };
+    assert_eq!(broken(&text, struck(9)), [""; 0]);
+    assert_eq!(broken(&text, struck(0)), ["faults struck"]);
+}
+
+fn report() -> Report {
+    let scenario = parse("example", "example.yaml", &good()).unwrap();
+    let record = record();
+    let findings = judge(&scenario, &record);
+    Report {
+        scenario: scenario.name,
+        summary: scenario.summary,
+        seed: 7,
+        version: "warren 0.0.0".to_owned(),
+        replay: "internal-chaos run example.yaml --seed 7".to_owned(),
+        holds: findings.iter().all(|finding| finding.holds),
+        findings,
+        record,
+    }
+}
+
+#[test]
+fn texts_tell_verdict_moments_and_how_to_run_again() {
+    let text = report().text();
+    for part in [
+        "example: holds\n",
+        "2000 ms  fault: cut exit -> transit for 1s",
+        "2200 ms  ingress: failover: by <another> way",
+        "ok     longest stall: 10 ms of download 1 (wanted: at most 500 ms)",
+        "again: internal-chaos run example.yaml --seed 7",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let mut bad = report();
+    bad.holds = false;
+    assert!(bad.text().starts_with("example: BROKEN\n"));
+}
+
+#[test]
+fn json_has_stable_keys() {
+    let json = serde_json::to_value(report()).unwrap();
+    assert_eq!(json["findings"][0]["invariant"], "bytes exact");
+    assert_eq!(json["record"]["faults"][0]["at"], 2_000.0);
+    assert_eq!(json["record"]["flows"][0]["end"], "complete");
+}
+
+#[test]
+fn pages_stand_alone_and_say_the_picture_in_words() {
+    let failures = [("other".to_owned(), "no such <agent>".to_owned())];
+    let page = page::html(&[report()], &failures);
+    for part in [
+        "<html lang=\"en\">",
+        "role=\"img\"",
+        "<title>Timeline of example</title>",
+        "<desc>Throughput of 1 transfers over 10 seconds. At 2000 ms: cut exit -&gt; transit",
+        "<th scope=\"row\">bytes exact</th>",
+        "by &lt;another&gt; way",
+        "no such &lt;agent&gt;",
+        "href=\"#example\"",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for foreign in ["<script", "src=", "<link", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    let opened = page.matches("<text").count();
+    assert_eq!(opened, page.matches("</text>").count());
+}

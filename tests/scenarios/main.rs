@@ -1,0 +1,68 @@
+//! Some scenarios of the library, run with real agents on loopback: no root, no namespaces.
+//!
+//! The whole library: `cargo run -p internal-chaos -- run all`. Times are five times as patient
+//! here, because other work on the machine and debug builds stretch them; what must never happen
+//! is held as strictly as there.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use internal_chaos::scenario::judge::judge;
+use internal_chaos::scenario::{library, play};
+
+/// Fixed, so that faults strike at the same times in every run.
+const SEED: u64 = 1;
+
+const PATIENCE: u32 = 5;
+
+/// One mesh at a time: they would be each other's faults.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs a scenario; every invariant must hold.
+fn holds(name: &str) {
+    // A failed scenario says nothing about the next one.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut scenario = library::find(name).expect("the library has it");
+    scenario.expect.be_patient(PATIENCE);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the system has descriptors for a runtime");
+    let warren = Path::new(env!("CARGO_BIN_EXE_warren"));
+    let record = runtime.block_on(play(&scenario, warren, SEED, None));
+    let record = record.unwrap_or_else(|error| panic!("{name} could not be run: {error:#}"));
+    let findings = judge(&scenario, &record);
+    let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
+    assert!(
+        broken.is_empty(),
+        "{broken:#?}\nthe machine paused {:?}; again: \
+         cargo run -p internal-chaos -- run {name} --seed {SEED}\nevents: {:#?}",
+        record.pause,
+        record.events
+    );
+}
+
+#[test]
+fn a_killed_transit() {
+    holds("transit-kill");
+}
+
+#[test]
+fn a_transit_that_loses_data() {
+    holds("grey-transit");
+}
+
+#[test]
+fn a_killed_exit() {
+    holds("exit-kill");
+}
+
+#[test]
+fn a_target_that_is_down() {
+    holds("target-down");
+}
+
+#[test]
+fn a_nat_that_forgets() {
+    holds("nat-port-change");
+}
