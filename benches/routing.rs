@@ -11,9 +11,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use warren::config::Limits;
 use warren::identity::AgentId;
-use warren::routing::{Avoid, Graph, PathTable, PrefixTable, RouteTable};
-use warren::wire::{LinkAdv, LinkFlags, Neighbor, RouteAdv, RoutePrefix, Stamp};
+use warren::routing::{
+    AdmitError, Admitted, Authority, Avoid, Core, Graph, LinkMetrics, LinkUp, Now, PathTable,
+    PrefixTable, RouteTable, Settings,
+};
+use warren::wire::{
+    Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, LinkAdv, LinkFlags, Neighbor,
+    RouteAdv, RoutePrefix, SignedAdv, Stamp,
+};
 
 /// Longest path of the benchmark, so that a thousand agents and ten thousand are within reach.
 const MAX_HOPS: u8 = 15;
@@ -22,11 +29,15 @@ const MAX_HOPS: u8 = 15;
 const EXITS: u32 = 10_000;
 const PREFIXES_PER_EXIT: u32 = 10;
 
+/// Links of the agent that loses and regains half of them: neighbours of a busy transit.
+const LINKS: u32 = 64;
+
 fn main() {
     for agents in [1_000, 10_000] {
         for dearest in [1, 10] {
             paths(agents, dearest);
         }
+        held_links(agents);
     }
     routes();
 }
@@ -56,6 +67,122 @@ fn paths(agents: u32, dearest: u32) {
         start.elapsed().as_secs_f64() * 1e3 / asked.len() as f64,
         asked.len()
     );
+}
+
+/// Half of an agent's links return after a flap: held, unless nothing else leads there.
+fn held_links(agents: u32) {
+    for cut_off in [false, true] {
+        let mut links = mesh(agents, 1);
+        for number in 1..=LINKS {
+            if cut_off {
+                links[number as usize].neighbors.clear();
+            }
+            connect(&mut links, 0, number, 1, 0);
+        }
+        let start = Instant::now();
+        let at = |ms| Now {
+            instant: start + Duration::from_millis(ms),
+            unix_ms: 0,
+        };
+        let mut core = Core::new(at(0), settings(agent(0)), Trusting(agent(0).0.to_vec()));
+        for number in 1..=LINKS {
+            core.handle_link_up(at(0), link_up(number));
+        }
+        for (adv, from) in links.into_iter().skip(1).zip((1..=LINKS).cycle()) {
+            core.handle_message(at(0), agent(from), flood(adv));
+        }
+        for number in 1..=LINKS / 2 {
+            core.handle_link_down(at(1_000), agent(number));
+        }
+        let changes = Instant::now();
+        for number in 1..=LINKS / 2 {
+            core.handle_link_up(at(1_000), link_up(number));
+        }
+        let changes = changes.elapsed();
+        let look = Instant::now();
+        core.handle_timeout(at(1_000));
+        let look = look.elapsed();
+        let held = core.adjacencies().filter(|one| one.held_until.is_some());
+        println!(
+            "{agents} agents, {} of {LINKS} links return: {:.3} ms, then {:.3} ms, {} held",
+            LINKS / 2,
+            changes.as_secs_f64() * 1e3,
+            look.as_secs_f64() * 1e3,
+            held.count()
+        );
+    }
+}
+
+/// Certificates are ids, and every signature is good.
+struct Trusting(Vec<u8>);
+
+impl Authority for Trusting {
+    fn sign(&self, _: &[u8]) -> [u8; 64] {
+        [0; 64]
+    }
+
+    fn certificate(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn admit(&self, bytes: &[u8], _: u64) -> Result<Arc<Admitted>, AdmitError> {
+        let id: [u8; 16] = bytes
+            .try_into()
+            .map_err(|_| AdmitError::Malformed("no id".to_owned()))?;
+        Ok(Arc::new(Admitted {
+            id: AgentId(id),
+            public_key: [0; 32],
+            not_after_ms: u64::MAX,
+            grants: None,
+        }))
+    }
+
+    fn verify(&self, _: &Admitted, _: &[u8], _: &[u8; 64]) -> bool {
+        true
+    }
+}
+
+fn settings(id: AgentId) -> Settings {
+    Settings {
+        id,
+        epoch: 1,
+        display_name: String::new(),
+        max_hops: MAX_HOPS,
+        advertise_interval: Duration::from_secs(120),
+        route_ttl: Duration::from_secs(300),
+        transit: true,
+        limits: Limits::default(),
+    }
+}
+
+fn link_up(number: u32) -> LinkUp {
+    LinkUp {
+        neighbor: agent(number),
+        metrics: LinkMetrics {
+            cost: 1,
+            rtt_us: 1_000,
+            mtu: 1_400,
+        },
+        peer_epoch: 1,
+    }
+}
+
+/// Of one advertisement, with its certificate.
+fn flood(mut adv: LinkAdv) -> ControlMessage {
+    let certificate = CertificateBytes::new(&adv.stamp.origin.0);
+    adv.stamp.certificate_hash = *certificate.hash();
+    adv.neighbors.sort_by_key(|neighbor| neighbor.id);
+    adv.neighbors.dedup_by_key(|neighbor| neighbor.id);
+    adv.neighbors
+        .retain(|neighbor| neighbor.id != adv.stamp.origin);
+    ControlMessage::Flood(Flood {
+        certificates: vec![certificate],
+        advertisements: vec![Envelope {
+            adv: SignedAdv::sign(Advertisement::Link(adv), |_| [0; 64]),
+            ttl: MAX_HOPS - 1,
+            hops: 0,
+        }],
+    })
 }
 
 fn routes() {
@@ -147,17 +274,21 @@ fn mesh(agents: u32, dearest: u32) -> Vec<LinkAdv> {
     for a in 0..agents {
         for b in [(a + 1) % agents, random.below(agents)] {
             let (cost, rtt_class) = (1 + random.below(dearest), random.below(16) as u8);
-            for (from, to) in [(a, b), (b, a)] {
-                links[from as usize].neighbors.push(Neighbor {
-                    id: agent(to),
-                    cost,
-                    rtt_class,
-                    mtu: 1_400,
-                });
-            }
+            connect(&mut links, a, b, cost, rtt_class);
         }
     }
     links
+}
+
+fn connect(links: &mut [LinkAdv], a: u32, b: u32, cost: u32, rtt_class: u8) {
+    for (from, to) in [(a, b), (b, a)] {
+        links[from as usize].neighbors.push(Neighbor {
+            id: agent(to),
+            cost,
+            rtt_class,
+            mtu: 1_400,
+        });
+    }
 }
 
 fn route_adv(number: u32) -> RouteAdv {
