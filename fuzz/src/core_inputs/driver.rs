@@ -10,7 +10,7 @@ use warren::identity::AgentId;
 use warren::routing::{AdvResult, Core, LinkMetrics, LinkUp, Now, Output, OwnRoutes, Settings};
 use warren::wire::{BucketSummary, ControlMessage, Digest, Flood, ObjectKey, Request};
 
-use super::authority::Fake;
+use super::authority::{Fake, Notary};
 use super::model::Model;
 use super::objects::{AGENTS, GENESIS_MS, Object, id, metrics};
 use super::outputs::check_send;
@@ -48,7 +48,11 @@ impl Driver {
             unix_ms: GENESIS_MS,
         };
         let mut driver = Self {
-            core: Core::new(now, settings.clone(), Fake::new(id(0))),
+            core: Core::new(
+                now,
+                settings.clone(),
+                Fake::new(id(0), 0, &Notary::default()),
+            ),
             model: Model::new(settings.limits.clone()),
             settings,
             now,

@@ -8,7 +8,7 @@ use warren::identity::AgentId;
 use warren::routing::{AdvResult, Authority, Core};
 use warren::wire::{Advertisement, LinkAdv, ObjectKey, ObjectKind, RouteAdv};
 
-use super::authority::Fake;
+use super::authority::{Fake, Notary};
 use super::objects::{AGENTS, Object, certificate, id};
 
 /// How far clocks may be apart, milliseconds (docs/operations.md).
@@ -152,7 +152,8 @@ impl Model {
             return Some(AdvResult::ForeignCertificate);
         }
         let message = object.envelope.adv.signing_message().expect("it decodes");
-        let signed = Fake::new(stamp.origin).sign(&message) == *object.envelope.adv.signature();
+        let signed = Fake::new(stamp.origin, 0, &Notary::default()).sign(&message)
+            == *object.envelope.adv.signature();
         (!signed).then_some(AdvResult::BadSignature)
     }
 

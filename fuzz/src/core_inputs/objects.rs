@@ -10,7 +10,7 @@ use warren::wire::{
     SignedAdv, Stamp,
 };
 
-use super::authority::Fake;
+use super::authority::{Fake, Notary};
 
 /// Agents, the one under test included: number 0.
 pub(super) const AGENTS: usize = 6;
@@ -52,7 +52,7 @@ pub(super) fn prefix(index: usize) -> IpNet {
 pub(super) fn certificate(agent: usize) -> CertificateBytes {
     match agent {
         AGENTS => CertificateBytes::new(b"junk"),
-        agent => CertificateBytes::new(Fake::new(id(agent)).certificate()),
+        agent => CertificateBytes::new(Fake::new(id(agent), 0, &Notary::default()).certificate()),
     }
 }
 
@@ -102,7 +102,10 @@ fn sign(adv: &Advertisement, signer: usize) -> SignedAdv {
     let body = adv.encode();
     let unsigned = SignedAdv::from_parts(body.clone().into(), [0; 64]);
     let message = unsigned.signing_message().expect("a kind that is known");
-    SignedAdv::from_parts(body.into(), Fake::new(id(signer)).sign(&message))
+    SignedAdv::from_parts(
+        body.into(),
+        Fake::new(id(signer), 0, &Notary::default()).sign(&message),
+    )
 }
 
 fn way(bytes: &mut Unstructured<'_>) -> Result<(u8, u8)> {

@@ -5,7 +5,7 @@ use warren::config::Limits;
 use warren::routing::Authority;
 use warren::wire::{Advertisement, ControlMessage, Envelope, decode_frame, encode_frame};
 
-use super::authority::Fake;
+use super::authority::{Fake, Notary};
 
 /// Bytes of a frame's length.
 const PREFIX: usize = 4;
@@ -33,6 +33,6 @@ fn check_envelope(envelope: &Envelope) {
     assert!(envelope.hops < stamp.max_hops, "it ends here: {envelope:?}");
     assert!(envelope.ttl < stamp.max_hops - envelope.hops);
     let message = envelope.adv.signing_message().expect("it decodes");
-    let signature = Fake::new(stamp.origin).sign(&message);
+    let signature = Fake::new(stamp.origin, 0, &Notary::default()).sign(&message);
     assert_eq!(signature, *envelope.adv.signature(), "a forged {adv:?}");
 }

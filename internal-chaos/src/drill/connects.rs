@@ -30,7 +30,10 @@ pub struct Attempt {
 pub enum Outcome {
     Echoed,
     /// The proxy refused, with this SOCKS5 reply, or did not answer in time.
-    Failed { reply: Option<u8>, error: String },
+    Failed {
+        reply: Option<u8>,
+        error: String,
+    },
     /// The proxy said that it was connected, but no echo came.
     Broken(String),
 }

@@ -186,7 +186,9 @@ impl Agents {
             let data = self.folder.join(format!("data-{}", agent.name));
             let wrapped = SmallDisk::new(data, SMALL_DISK).wrap(command.as_std());
             command = Command::from(wrapped);
-            command.stdin(std::process::Stdio::null()).kill_on_drop(true);
+            command
+                .stdin(std::process::Stdio::null())
+                .kill_on_drop(true);
         }
         let log = format!("{}-{launch}", agent.name);
         let daemon = Daemon::start(&log, command, &self.folder)?;
@@ -229,7 +231,9 @@ impl Agents {
     }
 
     pub(super) fn data_folder(&self, agent: AgentId) -> anyhow::Result<PathBuf> {
-        let data = self.folder.join(format!("data-{}", self.agents[agent].name));
+        let data = self
+            .folder
+            .join(format!("data-{}", self.agents[agent].name));
         data.canonicalize().context("a data folder is gone")
     }
 
@@ -293,12 +297,7 @@ fn exits_of(routes: &Value) -> BTreeSet<&str> {
 }
 
 /// Renews a certificate as if it were almost a day ago, for a day: it expires soon.
-async fn expire(
-    warren: &Path,
-    folder: &Path,
-    name: &str,
-    expires: Duration,
-) -> anyhow::Result<()> {
+async fn expire(warren: &Path, folder: &Path, name: &str, expires: Duration) -> anyhow::Result<()> {
     let clock = Clock::new(folder)?;
     clock.step(Step::Back(DAY.saturating_sub(expires)))?;
     let mut command = Command::new(warren);
@@ -319,18 +318,22 @@ fn ground(
     wires: &Wires,
     listens: &BTreeMap<String, SocketAddr>,
 ) -> Ground {
-    let neighbors = scenario.links.iter().enumerate().filter_map(|(number, link)| {
-        let other = match agent {
-            it if it == link.one => link.other,
-            it if it == link.other => link.one,
-            _ => return None,
-        };
-        Some(Peer {
-            id: ids[other].clone(),
-            address: wires.address(number, agent),
-            cost: link.cost,
-        })
-    });
+    let neighbors = scenario
+        .links
+        .iter()
+        .enumerate()
+        .filter_map(|(number, link)| {
+            let other = match agent {
+                it if it == link.one => link.other,
+                it if it == link.other => link.one,
+                _ => return None,
+            };
+            Some(Peer {
+                id: ids[other].clone(),
+                address: wires.address(number, agent),
+                cost: link.cost,
+            })
+        });
     let plan = &scenario.agents[agent];
     let checks = plan.checks.iter().map(|site| (site.clone(), listens[site]));
     let resolvers = plan.resolvers.iter().map(|name| listens[name]);

@@ -177,7 +177,10 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
         true => Err(format!("`{key}` means nothing to this load; remove it")),
         false => Ok(()),
     };
-    let unpaced = matches!(raw.work, RawWork::Connect | RawWork::Storm | RawWork::Request);
+    let unpaced = matches!(
+        raw.work,
+        RawWork::Connect | RawWork::Storm | RawWork::Request
+    );
     only("rate", raw.rate.is_some() && unpaced)?;
     only("every", raw.every.is_some() && raw.work != RawWork::Connect)?;
     only("count", raw.count.is_some() && raw.work == RawWork::Connect)?;
@@ -210,9 +213,7 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
         },
         RawWork::Request => checked(Kind::Request, None)?,
         RawWork::HalfClose => checked(Kind::HalfClose, raw.rate)?,
-        RawWork::SlowReader => {
-            checked(Kind::SlowReader, Some(raw.rate.unwrap_or(defaults::SLOW)))?
-        }
+        RawWork::SlowReader => checked(Kind::SlowReader, Some(raw.rate.unwrap_or(defaults::SLOW)))?,
     })
 }
 
@@ -281,7 +282,9 @@ impl Checker {
             let message = "prefixes, checks and resolvers are an exit's; add the role `exit`";
             self.add(place, message);
         }
-        let prefixes = raw.prefixes.unwrap_or_else(|| vec![defaults::PREFIX.to_owned()]);
+        let prefixes = raw
+            .prefixes
+            .unwrap_or_else(|| vec![defaults::PREFIX.to_owned()]);
         let mut listed = |kind, names: Vec<Spanned<String>>, known_names: &[String]| {
             let mut good = Vec::new();
             for name in names {
@@ -335,9 +338,7 @@ impl Checker {
                 Err(message) => self.add(statuses.referenced, message),
             }
         }
-        let connects = |load: &Load| {
-            matches!(load.work, Work::Connect { .. } | Work::Storm { .. })
-        };
+        let connects = |load: &Load| matches!(load.work, Work::Connect { .. } | Work::Storm { .. });
         let waits = scenario.expect.wait.is_some() || scenario.expect.recovers_within.is_some();
         // A load that is wrong was told of already.
         let is_sound = self.problems.is_empty();

@@ -37,9 +37,9 @@ pub(super) struct Peer {
 /// The whole file.
 pub(super) fn document(agent: &Agent, ground: &Ground) -> String {
     let name = &agent.name;
-    let peers = ground.peers.iter().map(|peer| {
-        json!({ "id": peer.id, "address": peer.address.to_string(), "cost": peer.cost })
-    });
+    let peers = ground.peers.iter().map(
+        |peer| json!({ "id": peer.id, "address": peer.address.to_string(), "cost": peer.cost }),
+    );
     let mut document = json!({
         "agent": {
             "display_name": name, "data_dir": format!("./data-{name}"),

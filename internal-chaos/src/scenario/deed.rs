@@ -70,8 +70,8 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
         RawDeed::Stop => What::Stop(one()?),
         RawDeed::Continue => What::Continue(one()?),
         RawDeed::Restart => What::Restart(one()?),
-        RawDeed::Condition => What::Figures(sections()?, figures(raw)?),
-        RawDeed::Cut => What::Figures(sections()?, Figures::of(&condition::BLACK_HOLE)),
+        RawDeed::Condition => What::Figures(sections()?, Box::new(figures(raw)?)),
+        RawDeed::Cut => What::Figures(sections()?, Box::new(Figures::of(&condition::BLACK_HOLE))),
         RawDeed::Rule => {
             let rule = raw.rule.clone();
             let rule = rule.ok_or("say what the rule is: `rule: { verdict: drop }`")?;
@@ -83,7 +83,7 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
         }
         RawDeed::Partition => {
             let cut = Figures::of(&condition::BLACK_HOLE);
-            What::Figures(around(scenario, &raw.target.0)?, cut)
+            What::Figures(around(scenario, &raw.target.0)?, Box::new(cut))
         }
         RawDeed::Heal if raw.target.0.is_empty() => What::Heal(all(scenario)),
         RawDeed::Heal => What::Heal(sections()?),
@@ -139,9 +139,7 @@ fn one_agent(scenario: &Scenario, raw: &RawFault) -> Result<AgentId, String> {
 
 fn closed(scenario: &Scenario, raw: &RawFault) -> Result<String, String> {
     let listens = |name: &String| {
-        name == super::TARGET
-            || scenario.sites.contains(name)
-            || scenario.resolvers.contains(name)
+        name == super::TARGET || scenario.sites.contains(name) || scenario.resolvers.contains(name)
     };
     match raw.target.0.as_slice() {
         [name] if listens(name) => Ok(name.clone()),

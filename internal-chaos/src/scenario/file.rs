@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-
 use super::check::{self, Problem};
 use super::model::Scenario;
 use super::raw::RawScenario;

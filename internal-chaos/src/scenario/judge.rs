@@ -91,13 +91,21 @@ fn no_leak(record: &Record) -> Finding {
     let holds = origins.leaks.is_empty() && (origins.exits > 0 || !reached);
     let mut seen = format!("{} connections from exits", origins.exits);
     if origins.unknown > 0 {
-        seen.push_str(&format!(", {} gone before they were looked at", origins.unknown));
+        seen.push_str(&format!(
+            ", {} gone before they were looked at",
+            origins.unknown
+        ));
     }
     if !origins.leaks.is_empty() {
         let leaks = origins.leaks.iter().map(String::as_str);
         seen = format!("{seen}; others: {}", quote(leaks));
     }
-    finding("nothing past the mesh", holds, "connections from exits only", seen)
+    finding(
+        "nothing past the mesh",
+        holds,
+        "connections from exits only",
+        seen,
+    )
 }
 
 fn no_death(record: &Record) -> Finding {
@@ -151,7 +159,12 @@ fn broken(expect: &Expect, record: &Record) -> Finding {
         }
     };
     let wanted = expect.broken.to_string();
-    finding("open connections broken", expect.broken.allows(count), wanted, seen)
+    finding(
+        "open connections broken",
+        expect.broken.allows(count),
+        wanted,
+        seen,
+    )
 }
 
 fn failed(expect: &Expect, record: &Record) -> Finding {
@@ -167,7 +180,12 @@ fn failed(expect: &Expect, record: &Record) -> Finding {
         count => format!("{count} of {tried}: {}", quote(errors.chain(tallied))),
     };
     let holds = expect.failed.allows(count) && tried > 0;
-    finding("new connections failed", holds, expect.failed.to_string(), seen)
+    finding(
+        "new connections failed",
+        holds,
+        expect.failed.to_string(),
+        seen,
+    )
 }
 
 fn timed(expect: &Expect, record: &Record) -> Vec<Finding> {
@@ -194,7 +212,11 @@ fn timed(expect: &Expect, record: &Record) -> Vec<Finding> {
         findings.push(at_most("longest wait of a new connection", limit, longest));
     }
     if let Some(limit) = expect.ended_within {
-        findings.push(at_most("broken ones ended after", limit, ended_after(record)));
+        findings.push(at_most(
+            "broken ones ended after",
+            limit,
+            ended_after(record),
+        ));
     }
     if let Some(limit) = expect.recovers_within {
         let after = recovered_after(record);
@@ -248,15 +270,20 @@ fn told(expect: &Expect, record: &Record) -> Vec<Finding> {
             Outcome::Failed { reply, error } => Some((reply, error.as_str())),
             Outcome::Echoed | Outcome::Broken(_) => None,
         });
-        let (good, bad): (Vec<_>, Vec<_>) = replies
-            .partition(|(reply, _)| reply.is_some_and(|reply| allowed.contains(&reply)));
+        let (good, bad): (Vec<_>, Vec<_>) =
+            replies.partition(|(reply, _)| reply.is_some_and(|reply| allowed.contains(&reply)));
         let seen = match bad.is_empty() {
             true => format!("{} of {}", good.len(), good.len()),
             false => quote(bad.iter().map(|(_, error)| *error)),
         };
         let codes: Vec<String> = allowed.iter().map(|code| format!("{code:#04x}")).collect();
         let wanted = format!("{}, if any", codes.join(" or "));
-        findings.push(finding("replies of failed ones", bad.is_empty(), wanted, seen));
+        findings.push(finding(
+            "replies of failed ones",
+            bad.is_empty(),
+            wanted,
+            seen,
+        ));
     }
     if let Some(bound) = expect.failovers {
         let count = record.failovers().count() as u64;
@@ -265,7 +292,12 @@ fn told(expect: &Expect, record: &Record) -> Vec<Finding> {
             0 => "0".to_owned(),
             count => format!("{count}: {texts}"),
         };
-        findings.push(finding("failovers", bound.allows(count), bound.to_string(), seen));
+        findings.push(finding(
+            "failovers",
+            bound.allows(count),
+            bound.to_string(),
+            seen,
+        ));
     }
     if let Some(wanted) = &expect.reason {
         let given = record.reasons.iter().map(|reason| reason.reason.as_str());
@@ -288,7 +320,9 @@ fn at_the_end(scenario: &Scenario, record: &Record) -> Vec<Finding> {
     for (&agent, allowed) in &expect.health {
         let name = &scenario.agents[agent].name;
         let status = record.health.get(name).cloned().flatten();
-        let holds = status.as_ref().is_some_and(|status| allowed.contains(status));
+        let holds = status
+            .as_ref()
+            .is_some_and(|status| allowed.contains(status));
         let seen = status.unwrap_or_else(|| "no answer".to_owned());
         let invariant = format!("/healthz of {name} at the end");
         findings.push(finding(&invariant, holds, allowed.join(" or "), seen));
@@ -318,7 +352,10 @@ fn growth(expect: &Expect, record: &Record) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(limit) = expect.memory_growth_mib {
         let limit = limit as i64 * 1024 * 1024;
-        let most = record.growth.iter().max_by_key(|growth| growth.memory_bytes);
+        let most = record
+            .growth
+            .iter()
+            .max_by_key(|growth| growth.memory_bytes);
         let seen = most.map_or_else(
             || "nothing to measure".to_owned(),
             |most| format!("{} KiB of {}", most.memory_bytes / 1024, most.agent),
@@ -334,7 +371,12 @@ fn growth(expect: &Expect, record: &Record) -> Vec<Finding> {
             |most| format!("{} of {}", most.descriptors, most.agent),
         );
         let holds = most.is_some_and(|most| most.descriptors <= limit as i64);
-        findings.push(finding("descriptors grew by", holds, format!("at most {limit}"), seen));
+        findings.push(finding(
+            "descriptors grew by",
+            holds,
+            format!("at most {limit}"),
+            seen,
+        ));
     }
     findings
 }

@@ -98,7 +98,7 @@ pub enum What {
     Continue(AgentId),
     /// Ends it if it runs, and starts it.
     Restart(AgentId),
-    Figures(Vec<Section>, Figures),
+    Figures(Vec<Section>, Box<Figures>),
     Rule(Vec<Section>, Rule),
     /// Undoes figures and rules so far.
     Heal(Vec<Section>),

@@ -87,7 +87,9 @@ impl Watchman {
         agents.sort_by_key(|(_, suspect)| !suspect.is_exit);
         let owns = |pid: u32| {
             let wanted = format!("socket:[{inode}]");
-            let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+            let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+                .into_iter()
+                .flatten();
             let mut links = entries.flatten().map(|entry| fs::read_link(entry.path()));
             links.any(|link| link.is_ok_and(|link| link.as_os_str() == wanted.as_str()))
         };

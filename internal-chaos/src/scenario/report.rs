@@ -52,7 +52,9 @@ impl Report {
                 holds,
             } = finding;
             let mark = if *holds { "ok    " } else { "BROKEN" };
-            out.push_str(&format!("  {mark} {invariant}: {seen} (wanted: {wanted})\n"));
+            out.push_str(&format!(
+                "  {mark} {invariant}: {seen} (wanted: {wanted})\n"
+            ));
         }
         out.push_str(&format!(
             "  {}, machine paused {} ms at the longest; again: {}\n",

@@ -94,7 +94,7 @@ impl Field {
                 None
             }
             What::Figures(sections, figures) => {
-                self.wires.impose(id, sections, *figures);
+                self.wires.impose(id, sections, **figures);
                 Some(Held::Links)
             }
             What::Rule(sections, rule) => {

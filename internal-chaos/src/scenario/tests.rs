@@ -45,7 +45,9 @@ fn ms(count: u64) -> Duration {
 
 /// The problems of a text, each with its place.
 fn problems(text: &str) -> String {
-    parse("example", "example.yaml", text).unwrap_err().to_string()
+    parse("example", "example.yaml", text)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -58,25 +60,71 @@ fn a_file_becomes_a_scenario() {
     };
     // The link is written as transit to exit.
     assert_eq!((sections[0].link, sections[0].ways), (1, Ways::ToClient));
-    assert!(matches!(scenario.loads[0].work, Work::Download { count: 2, rate: Some(_) }));
+    assert!(matches!(
+        scenario.loads[0].work,
+        Work::Download {
+            count: 2,
+            rate: Some(_)
+        }
+    ));
     assert_eq!(scenario.loads[1].lasts, ms(10_000));
 }
 
 #[test]
 fn problems_have_places_and_say_what_to_do() {
     for (from, to, problem) in [
-        ("duration: 10s", "duration: soon", "example.yaml:2:1: invalid value: string \"soon\", expected a duration"),
+        (
+            "duration: 10s",
+            "duration: soon",
+            "example.yaml:2:1: invalid value: string \"soon\", expected a duration",
+        ),
         ("summary: An", "sumary: An", "example.yaml:1:1: "),
-        ("[ingress, transit] }", "[ingress, transit-b] }", "example.yaml:8:5: no agent is called `transit-b`; known are exit, ingress, transit"),
-        ("[transit, exit] }\nf", "[transit, transit] }\nf", "example.yaml:9:5: an agent has no link to itself"),
-        ("at: 2s, do: cut", "at: 9500ms, do: cut", "example.yaml:11:5: it must begin and end"),
+        (
+            "[ingress, transit] }",
+            "[ingress, transit-b] }",
+            "example.yaml:8:5: no agent is called `transit-b`; known are exit, ingress, transit",
+        ),
+        (
+            "[transit, exit] }\nf",
+            "[transit, transit] }\nf",
+            "example.yaml:9:5: an agent has no link to itself",
+        ),
+        (
+            "at: 2s, do: cut",
+            "at: 9500ms, do: cut",
+            "example.yaml:11:5: it must begin and end",
+        ),
         ("do: cut", "do: explode", "example.yaml:11:"),
-        ("exit -> transit", "exit -> ingress", "example.yaml:11:5: these two have no link"),
-        ("for: 1s }", "for: 1s, spare: 3 }", "example.yaml:11:5: `spare` means nothing to this fault"),
-        ("do: connect }", "do: connect, rate: 1mbit }", "example.yaml:14:5: `rate` means nothing to this load"),
-        ("count: 2", "count: 0", "example.yaml:13:5: `count: 0` is not 1 to 1000"),
-        ("transit: {}", "transit: { prefixes: [\"10.0.0.0/8\"] }", "example.yaml:5:12: prefixes, checks and resolvers are an exit's"),
-        ("{ roles: [ingress] }", "{}", "no agent has the role `ingress`"),
+        (
+            "exit -> transit",
+            "exit -> ingress",
+            "example.yaml:11:5: these two have no link",
+        ),
+        (
+            "for: 1s }",
+            "for: 1s, spare: 3 }",
+            "example.yaml:11:5: `spare` means nothing to this fault",
+        ),
+        (
+            "do: connect }",
+            "do: connect, rate: 1mbit }",
+            "example.yaml:14:5: `rate` means nothing to this load",
+        ),
+        (
+            "count: 2",
+            "count: 0",
+            "example.yaml:13:5: `count: 0` is not 1 to 1000",
+        ),
+        (
+            "transit: {}",
+            "transit: { prefixes: [\"10.0.0.0/8\"] }",
+            "example.yaml:5:12: prefixes, checks and resolvers are an exit's",
+        ),
+        (
+            "{ roles: [ingress] }",
+            "{}",
+            "no agent has the role `ingress`",
+        ),
         ("{ ingress: [", "{ nobody: [", "no agent is called `nobody`"),
         ("  - { do: connect }\n", "", "add a load `do: connect`"),
         ("at least 1", "some", "`some` is no bound"),
@@ -122,7 +170,10 @@ fn every_row_of_the_failure_table_has_a_scenario() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/high-availability.md");
     let page = std::fs::read_to_string(page).unwrap();
     let (_, table) = page.split_once("| what fails |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     let rows: Vec<&str> = rows.filter_map(|line| line.split(" | ").next()).collect();
     assert!(rows.len() > 10, "{rows:?}");
     let library = library::ALL.iter().flat_map(|(name, text)| {
@@ -164,7 +215,9 @@ fn record() -> Record {
             end: End::Complete,
             arrivals: arrivals.collect(),
         }],
-        attempts: (0..500).map(|n| attempt(n * 20, 2, Outcome::Echoed)).collect(),
+        attempts: (0..500)
+            .map(|n| attempt(n * 20, 2, Outcome::Echoed))
+            .collect(),
         events: vec![Event {
             at: ms(2_200),
             agent: "ingress".to_owned(),
@@ -226,32 +279,50 @@ fn a_good_run_holds() {
 fn every_invariant_can_be_broken() {
     type Change = fn(&mut Record);
     let cases: [(&str, Change); 17] = [
-        ("bytes exact", |it| it.flows[0].end = End::Damaged("byte 7".to_owned())),
+        ("bytes exact", |it| {
+            it.flows[0].end = End::Damaged("byte 7".to_owned())
+        }),
         ("bytes exact", |it| it.flows[0].bytes = 0),
-        ("nothing past the mesh", |it| it.origins.leaks.push("ingress".to_owned())),
+        ("nothing past the mesh", |it| {
+            it.origins.leaks.push("ingress".to_owned())
+        }),
         ("nothing past the mesh", |it| it.origins.exits = 0),
-        ("no agent ended by itself", |it| it.deaths.push("exit ended".to_owned())),
+        ("no agent ended by itself", |it| {
+            it.deaths.push("exit ended".to_owned())
+        }),
         ("faults struck", |it| it.faults.clear()),
-        ("open connections broken", |it| it.attempts[3].outcome = Outcome::Broken("cut".to_owned())),
-        ("new connections failed", |it| it.attempts[3].outcome = refused(3)),
+        ("open connections broken", |it| {
+            it.attempts[3].outcome = Outcome::Broken("cut".to_owned())
+        }),
+        ("new connections failed", |it| {
+            it.attempts[3].outcome = refused(3)
+        }),
         ("longest stall", |it| {
             let stalled = ms(2_000)..ms(2_600);
             it.flows[0].arrivals.retain(|(at, _)| !stalled.contains(at));
         }),
-        ("longest wait of a new connection", |it| it.attempts[9].ended += ms(500)),
-        ("new connections work again after", |it| it.attempts[300].outcome = refused(3)),
+        ("longest wait of a new connection", |it| {
+            it.attempts[9].ended += ms(500)
+        }),
+        ("new connections work again after", |it| {
+            it.attempts[300].outcome = refused(3)
+        }),
         ("failovers", |it| it.events.clear()),
         ("a reason in /healthz", |it| it.reasons.clear()),
         ("path at the end", |it| it.paths[0].at = ms(6_500)),
         ("path at the end", |it| it.paths[0].path.truncate(1)),
         ("/healthz of ingress at the end", |it| {
-            it.health.insert("ingress".to_owned(), Some("unavailable".to_owned()));
+            it.health
+                .insert("ingress".to_owned(), Some("unavailable".to_owned()));
         }),
         ("descriptors grew by", |it| it.growth[0].descriptors = 5),
     ];
     for (invariant, change) in cases {
         let found = broken(&good(), change);
-        assert!(found.iter().any(|it| it == invariant), "{invariant}: {found:?}");
+        assert!(
+            found.iter().any(|it| it == invariant),
+            "{invariant}: {found:?}"
+        );
     }
     let memory = |it: &mut Record| it.growth[0].memory_bytes = 11 << 20;
     assert_eq!(broken(&good(), memory), ["memory grew by"]);

@@ -36,8 +36,9 @@ impl FromStr for Bound {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no bound; write a number, `at least 1`, `at most 3` or `1 to 3`");
+        let wrong = || {
+            format!("`{text}` is no bound; write a number, `at least 1`, `at most 3` or `1 to 3`")
+        };
         let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
         let bound = if let Some(least) = text.strip_prefix("at least ") {
             (number(least)?, u64::MAX)

@@ -147,9 +147,10 @@ fn lanes(record: &Record) -> Vec<Lane> {
         })
     });
     lanes.push(lane("stalls", FAULT, stalls.collect(), false));
-    let waits = record.attempts.iter().filter(|attempt| {
-        attempt.outcome == Outcome::Echoed && attempt.wait() >= NOTABLE
-    });
+    let waits = record
+        .attempts
+        .iter()
+        .filter(|attempt| attempt.outcome == Outcome::Echoed && attempt.wait() >= NOTABLE);
     let waits = waits.map(|attempt| Bar {
         from: attempt.begun,
         to: attempt.ended,
