@@ -14,8 +14,11 @@ pub mod socks;
 pub mod text;
 pub mod tunnel_frame;
 
+/// Runs one input.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name: that of its file in `fuzz_targets/` and of its folder in `corpus/`.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("advertisement", advertisement::run),
     ("certificate", certificate::run),
     ("config", config::run),

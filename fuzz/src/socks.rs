@@ -169,6 +169,7 @@ fn check_destination(destination: &Destination, asked: &Asked<'_>) {
             assert_eq!(address.ip(), address.ip().to_canonical());
             assert_eq!(address.port(), *port);
             let name = String::from_utf8_lossy(name);
+            let name = name.strip_suffix('.').unwrap_or(&name);
             let ip: IpAddr = name.trim_matches(['[', ']']).parse().expect("an address");
             assert_eq!(ip.to_canonical(), address.ip());
         }
@@ -177,6 +178,7 @@ fn check_destination(destination: &Destination, asked: &Asked<'_>) {
             let asked = asked.strip_suffix(b".").unwrap_or(asked);
             assert!(asked.eq_ignore_ascii_case(name.as_bytes()));
             assert!(name.len() <= 253 && !name.bytes().any(|byte| byte.is_ascii_uppercase()));
+            assert!(name.parse::<IpAddr>().is_err(), "{name} is an address");
             assert!(name.split('.').all(|label| (1..=63).contains(&label.len())));
         }
         (Destination::Name(..), Asked::Ip(_)) | (_, Asked::Unknown) => {

@@ -14,6 +14,9 @@ use super::objects::{AGENTS, Object, certificate, id};
 /// How far clocks may be apart, milliseconds (docs/operations.md).
 const SLACK_MS: u64 = 120_000;
 
+/// News that an origin may tell at once: twice 16 a second, and one for its few routes.
+const BURST: usize = 34;
+
 /// One object that is known.
 struct Known {
     adv: Advertisement,
@@ -25,6 +28,8 @@ pub(super) struct Model {
     limits: Limits,
     /// By origin, kind and fragment. What is said in the name of the agent under test is left out.
     objects: BTreeMap<(AgentId, ObjectKind, u16), Known>,
+    /// How much each origin told so far.
+    told: BTreeMap<AgentId, usize>,
 }
 
 enum Standing {
@@ -38,6 +43,7 @@ impl Model {
         Self {
             limits,
             objects: BTreeMap::new(),
+            told: BTreeMap::new(),
         }
     }
 
@@ -60,7 +66,15 @@ impl Model {
         }
         let unproven = self.unproven(object, adv);
         let result = unproven.or_else(|| self.no_room(core, object, adv, &key));
-        vec![result.unwrap_or(AdvResult::Accepted)]
+        let mut results = vec![result.unwrap_or(AdvResult::Accepted)];
+        if self
+            .told
+            .get(&key.origin)
+            .is_some_and(|told| *told >= BURST)
+        {
+            results.push(AdvResult::OriginRate);
+        }
+        results
     }
 
     /// Takes over what was accepted.
@@ -71,6 +85,7 @@ impl Model {
         if origin == id(0) {
             return;
         }
+        *self.told.entry(origin).or_default() += 1;
         let epoch = key.version.epoch;
         self.objects
             .retain(|place, known| place.0 != origin || known.key.version.epoch == epoch);
