@@ -1,5 +1,5 @@
 //! A scenario in which no bad state can be written: names are indices, links exist, faults have
-//! what they need. Made by [`super::load`].
+//! what they need. Made by `load`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
