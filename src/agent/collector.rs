@@ -7,6 +7,7 @@ use prometheus_client::collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::runtime::Handle;
 
 use super::status::Status;
 use crate::clock::unix_now;
@@ -20,6 +21,7 @@ impl collector::Collector for Collector {
         self.links(&mut encoder)?;
         self.routes(&mut encoder)?;
         self.advertisements(&mut encoder)?;
+        tasks(&mut encoder)?;
         let left = self.0.not_after as i64 - unix_now() as i64;
         gauge(
             &mut encoder,
@@ -88,6 +90,15 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+/// Of the runtime that answers, which is the agent's own; a growing number is a leak.
+fn tasks(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Ok(runtime) = Handle::try_current() else {
+        return Ok(());
+    };
+    let alive = runtime.metrics().num_alive_tasks() as i64;
+    gauge(encoder, "tasks", "Tasks alive in the runtime", alive)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {

@@ -243,7 +243,6 @@ impl api::Agent for Reporter {
                     Side::Ingress => (own, stream.peer, path_to(stream.peer)),
                     Side::Exit => (stream.peer, own, way_back(stream.peer)),
                 };
-                let opened = Duration::from_millis(stream.opened_unix_ms);
                 StreamView {
                     id: stream.id,
                     ingress,
@@ -251,7 +250,7 @@ impl api::Agent for Reporter {
                     client: stream.client.map(|client| client.to_string()),
                     target: stream.target,
                     path,
-                    age_s: unix_now().saturating_sub(opened.as_secs()),
+                    age_s: stream.age.as_secs(),
                     bytes_up: stream.bytes_up,
                     bytes_down: stream.bytes_down,
                 }

@@ -33,8 +33,10 @@ impl FromStr for Dest {
             text: text.to_owned(),
             reason,
         };
-        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
-        if let Ok(ip) = bare.unwrap_or(text).parse::<IpAddr>() {
+        // The trailing dot of a name may stand behind an IPv4 address, too: it is no name then.
+        let address = text.strip_suffix('.').unwrap_or(text);
+        let bare = address.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        if let Ok(ip) = bare.unwrap_or(address).parse::<IpAddr>() {
             return Ok(Self::Ip(ip.to_canonical()));
         }
         if text.contains('/') {
@@ -73,6 +75,7 @@ mod tests {
             ("2001:DB8::1", "2001:db8::1"),
             ("[2001:db8::1]", "2001:db8::1"),
             ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1.", "10.0.0.1"),
         ] {
             let dest: Dest = text.parse().unwrap();
             assert!(matches!(dest, Dest::Ip(_)), "{text}");

@@ -46,6 +46,12 @@ impl Delivery {
             .chunks(self.stride)
             .map(move |packet| &packet[header.min(packet.len())..])
     }
+
+    /// The rest without its first `packets`; `None` if those are all.
+    pub fn without(mut self, packets: usize) -> Option<Self> {
+        self.start += packets * self.stride;
+        (self.start < self.end).then_some(self)
+    }
 }
 
 impl Inbox {

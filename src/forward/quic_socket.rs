@@ -15,9 +15,6 @@ use quinn_udp::{RecvMeta, Transmit};
 use super::port::Port;
 use super::quic_queue::{QuicQueue, Sender};
 
-/// Bytes of the largest packet that a link endpoint takes (quinn's default).
-const LARGEST: usize = 1_472;
-
 /// The socket of a link endpoint.
 pub struct QuicSocket {
     port: Arc<Port>,
@@ -42,9 +39,6 @@ impl QuicSocket {
     /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each. Returns
     /// how many there was no room for.
     pub(super) fn push(&self, sender: Sender, meta: &RecvMeta, bytes: &[u8]) -> usize {
-        if meta.stride > LARGEST {
-            return bytes.len().div_ceil(meta.stride);
-        }
         let mut lost = 0;
         let mut state = self.lock();
         for packet in bytes.chunks(meta.stride) {

@@ -21,6 +21,10 @@ use crate::wire::packet::{Header, PacketType, QUIC_FIXED_BIT, advance};
 /// keep the tasks they are for waiting.
 const RECEIVE_BATCH: usize = 8;
 
+/// Bytes of the largest packet that is taken: what fits the MTU of Ethernet, no agent sends more,
+/// and the buffers of quinn hold no more (its default).
+const LARGEST: usize = 1_472;
+
 /// How long a forwarded run waits for a full socket. Longer than a burst takes to drain, short
 /// beside a heartbeat.
 const BLOCKED_WAIT: Duration = Duration::from_millis(5);
@@ -91,6 +95,10 @@ impl Receiver {
     /// GRO merges whatever came from one address in equal sizes, so a buffer may hold QUIC and
     /// packets of several flows; each run of one kind is handled at once.
     async fn handle_buffer(&mut self, buffer: &mut Buffer, meta: &RecvMeta) {
+        if meta.stride > LARGEST {
+            let packets = meta.len.div_ceil(meta.stride);
+            return self.fib.metrics.dropped(DropReason::Malformed, packets);
+        }
         let mut start = 0;
         while start < meta.len {
             let first = &buffer[start..meta.len.min(start + meta.stride)];

@@ -178,6 +178,20 @@ async fn delivers_at_the_last_hop() {
 }
 
 #[tokio::test]
+async fn a_packet_longer_than_any_agent_sends_is_dropped_and_the_rest_lives_on() {
+    let bench = Bench::start(true).await;
+    let long = packet(PacketType::ToExit, TOKEN_IN, &[OWN], &[7; 12_000]);
+    bench.send(&long).await;
+    bench.dropped(DropReason::Malformed).await;
+    bench
+        .send(&packet(PacketType::ToExit, TOKEN_IN, &[OWN], b"for us"))
+        .await;
+    let inbox = bench.local.exit.clone().unwrap();
+    let delivery = timeout(SOON, inbox.pop()).await.expect("not delivered");
+    assert_eq!(delivery.payloads().next(), Some(&b"for us"[..]));
+}
+
+#[tokio::test]
 async fn hearing_a_packet_counts_as_hearing_the_neighbour() {
     let bench = Bench::start(true).await;
     let adjacency = bench.fib.by_neighbor(short(PREVIOUS)).unwrap();

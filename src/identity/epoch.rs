@@ -8,6 +8,12 @@ use super::files::{self, Loaded, Warning};
 /// The file under `agent.data_dir`.
 const FILE: &str = "epoch";
 
+/// How far ahead of the clock an epoch may be, milliseconds; larger ones are refused and not stored.
+///
+/// So far that no clock, however wrong, has an honest agent refused. As the clock goes on so does the
+/// bound: whatever was signed with a stolen key, a millisecond later there is an epoch past it.
+pub const MAX_EPOCH_AHEAD_MS: u64 = 1 << 61;
+
 /// The epoch could not be read or made durable.
 #[derive(Debug, thiserror::Error)]
 pub enum EpochError {
@@ -20,7 +26,8 @@ pub enum EpochError {
 /// The epoch of this start: the larger of the last one plus 1 and `unix_ms`.
 ///
 /// It is on disk when this returns, so that two starts never share an epoch even if the power
-/// fails or the clock runs backwards. A file without a number falls back to `unix_ms` and warns.
+/// fails or the clock runs backwards. A file without a number, or with one that others would refuse,
+/// falls back to `unix_ms` and warns.
 pub fn next_epoch(data_dir: &Path, unix_ms: u64) -> Result<Loaded<u64>, EpochError> {
     let path = data_dir.join(FILE);
     let write_error = |source| EpochError::Write {
@@ -29,7 +36,7 @@ pub fn next_epoch(data_dir: &Path, unix_ms: u64) -> Result<Loaded<u64>, EpochErr
     };
     files::create_private_dir(data_dir).map_err(write_error)?;
     let (last, warning) = match std::fs::read(&path) {
-        Ok(bytes) => match parse(&bytes) {
+        Ok(bytes) => match parse(&bytes, unix_ms) {
             Some(last) => (Some(last), None),
             None => (None, Some(Warning::EpochCorrupt { path: path.clone() })),
         },
@@ -51,11 +58,11 @@ pub fn store_epoch(data_dir: &Path, epoch: u64) -> Result<(), EpochError> {
         .map_err(|source| EpochError::Write { path, source })
 }
 
-/// The stored epoch, unless it is no number or leaves no room for a next one.
-fn parse(bytes: &[u8]) -> Option<u64> {
+/// The stored epoch, unless it is no number or the next one would be refused.
+fn parse(bytes: &[u8], unix_ms: u64) -> Option<u64> {
     let text = std::str::from_utf8(bytes).ok()?;
     let number: u64 = text.trim_end().parse().ok()?;
-    (number < u64::MAX).then_some(number)
+    (number < unix_ms.saturating_add(MAX_EPOCH_AHEAD_MS)).then_some(number)
 }
 
 #[cfg(test)]
@@ -88,6 +95,8 @@ mod tests {
             b"soon",
             b"-4",
             b"18446744073709551615",
+            // One past the largest with a clock of 77: 2^61 and 77.
+            b"2305843009213694029",
             b"\xff\xfe",
         ] {
             let dir = tempfile::tempdir().unwrap();
@@ -98,6 +107,15 @@ mod tests {
             let healed = next_epoch(dir.path(), 77).unwrap();
             assert_eq!((healed.value, healed.warning), (78, None));
         }
+    }
+
+    #[test]
+    fn an_epoch_far_ahead_of_the_clock_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        store_epoch(dir.path(), 1_000 + MAX_EPOCH_AHEAD_MS - 1).unwrap();
+        let epoch = next_epoch(dir.path(), 1_000).unwrap();
+        assert_eq!(epoch.value, 1_000 + MAX_EPOCH_AHEAD_MS);
+        assert_eq!(epoch.warning, None);
     }
 
     #[test]

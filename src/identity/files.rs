@@ -25,7 +25,7 @@ pub struct Loaded<T> {
 pub enum Warning {
     /// Others than the owner may read a private key.
     KeyReadable { path: PathBuf, mode: u32 },
-    /// The epoch file held no number; the clock was used instead.
+    /// The epoch file held no epoch; the clock was used instead.
     EpochCorrupt { path: PathBuf },
     /// The self-signed certificate was about to expire and was issued anew.
     Reissued { path: PathBuf, id: AgentId },
@@ -42,7 +42,7 @@ impl fmt::Display for Warning {
             ),
             Self::EpochCorrupt { path } => write!(
                 f,
-                "epoch file {} held no number and was replaced; if the clock was set back, peers \
+                "epoch file {} held no epoch and was replaced; if the clock was set back, peers \
                  ignore this agent until it has caught up",
                 path.display(),
             ),

@@ -22,7 +22,7 @@ mod trust;
 
 pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
 pub use domain::{DomainPattern, DomainPatternError};
-pub use epoch::{EpochError, next_epoch, store_epoch};
+pub use epoch::{EpochError, MAX_EPOCH_AHEAD_MS, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};
 pub use grants::{GrantError, Grants, parse_prefix};
 pub use id::{AgentId, AgentIdError, ShortId};

@@ -1,4 +1,4 @@
-//! Whom this agent accepts: chains that lead to a mesh CA, and pinned ids. Nobody else.
+//! Whom this agent accepts: certificates that a mesh CA signed itself, and pinned ids. Nobody else.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,9 @@ pub enum TrustError {
     ForeignCa { id: AgentId, issuer: String },
     #[error("expired CA: {ca:?}, which issued the certificate of agent {id}, is not valid now")]
     ExpiredCa { id: AgentId, ca: String },
-    #[error("rejected chain: the certificate of agent {id} does not lead to the mesh CA: {reason}")]
+    #[error(
+        "rejected chain: the certificate of agent {id} is not accepted under the mesh CA: {reason}"
+    )]
     RejectedChain { id: AgentId, reason: webpki::Error },
 }
 
@@ -121,8 +123,10 @@ impl Trust {
         self.pinned.contains(&id)
     }
 
-    /// Accepts a chain (DER, leaf first) that leads to a mesh CA, or whose id is pinned, and that
-    /// is valid at `unix_time` (seconds).
+    /// Accepts a chain (DER, leaf first) whose leaf a mesh CA signed, or whose id is pinned, and
+    /// that is valid at `unix_time` (seconds). Whatever follows the leaf is not looked at: an
+    /// advertisement carries the agent's certificate alone, so that an agent with a CA in between
+    /// could make links and would never be believed.
     ///
     /// Possession of the key is not proven here: a handshake or a signature does that.
     pub fn verify(
@@ -140,7 +144,7 @@ impl Trust {
         chain: &[CertificateDer<'_>],
         unix_time: u64,
     ) -> Result<Certificate, TrustError> {
-        let (leaf, intermediates) = chain.split_first().ok_or(TrustError::NoCertificate)?;
+        let leaf = chain.first().ok_or(TrustError::NoCertificate)?;
         let certificate = Certificate::parse(leaf)?;
         let id = certificate.id;
         // The TLS library reads the leaf with this parser; both must have seen the same key.
@@ -170,16 +174,15 @@ impl Trust {
             }
         }
         if !self.is_pinned(id) {
-            self.verify_chain(&certificate, &end_entity, intermediates, unix_time)?;
+            self.verify_issuer(&certificate, &end_entity, unix_time)?;
         }
         Ok(certificate)
     }
 
-    fn verify_chain(
+    fn verify_issuer(
         &self,
         certificate: &Certificate,
         end_entity: &EndEntityCert<'_>,
-        intermediates: &[CertificateDer<'_>],
         unix_time: u64,
     ) -> Result<(), TrustError> {
         let id = certificate.id;
@@ -188,7 +191,7 @@ impl Trust {
             .verify_for_usage(
                 &[ED25519],
                 &anchors,
-                intermediates,
+                &[],
                 UnixTime::since_unix_epoch(Duration::from_secs(unix_time)),
                 PeerUsage,
                 None,

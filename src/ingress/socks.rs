@@ -171,10 +171,12 @@ fn destination(target: TargetAddr) -> Option<Destination> {
     match target {
         TargetAddr::Ip(target) => Some(address(target.ip(), target.port())),
         TargetAddr::Domain(name, port) => {
+            // The trailing dot of a name may stand behind an IPv4 address, too: it is no name then.
+            let name = name.strip_suffix('.').unwrap_or(&name);
             if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
                 return Some(address(ip, port));
             }
-            let name = name.strip_suffix('.').unwrap_or(&name).to_ascii_lowercase();
+            let name = name.to_ascii_lowercase();
             is_name(&name).then_some(Destination::Name(name, port))
         }
     }
@@ -291,6 +293,7 @@ mod tests {
         let v4 = Some(Destination::Address("10.0.0.1:80".parse().unwrap()));
         assert_eq!(name("10.0.0.1"), v4);
         assert_eq!(name("::ffff:10.0.0.1"), v4);
+        assert_eq!(name("10.0.0.1."), v4);
         let mapped = TargetAddr::Ip("[::ffff:10.0.0.1]:80".parse().unwrap());
         assert_eq!(destination(mapped), v4);
         let v6 = Some(Destination::Address("[2001:db8::1]:80".parse().unwrap()));

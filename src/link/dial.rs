@@ -10,16 +10,13 @@ use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
 use super::endpoint::{LinkEndpoint, client_config};
+use super::event::DownReason;
 use super::hello::{self, Introduction, describe};
 use super::mtu;
 use super::opened::{self, Ended, LinkContext, Opened};
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
-
-/// A link that lived this long counts as reached: the next attempt starts at the first delay. A
-/// shorter one keeps the back-off, or a peer that drops us at once would be dialled in a circle.
-const LIVED: Duration = Duration::from_secs(5);
 
 /// A configured peer.
 pub struct DialTarget {
@@ -63,7 +60,8 @@ pub enum DialError {
     Hello { address: SocketAddr, reason: String },
 }
 
-/// Keeps a link with `target`: dials whenever there is none, with back-off between attempts.
+/// Keeps a link with `target`: dials whenever there is none, soon after a link that fell silent,
+/// whose neighbour said goodbye, or that the peer had dialled, else with back-off between attempts.
 /// Returns when `reconnect.max_retries` attempts in a row failed, or when the links are closed.
 pub async fn dial_forever<R: Resolve>(
     context: Arc<LinkContext>,
@@ -72,9 +70,13 @@ pub async fn dial_forever<R: Resolve>(
     target: DialTarget,
 ) {
     let mut backoff = Backoff::new(target.reconnect.clone());
+    let mut rtt = None;
     let mut changed = context.links.subscribe();
     loop {
+        let found = clock::now();
+        let mut accepted = false;
         while context.links.is_live(target.id) {
+            accepted = true;
             if changed.changed().await.is_err() {
                 return;
             }
@@ -82,15 +84,29 @@ pub async fn dial_forever<R: Resolve>(
         if context.links.is_closed() {
             return;
         }
-        let started = clock::now();
-        match dial(&context, &endpoints, &*resolver, &target).await {
-            Ok(opened) => match opened::run(context.clone(), opened).await {
-                // The other link is there; the loop waits until it is gone.
-                Ended::Duplicate => continue,
-                Ended::Down if clock::since(started) >= LIVED => backoff.reset(),
-                Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
-                Ended::Down => {}
-            },
+        if accepted {
+            backoff.handle_link_end(clock::since(found), Some(Duration::ZERO));
+            if let Some(delay) = backoff.next_delay(rand::random()) {
+                wait_or_link(&context, target.id, delay).await;
+                continue;
+            }
+        }
+        match dial(&context, &endpoints, &*resolver, &target, rtt).await {
+            Ok(opened) => {
+                rtt = Some(opened.connection.min_rtt());
+                match opened::run(context.clone(), opened).await {
+                    // The peer's link is there; the loop waits until it is gone.
+                    Ended::Duplicate
+                    | Ended::Down {
+                        reason: DownReason::Replaced,
+                        ..
+                    } => continue,
+                    Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
+                    Ended::Down { reason, lived } => {
+                        backoff.handle_link_end(lived, reason.back_after());
+                    }
+                }
+            }
             Err(error) => {
                 let why = error.to_string();
                 warn!(peer = %target.id, address = %target.address, error = %why, "peer not reached");
@@ -127,12 +143,13 @@ async fn wait_or_link(context: &LinkContext, peer: AgentId, delay: Duration) {
     }
 }
 
-/// One attempt: each address of the peer in turn.
+/// One attempt: each address of the peer in turn. `rtt` is that of an earlier link.
 async fn dial<R: Resolve>(
     context: &LinkContext,
     endpoints: &[LinkEndpoint],
     resolver: &R,
     target: &DialTarget,
+    rtt: Option<Duration>,
 ) -> Result<Opened, DialError> {
     let host = &target.address.host;
     let resolve_error = |reason| DialError::Resolve {
@@ -143,7 +160,7 @@ async fn dial<R: Resolve>(
     let mut last = resolve_error("it has no address".to_owned());
     for ip in ips {
         let address = SocketAddr::new(ip, target.address.port);
-        match dial_address(context, endpoints, target, address).await {
+        match dial_address(context, endpoints, target, address, rtt).await {
             Ok(opened) => return Ok(opened),
             Err(error) => last = error,
         }
@@ -156,6 +173,7 @@ async fn dial_address(
     endpoints: &[LinkEndpoint],
     target: &DialTarget,
     address: SocketAddr,
+    rtt: Option<Duration>,
 ) -> Result<Opened, DialError> {
     let within = context.handshake_timeout;
     let endpoint = endpoints
@@ -164,7 +182,11 @@ async fn dial_address(
         .ok_or(DialError::NoPort(address))?;
     let connecting = endpoint
         .endpoint
-        .connect_with(client_config(target.crypto.clone()), address, SERVER_NAME)
+        .connect_with(
+            client_config(target.crypto.clone(), rtt),
+            address,
+            SERVER_NAME,
+        )
         .map_err(|source| DialError::Connect { address, source })?;
     let handshake = |reason: String| DialError::Handshake { address, reason };
     let connection = timeout(within, connecting)

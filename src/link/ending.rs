@@ -42,6 +42,11 @@ fn judge(reason: Option<ConnectionError>, error: String) -> Closed {
         Some(ConnectionError::ApplicationClosed(closed)) if is(&closed, code::GOODBYE) => {
             DownReason::Goodbye(printable(&String::from_utf8_lossy(&closed.reason)))
         }
+        Some(ConnectionError::ApplicationClosed(closed)) if is(&closed, code::SILENT) => {
+            DownReason::Unheard
+        }
+        // The connection's own idle limit, where heartbeats are slower than that.
+        Some(ConnectionError::TimedOut) => DownReason::Silent,
         Some(reason) => DownReason::Closed(printable(&reason.to_string())),
         None => DownReason::Violation(error),
     })
@@ -52,7 +57,7 @@ pub(super) fn code_of(reason: &DownReason) -> u32 {
     match reason {
         DownReason::Stopping | DownReason::Goodbye(_) | DownReason::Closed(_) => code::GOODBYE,
         DownReason::Replaced => code::DUPLICATE,
-        DownReason::Silent => code::SILENT,
+        DownReason::Silent | DownReason::Unheard => code::SILENT,
         DownReason::Violation(_) | DownReason::Behind => code::VIOLATION,
     }
 }
@@ -85,7 +90,6 @@ mod tests {
             Closed::Down(goodbye)
         );
         for reason in [
-            application(code::SILENT, "no heartbeat"),
             application(code::VIOLATION, ""),
             application(code::FULL, ""),
             Some(ConnectionError::Reset),
@@ -93,6 +97,10 @@ mod tests {
             let told = DownReason::Closed(reason.clone().unwrap().to_string());
             assert_eq!(down(reason), Closed::Down(told));
         }
+        let silent = application(code::SILENT, "no heartbeat");
+        assert_eq!(down(silent), Closed::Down(DownReason::Unheard));
+        let idle = Some(ConnectionError::TimedOut);
+        assert_eq!(down(idle), Closed::Down(DownReason::Silent));
         let violation = DownReason::Violation("an error".to_owned());
         assert_eq!(down(None), Closed::Down(violation));
     }

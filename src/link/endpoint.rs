@@ -32,6 +32,13 @@ const INCOMING_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes held of one such handshake.
 const INCOMING_BYTES_EACH: u64 = 64 * 1024;
 
+/// A handshake costs a busy host some ten milliseconds of computing on top of the round trip: three
+/// times this, after which a dial asks again, is more.
+const SHORTEST_RTT: Duration = Duration::from_millis(25);
+
+/// The round trip assumed of an unknown path (RFC 9002 section 6.2.2).
+const LONGEST_RTT: Duration = Duration::from_millis(333);
+
 /// A port and the link endpoint on it.
 #[derive(Clone)]
 pub struct LinkEndpoint {
@@ -53,7 +60,7 @@ impl LinkEndpoint {
         let server = server.map(|crypto| {
             let mut server = ServerConfig::with_crypto(crypto);
             server
-                .transport_config(transport())
+                .transport_config(Arc::new(transport()))
                 .max_incoming(limits.pending_handshakes)
                 .incoming_buffer_size(INCOMING_BYTES_EACH)
                 .incoming_buffer_size_total(INCOMING_BYTES);
@@ -65,15 +72,21 @@ impl LinkEndpoint {
     }
 }
 
-/// The client side of a link connection.
-pub(super) fn client_config(crypto: Arc<QuicClientConfig>) -> ClientConfig {
+/// The client side of a link connection. `rtt` is the round trip of an earlier link with the same
+/// peer: what gets no answer is sent again after three of them instead of after a second (RFC 9002
+/// section 6.2.2), so that a dial that begins before the network is back does not end long after.
+pub(super) fn client_config(crypto: Arc<QuicClientConfig>, rtt: Option<Duration>) -> ClientConfig {
+    let mut transport = transport();
+    if let Some(rtt) = rtt {
+        transport.initial_rtt(rtt.clamp(SHORTEST_RTT, LONGEST_RTT));
+    }
     let mut config = ClientConfig::new(crypto);
-    config.transport_config(transport());
+    config.transport_config(Arc::new(transport));
     config
 }
 
 /// What a link connection may use: one control stream and heartbeats.
-fn transport() -> Arc<TransportConfig> {
+fn transport() -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(LARGEST_PAYLOAD);
     let idle = IdleTimeout::try_from(IDLE).expect("15 s is a valid idle time-out");
@@ -86,5 +99,5 @@ fn transport() -> Arc<TransportConfig> {
         .max_idle_timeout(Some(idle))
         .datagram_receive_buffer_size(Some(HEARTBEATS))
         .mtu_discovery_config(Some(mtu));
-    Arc::new(transport)
+    transport
 }

@@ -5,6 +5,10 @@ use std::time::Duration;
 use crate::identity::AgentId;
 use crate::wire::{ControlMessage, PathError};
 
+/// From an agent's goodbye until it may have started again. It ended some 90 ms after its goodbye
+/// where that was measured, and refuses dials until then.
+const RESTART: Duration = Duration::from_millis(250);
+
 /// Something that happened on the link kept with a neighbour. Events of one neighbour arrive in
 /// order, those of a link that was replaced never after the `Up` of its successor.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub enum LinkEvent {
 pub enum DownReason {
     /// Nothing heard for `connections.dead_after` heartbeats.
     Silent,
+    /// The neighbour says that of us.
+    Unheard,
     /// The neighbour said goodbye.
     Goodbye(String),
     /// The connection ended; the text says why.
@@ -61,10 +67,28 @@ pub enum DownReason {
     Stopping,
 }
 
+impl DownReason {
+    /// After how long the neighbour may be there again; `None`: it does not want us, or we do not
+    /// want it.
+    pub(super) fn back_after(&self) -> Option<Duration> {
+        match self {
+            // Nobody wanted that: packets were lost, or one end stood still or died.
+            Self::Silent | Self::Unheard => Some(Duration::ZERO),
+            Self::Goodbye(_) => Some(RESTART),
+            Self::Closed(_)
+            | Self::Violation(_)
+            | Self::Behind
+            | Self::Replaced
+            | Self::Stopping => None,
+        }
+    }
+}
+
 impl std::fmt::Display for DownReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Silent => f.write_str("no heartbeat"),
+            Self::Unheard => f.write_str("neighbour heard no heartbeat from us"),
             Self::Goodbye(reason) => write!(f, "neighbour said goodbye: {reason}"),
             Self::Closed(reason) => write!(f, "connection closed: {reason}"),
             Self::Violation(what) => write!(f, "protocol violation: {what}"),

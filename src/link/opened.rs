@@ -52,7 +52,11 @@ pub(super) struct Opened {
 pub(super) enum Ended {
     Duplicate,
     Full,
-    Down,
+    Down {
+        reason: DownReason,
+        /// How long it was kept.
+        lived: Duration,
+    },
 }
 
 /// Runs a link until it ends.
@@ -80,14 +84,17 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
         Verdict::Closed => {
             let reason = DownReason::Stopping;
             close(&opened.connection, code::GOODBYE, &reason.to_string());
-            return Ended::Down;
+            let lived = Duration::ZERO;
+            return Ended::Down { reason, lived };
         }
     };
+    let kept = clock::now();
     let mut driver = Driver::start(context, opened, number, queue);
     driver.announce(cost).await;
     let reason = driver.run(ended).await;
+    let lived = clock::since(kept);
     driver.finish(&reason).await;
-    Ended::Down
+    Ended::Down { reason, lived }
 }
 
 fn link_info(opened: &Opened, cost: u32) -> LinkInfo {

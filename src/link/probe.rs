@@ -36,7 +36,7 @@ pub async fn probe(
     let within = limits.handshake_timeout;
     let endpoint = endpoint(address).map_err(|_| DialError::NoPort(address))?;
     let connecting = endpoint
-        .connect_with(client_config(crypto), address, SERVER_NAME)
+        .connect_with(client_config(crypto, None), address, SERVER_NAME)
         .map_err(|source| DialError::Connect { address, source })?;
     let connection = timeout(within, connecting)
         .await

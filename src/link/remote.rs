@@ -13,6 +13,9 @@ use crate::forward::Remote;
 /// Heartbeats in a row from a new address until data follows.
 const IN_A_ROW: u32 = 3;
 
+/// How long they take at least, in heartbeats: they may have been waiting for us together.
+const SPAN: u32 = 2;
+
 /// What QUIC's own proof takes at least is one round trip; this leaves it as much again.
 const ROUND_TRIPS: u32 = 2;
 
@@ -41,8 +44,8 @@ impl RemoteChoice {
     }
 
     /// A heartbeat was heard while the connection was at `seen`. Returns where data goes from now
-    /// on, if that changed: `seen`, once it stood for three heartbeats in a row, one heartbeat's
-    /// time (they may have been waiting for us together) and two round trips.
+    /// on, if that changed: `seen`, once it stood for three in a row, two heartbeats' time and two
+    /// round trips.
     pub(super) fn handle_heartbeat(
         &mut self,
         now: Instant,
@@ -63,7 +66,7 @@ impl RemoteChoice {
         };
         rival.heard = rival.heard.saturating_add(1);
         let stood = now.saturating_duration_since(rival.since);
-        let long_enough = self.interval.max(ROUND_TRIPS * rtt);
+        let long_enough = (SPAN * self.interval).max(ROUND_TRIPS * rtt);
         if rival.heard < IN_A_ROW || stood < long_enough {
             return None;
         }
@@ -121,8 +124,8 @@ mod tests {
 
     #[test]
     fn heartbeats_that_waited_for_us_together_are_one_moment() {
-        let heard = [(100, 2), (100, 2), (101, 2), (102, 2), (210, 2)];
-        assert_eq!(moves(RTT, &heard), [(210, 2)]);
+        let heard = [(100, 2), (100, 2), (101, 2), (102, 2), (210, 2), (310, 2)];
+        assert_eq!(moves(RTT, &heard), [(310, 2)]);
     }
 
     #[test]

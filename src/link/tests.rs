@@ -85,7 +85,8 @@ impl Acceptor {
         config.grease_quic_bit(false);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).unwrap();
-        let connecting = endpoint.connect_with(client_config(crypto), self.address, SERVER_NAME);
+        let connecting =
+            endpoint.connect_with(client_config(crypto, None), self.address, SERVER_NAME);
         timeout(SOON, connecting.unwrap()).await.unwrap()
     }
 

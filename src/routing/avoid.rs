@@ -33,6 +33,14 @@ impl Avoid {
         avoid
     }
 
+    /// What is to blame if a path failed after `a`, an agent on it, reported that it cannot forward
+    /// to `b`: no more than that link, because anybody in the mesh could make such a report up.
+    pub fn reported(a: AgentId, b: AgentId) -> Self {
+        let mut avoid = Self::default();
+        avoid.insert_link(a, b);
+        avoid
+    }
+
     /// Avoids the link between `a` and `b`, in both directions.
     pub fn insert_link(&mut self, a: AgentId, b: AgentId) {
         self.links.insert((a.min(b), a.max(b)));

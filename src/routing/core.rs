@@ -15,6 +15,7 @@ use super::own::Own;
 use super::session::Session;
 use super::settings::{LinkUp, Settings};
 use super::time::Now;
+use super::told::Told;
 use crate::identity::AgentId;
 use crate::wire::ControlMessage;
 
@@ -53,8 +54,9 @@ pub struct Core<A: Authority> {
     pub(super) sole_ways_seen: Option<Instant>,
     /// Hops that the farthest stored object took to here, or more: found anew by every sweep.
     pub(super) farthest: u8,
-    /// When a clock skew, a refused route, too many neighbours were last told to a person.
-    pub(super) skew_told: Option<Instant>,
+    /// When a person was last told of a clock skew (of which agent), a refused route, too many
+    /// neighbours.
+    pub(super) skew_told: Told,
     pub(super) refusal_told: Option<Instant>,
     pub(super) limit_told: Option<Instant>,
 }
@@ -76,7 +78,7 @@ impl<A: Authority> Core<A> {
             sole_ways_at: None,
             sole_ways_seen: None,
             farthest: 0,
-            skew_told: None,
+            skew_told: Told::default(),
             refusal_told: None,
             limit_told: None,
         };

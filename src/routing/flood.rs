@@ -11,7 +11,7 @@ use super::counters::AdvResult;
 use super::origin::{Standing, Stored};
 use super::output::{Alarm, DisconnectReason, Output};
 use super::time::{Now, ms_ahead};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
 use crate::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, ObjectKey, ObjectKind,
     Request,
@@ -125,6 +125,9 @@ impl<A: Authority> Core<A> {
     fn check_date(&mut self, now: Now, from: AgentId, stored: &Stored) -> Result<(), AdvResult> {
         let stamp = stored.decoded().stamp();
         let (origin, skew) = (stamp.origin, ms_ahead(stamp.issued_at_ms, now.unix_ms));
+        if stamp.epoch.saturating_sub(now.unix_ms) > MAX_EPOCH_AHEAD_MS {
+            return Err(AdvResult::FutureDated);
+        }
         if stamp.issued_at_ms.saturating_sub(now.unix_ms) > CLOCK_SLACK_MS {
             self.tell_skew(now, origin, skew);
             return Err(AdvResult::FutureDated);
@@ -140,7 +143,7 @@ impl<A: Authority> Core<A> {
     }
 
     fn tell_skew(&mut self, now: Now, origin: AgentId, ahead_ms: i64) {
-        if due(&mut self.skew_told, now.instant, TELL_INTERVAL) {
+        if self.skew_told.due(now.instant, origin) {
             self.alarm(Alarm::ClockSkew { origin, ahead_ms });
         }
     }
@@ -171,10 +174,8 @@ impl<A: Authority> Core<A> {
             return current(now, proven);
         }
         if stamp.certificate_hash == *self.own.certificate.hash() {
-            return current(
-                now,
-                (self.own.certificate.clone(), Arc::clone(&self.own.admitted)),
-            );
+            let own = (self.own.certificate.clone(), Arc::clone(&self.own.admitted));
+            return of_origin(stamp.origin, own).and_then(|own| current(now, own));
         }
         let enclosed = certificates
             .iter()
@@ -188,10 +189,8 @@ impl<A: Authority> Core<A> {
                 AdmitError::Malformed(_) | AdmitError::Untrusted(_) => AdvResult::Untrusted,
                 AdmitError::OutsideValidity => AdvResult::CertificateExpired,
             })?;
-        if admitted.id != stamp.origin {
-            return Err(AdvResult::ForeignCertificate);
-        }
-        current(now, (enclosed.clone(), admitted))
+        let proven = of_origin(stamp.origin, (enclosed.clone(), admitted))?;
+        current(now, proven)
     }
 
     /// Verifies the signature. A bad one convicts the neighbour, because honest ones verify before
@@ -345,6 +344,14 @@ fn place(now: Now, envelope: Envelope) -> Result<Stored, AdvResult> {
     let left = max_hops.checked_sub(distance).ok_or(AdvResult::TooFar)?;
     let ttl = envelope.ttl.min(left);
     Stored::new(now, envelope.adv, ttl, distance).ok_or(AdvResult::Malformed)
+}
+
+fn of_origin(origin: AgentId, proven: Proven) -> Result<Proven, AdvResult> {
+    if proven.1.id == origin {
+        Ok(proven)
+    } else {
+        Err(AdvResult::ForeignCertificate)
+    }
 }
 
 fn current(now: Now, proven: Proven) -> Result<Proven, AdvResult> {

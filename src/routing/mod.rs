@@ -40,6 +40,7 @@ mod sole_way;
 mod sync;
 #[cfg(test)]
 mod testing;
+mod told;
 mod view;
 
 pub use self::core::Core;

@@ -129,7 +129,7 @@ mod tests {
     /// failed is not returned to before it is forgiven, and then it is.
     #[test]
     fn a_path_that_failed_is_left_until_it_is_forgiven() {
-        for fail in [PathChoice::handle_path_error, PathChoice::handle_unanswered] {
+        for reported in [true, false] {
             let start = Instant::now();
             let mut mesh = Mesh::with_links(4, &[(0, 1), (1, 3), (0, 2)]);
             mesh.link(2, 3, 5, 0);
@@ -137,12 +137,19 @@ mod tests {
             choice.handle_paths(start, &mesh.table(8));
             assert_eq!(choice.poll_event().unwrap().cause, SwitchCause::Found);
 
-            fail(&mut choice, start);
+            match reported {
+                true => choice.handle_path_error(start),
+                false => choice.handle_unanswered(start),
+            }
             let left = choice.poll_event().unwrap();
             assert!(left.cause.blames_path());
             let (from, to) = (left.from.unwrap(), left.to.unwrap());
+            let blamed = match reported {
+                true => Avoid::reported(agent(1), agent(3)),
+                false => Avoid::blaming(agent(0), &from, &to),
+            };
             let mut shunned = Shunned::default();
-            shunned.handle_failed(start, Avoid::blaming(agent(0), &from, &to));
+            shunned.handle_failed(start, blamed);
             choice.handle_paths(start, &mesh.table_avoiding(8, shunned.avoid()));
             assert_eq!(choice.poll_timeout(), None, "not tempted back");
             assert_eq!(choice.backup().map(numbers), Some(vec![1, 3]));

@@ -141,12 +141,9 @@ impl<A: Authority> Core<A> {
     }
 
     /// Whether we want an object that a neighbour has: news, or what we could send farther on than
-    /// so far. Of our own we want what is ahead of us, to learn that we have to move past it.
+    /// so far. In our own name, too: whatever others would keep instead of our word, we have to move
+    /// past.
     fn lacks(&self, key: &ObjectKey, reach: u8) -> bool {
-        if key.origin == self.settings.id && self.own.is_speaking() {
-            return key.version.epoch > self.own.epoch
-                || (key.version.epoch, key.version.sequence) > (self.own.epoch, self.own.sequence);
-        }
         match self.db.standing(key) {
             Standing::New => true,
             Standing::Stale => false,

@@ -1,20 +1,29 @@
-//! What others may make one session do by their word alone: mirror, because the peer doubts the path
-//! or a transit reports that it cannot forward; kick, because the peer moved. A token bucket whose
-//! tokens are time.
+//! What others may make one session do by their word alone: mirror, because the peer doubts the path,
+//! will not say that it is sound, or a transit reports that it cannot forward; kick, because the peer
+//! moved. A token bucket whose tokens are time.
 
 use std::time::{Duration, Instant};
 
-/// What there is at first and at most. The longest doubt of an honest peer ends with its session,
-/// 5 s after the other end went out of reach.
+/// What there is at first and at most: many times what an honest peer's doubt takes where another path
+/// answers, the time of a verdict. Where none does, its doubt may outlast this.
 const MOST: Duration = Duration::from_secs(10);
 
 /// It earns a second in so many: a session mirrors for a tenth of its life at most because its peer
 /// says so.
 const EARNED_IN: u32 = 10;
 
-/// What each request costs beside its duration: rooms, kicks and log lines are not free, however
-/// soon it is over. 50 at once, then one every two seconds.
-const REQUEST: Duration = Duration::from_millis(200);
+/// What a request to mirror costs beside its duration, however soon it is over, because it kicks: the
+/// least time between two kicks. So kicks at a peer's word take a tenth of the time, too; and a
+/// session that loses so many packets that it is doubted once a second, for 50 ms, keeps its credit.
+const REQUEST: Duration = Duration::from_millis(20);
+
+/// What a move costs, which is logged and recorded beside. 50 at once, then one every two seconds: one
+/// session needs seven minutes to push all others out of the 256 failovers that are remembered.
+const MOVE: Duration = Duration::from_millis(200);
+
+/// A request begins only with so much left: longer than a verdict takes at the default heartbeat. With
+/// less it would be over before it was of use, and its cost would eat up what is earned.
+const ENOUGH: Duration = Duration::from_secs(1);
 
 /// Credit of one source of such words.
 #[derive(Debug)]
@@ -35,19 +44,30 @@ impl Credit {
         }
     }
 
-    /// Pays for one request; `false`: there is not enough left.
-    pub(super) fn buy(&mut self, now: Instant) -> bool {
+    /// Pays for a move; `false`: there is not enough left.
+    pub(super) fn pay_move(&mut self, now: Instant) -> bool {
         self.settle(now);
-        let rest = self.left.checked_sub(REQUEST);
+        let rest = self.left.checked_sub(MOVE);
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
     }
 
     /// Pays for a request that lasts until [`end`](Self::end); `false`: there is not enough left.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
-        let bought = self.buy(now);
-        self.spending |= bought;
-        bought
+        self.settle(now);
+        let enough = self.left >= ENOUGH;
+        if enough {
+            self.left -= REQUEST;
+            self.spending = true;
+        }
+        enough
+    }
+
+    /// From now on pays for what goes on anyway, until [`end`](Self::end): it is spent by its duration
+    /// alone.
+    pub(super) fn spend(&mut self, now: Instant) {
+        self.settle(now);
+        self.spending = true;
     }
 
     /// What was begun, if anything, is over.
@@ -92,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_ever_gets_a_tenth_of_the_time() {
+    fn who_asks_for_ever_gets_about_a_tenth_of_the_time() {
         let start = Instant::now();
         let mut credit = Credit::new(start);
-        let (mut mirrored, mut mirroring) = (Duration::ZERO, false);
+        let (mut mirrored, mut requests, mut mirroring) = (Duration::ZERO, 0, false);
         let hour = Duration::from_secs(3_600);
         for step in 0..hour.as_millis() as u32 / 20 {
             let now = start + step * 20 * MS;
@@ -103,17 +123,37 @@ mod tests {
                 credit.end(now);
                 mirroring = false;
             }
-            mirroring = mirroring || credit.begin(now);
+            if !mirroring {
+                mirroring = credit.begin(now);
+                requests += u32::from(mirroring);
+            }
             mirrored += if mirroring { 20 * MS } else { Duration::ZERO };
         }
         assert!(mirrored <= MOST + hour / EARNED_IN, "{mirrored:?}");
+        assert!(mirrored >= hour / 12, "{mirrored:?}");
+        assert!(requests <= 360, "{requests} requests");
     }
 
     #[test]
-    fn requests_that_are_over_at_once_are_bounded_too() {
+    fn short_doubts_once_a_second_leave_enough_for_a_long_one() {
         let start = Instant::now();
         let mut credit = Credit::new(start);
-        let granted = |credit: &mut Credit, now| (0..1_000).filter(|_| credit.buy(now)).count();
+        for second in 0..3_600 {
+            let now = start + second * 1_000 * MS;
+            assert!(credit.begin(now), "after {second} s");
+            credit.end(now + 50 * MS);
+        }
+        let now = start + 3_600 * 1_000 * MS;
+        assert!(credit.begin(now));
+        assert!(credit.spent_at().unwrap() >= now + 5_000 * MS);
+    }
+
+    #[test]
+    fn moves_are_bounded() {
+        let start = Instant::now();
+        let mut credit = Credit::new(start);
+        let granted =
+            |credit: &mut Credit, now| (0..1_000).filter(|_| credit.pay_move(now)).count();
         assert_eq!(granted(&mut credit, start), 50);
         assert_eq!(granted(&mut credit, start + Duration::from_secs(20)), 10);
         let day = start + Duration::from_secs(86_400);

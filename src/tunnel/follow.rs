@@ -41,9 +41,10 @@ use crate::identity::{AgentId, ShortId};
 use crate::routing::SwitchCause;
 use crate::wire::packet::PacketType;
 
-/// A word of doubt and the probe that answers it take a round trip and this. An ingress that does
-/// not heed it says so with its next probe.
-const CROSSING: Duration = Duration::from_millis(10);
+/// A word of doubt and the probe that answers it take a round trip of the path and this: the word goes
+/// along the backup, whose round trip this end does not know. An ingress that does not heed it says so
+/// with a later probe.
+const CROSSING: Duration = Duration::from_millis(250);
 
 /// Wakes the task though nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
@@ -242,11 +243,17 @@ impl<V: MeshView> Task<V> {
         link.is_some_and(|link| view.is_suspect(link.neighbor))
     }
 
-    /// Answers along `path` from now on.
+    /// Answers along `path` from now on. An ingress that moves more often than its credit allows is
+    /// followed and no more is done about it.
     fn take(&mut self, now: Instant, path: Vec<ShortId>, cause: SwitchCause) {
+        let left = std::mem::replace(&mut self.active, path);
+        self.flow.forgive();
+        self.route();
+        if cause == SwitchCause::PeerMoved && !self.credit.pay_move(now) {
+            return;
+        }
         let ingress = self.session.ingress;
         info!(%ingress, cause = cause.as_str(), "session answered along another path");
-        let left = std::mem::replace(&mut self.active, path);
         self.rescue.handle_move(
             now,
             Move {
@@ -256,12 +263,8 @@ impl<V: MeshView> Task<V> {
                 in_flight: self.session.signals.in_flight(),
             },
         );
-        self.flow.forgive();
-        self.route();
-        if cause != SwitchCause::PeerMoved || self.credit.buy(now) {
-            self.session.signals.make_room();
-            self.session.kicker.kick();
-        }
+        self.session.signals.make_room();
+        self.session.kicker.kick();
     }
 
     /// The agents behind short ids, as far as they are known.
@@ -307,6 +310,12 @@ impl<V: MeshView> Task<V> {
             debug!(ingress = %self.session.ingress, "path trusted again");
             self.rescue.handle_all_clear();
             self.flow.forgive();
+            if self.other_way().is_none() {
+                // A lone path is not kicked while it is doubted, and quinn's next time-out comes as
+                // late again as the path was silent. The next probe takes the room back.
+                self.session.signals.make_room();
+                return self.session.kicker.kick();
+            }
         }
         if settled {
             self.session.signals.take_room();
@@ -314,6 +323,12 @@ impl<V: MeshView> Task<V> {
     }
 
     fn judge(&mut self, now: Instant) {
+        // Our own doubt of a path that carries packets ends with the next word of the ingress, which
+        // may leave it unsaid.
+        let answered = |since| self.flow.was_proved(since);
+        if self.own_doubt && self.doubted.is_some_and(answered) {
+            self.credit.spend(now);
+        }
         if self.credit.spent_at().is_some_and(|at| now >= at) {
             debug!(ingress = %self.session.ingress, "doubted too much: its word is not heeded");
             self.trust(now, true);

@@ -22,8 +22,9 @@ pub struct Outlet {
 /// The paths of one virtual socket, by destination.
 ///
 /// *Verified* paths were chosen here, or announced by an authenticated probe. *Provisional* paths
-/// come from the headers of packets that nothing authenticates; they carry handshakes until the
-/// first probe, along the two latest at once. While a destination shakes hands anew (it restarted and
+/// come from the headers of packets that nothing authenticates; until the first probe they carry
+/// handshakes, along the two latest at once, and everything else along the latest: a peer that never
+/// sends a probe is not sent its data twice. While a destination shakes hands anew (it restarted and
 /// its old path may be dead) the handshake's packets take these and the verified one, and all others
 /// the verified one alone.
 #[derive(Debug)]
@@ -116,14 +117,16 @@ impl Outlets {
     }
 
     /// Sends what goes to `destination` along `active`, and a copy along `mirror`. An outlet equal
-    /// to the one in use goes on as it is.
+    /// to the one in use goes on as it is, and so does a handshake on provisional paths beside it: it
+    /// may be another session's, of an ingress that came back.
     pub fn set(&self, destination: ShortId, active: Arc<Outlet>, mirror: Option<Arc<Outlet>>) {
         let mut tables = self.write();
-        tables.provisional.forget(destination);
+        let tables = &mut *tables;
         match tables.verified.get_mut(&destination) {
             Some(verified) => {
                 if verified.active != active {
                     verified.active = active;
+                    tables.provisional.forget(destination);
                 }
                 if verified.mirror != mirror {
                     verified.mirror = mirror;
@@ -136,6 +139,7 @@ impl Outlets {
                     flow: Arc::new(Flow::new(clock::now(), self.timing)),
                 };
                 tables.verified.insert(destination, verified);
+                tables.provisional.forget(destination);
             }
         }
     }
@@ -206,8 +210,8 @@ impl Outlets {
             }
             (None, [latest, other]) => Some(Ways {
                 active: latest?,
-                mirror: other,
-                handshake: [None, None],
+                mirror: None,
+                handshake: [other, None],
                 flow: None,
             }),
         }
@@ -254,7 +258,7 @@ mod tests {
         outlets.learn(PEER, path(2), clock::now());
         assert_eq!(ways(&outlets), (2, None, vec![]));
         outlets.learn(PEER, path(4), clock::now());
-        assert_eq!(ways(&outlets), (4, Some(2), vec![]));
+        assert_eq!(ways(&outlets), (4, None, vec![2]));
         outlets.set(PEER, path(3), None);
         assert_eq!(ways(&outlets), (3, None, vec![]));
         assert_eq!(outlets.active(PEER), Some(path(3)));
@@ -272,6 +276,20 @@ mod tests {
         assert_eq!(ways(&outlets), (3, Some(5), vec![4]), "no way twice");
         outlets.learn(PEER, path(5), clock::now());
         assert_eq!(ways(&outlets), (3, Some(5), vec![]));
+    }
+
+    #[test]
+    fn a_handshake_keeps_its_ways_until_the_proven_path_changes() {
+        let outlets = outlets(4);
+        outlets.set(PEER, path(3), None);
+        outlets.learn(PEER, path(2), clock::now());
+        // The old session's task says at each turn what it said before, or mirrors.
+        outlets.set(PEER, path(3), None);
+        assert_eq!(ways(&outlets), (3, None, vec![2]));
+        outlets.set(PEER, path(3), Some(path(5)));
+        assert_eq!(ways(&outlets), (3, Some(5), vec![2]));
+        outlets.set(PEER, path(4), None);
+        assert_eq!(ways(&outlets), (4, None, vec![]));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //! way.
 //!
 //! A probe as long as the session's packets proves that the path passes those. In haste, while a
-//! path is doubted or not confirmed, all carry their flags in time, and some are that long.
+//! path is doubted or not confirmed, all carry their flags in time, and some are that long; all of
+//! them, as soon as a short one was answered: the path passes something, so a full one that was lost
+//! is worth repeating, and the transit is not one that fell silent on all its sessions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ const CONFIRM: Duration = Duration::from_millis(20);
 const BACKUP_SILENT: Duration = Duration::from_secs(3);
 
 /// In haste one probe in so many has full size, the first of them included: thousands of sessions may
-/// be in haste at once, where one transit fell silent.
+/// be in haste at once, where one transit fell silent. Until a short one is answered.
 const FULL_IN_HASTE: u32 = 5;
 
 /// Probes on their way that are remembered.
@@ -57,6 +59,8 @@ struct Lane {
     next: Instant,
     /// Probes sent since haste began.
     hasty: u32,
+    /// A short one was answered since.
+    passes: bool,
 }
 
 /// A session's paths as headers carry them.
@@ -204,9 +208,25 @@ impl Probing {
             let longer = sent.full && !answered.full;
             sent.way != way || sent.sequence > sequence || longer
         });
+        if !answered.full {
+            match way {
+                Way::Active => self.active.passes = true,
+                Way::Backup => self.backup.passes = true,
+            }
+        }
         self.missed += (before - self.outstanding.len() - 1) as u64;
-        self.confirmed |= way == Way::Active;
+        if way == Way::Active && !std::mem::replace(&mut self.confirmed, true) {
+            self.show_again(answered.at);
+        }
         Some(answered)
+    }
+
+    /// The exit answers, so it knows the session by now. The backup's probe may have come before that,
+    /// and the next one is far off.
+    fn show_again(&mut self, due: Instant) {
+        if self.outstanding.iter().any(|sent| sent.way == Way::Backup) {
+            self.backup.next = due;
+        }
     }
 
     /// When the oldest probe of the active path is missed, on a path of that round trip.
@@ -238,12 +258,13 @@ impl Lane {
         Self {
             next: now,
             hasty: 0,
+            passes: false,
         }
     }
 
     /// Whether the probe that leaves now has full size.
     fn is_full(&mut self, haste: bool) -> bool {
-        let full = !haste || self.hasty.is_multiple_of(FULL_IN_HASTE);
+        let full = !haste || self.passes || self.hasty.is_multiple_of(FULL_IN_HASTE);
         self.hasty = if haste { self.hasty + 1 } else { 0 };
         full
     }

@@ -1,7 +1,7 @@
 //! Ways back to agents that nothing authenticates yet: the reverse of the handshakes they send.
 //!
 //! An ingress sends its handshake along two paths at once, because it does not know which of them is
-//! dead. Nor does the exit, so it keeps the two latest and answers along both.
+//! dead. Nor does the exit, so it keeps the two latest and answers handshakes along both.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

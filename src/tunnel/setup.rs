@@ -64,21 +64,43 @@ pub struct Tunnel<V> {
     _tasks: JoinSet<()>,
 }
 
+/// What both sides of the tunnel are made with.
+struct Common<V> {
+    fib: Arc<Fib>,
+    limits: Limits,
+    view: watch::Receiver<Arc<V>>,
+    prober: Arc<Prober>,
+    path_errors: broadcast::Sender<(AgentId, PathError)>,
+    failovers: Failovers,
+    log: SessionLog,
+    timing: Timing,
+}
+
+/// What one side's endpoint sends and receives through.
+struct Wiring {
+    inbox: Arc<Inbox>,
+    socket: Arc<VirtualSocket>,
+    outlets: Arc<Outlets>,
+}
+
 impl<V: MeshView> Tunnel<V> {
     /// Makes the sockets and endpoints and starts their tasks.
     pub fn start(setup: TunnelSetup<V>) -> io::Result<Self> {
         let mut tasks = JoinSet::new();
-        let metrics = Metrics::default();
-        let numbers = Numbers::default();
-        let failovers = Failovers::new(metrics.clone(), &numbers);
-        let log = SessionLog::new(metrics.clone(), &numbers);
-        let timing = Timing::new(setup.heartbeat);
-        let inbox = || Arc::new(Inbox::new(setup.limits.receive_queue));
-        let (path_errors, _) = broadcast::channel(PATH_ERRORS);
-        let prober = Prober::new(setup.fib.clone());
-        let probes = inbox();
-        tasks.spawn(prober.clone().receive(probes.clone()));
-        let echoer = Echoer::new(setup.fib.clone());
+        let (metrics, numbers) = (Metrics::default(), Numbers::default());
+        let common = Common {
+            prober: Prober::new(setup.fib.clone()),
+            fib: setup.fib,
+            limits: setup.limits,
+            view: setup.view,
+            path_errors: broadcast::channel(PATH_ERRORS).0,
+            failovers: Failovers::new(metrics.clone(), &numbers),
+            log: SessionLog::new(metrics.clone(), &numbers),
+            timing: Timing::new(setup.heartbeat),
+        };
+        let probes = common.inbox();
+        tasks.spawn(common.prober.clone().receive(probes.clone()));
+        let echoer = Echoer::new(common.fib.clone());
         let echoes = Arc::new(Inbox::new(INBOX));
         tasks.spawn(echoer.clone().receive(echoes.clone()));
         let mut local = Local {
@@ -86,68 +108,95 @@ impl<V: MeshView> Tunnel<V> {
             echoes: Some(echoes),
             ..Local::default()
         };
-
-        let mut side = |kind, inbox: &Arc<Inbox>, provisional| {
-            let outlets = Arc::new(Outlets::new(provisional, timing));
-            let socket =
-                VirtualSocket::new(kind, setup.fib.clone(), inbox.clone(), outlets.clone());
-            tasks.spawn(socket.clone().flush_task());
-            (socket, outlets)
-        };
         let mut sessions = None;
         if let Some(crypto) = setup.ingress {
-            let inbox = inbox();
-            let (socket, outlets) = side(PacketType::ToExit, &inbox, 0);
-            local.ingress = Some(inbox);
-            sessions = Some(Sessions::new(Parts {
-                fib: setup.fib.clone(),
-                socket,
-                outlets,
-                prober: prober.clone(),
-                view: setup.view.clone(),
-                path_errors: path_errors.clone(),
-                crypto,
-                handshake_timeout: setup.limits.handshake_timeout,
-                log: log.clone(),
-                failovers: failovers.clone(),
-                failed_paths: setup.failed_paths,
-                timing,
-            })?);
+            let wiring = common.wire(PacketType::ToExit, 0, &mut tasks);
+            local.ingress = Some(wiring.inbox.clone());
+            sessions = Some(common.sessions(wiring, crypto, setup.failed_paths)?);
         }
         let mut listener = None;
         if let Some((crypto, settings)) = setup.exit {
-            let inbox = inbox();
-            let (socket, outlets) = side(
-                PacketType::ToIngress,
-                &inbox,
-                setup.limits.provisional_paths,
-            );
-            local.exit = Some(inbox);
-            let parts = accept::Parts {
-                fib: setup.fib,
-                socket,
-                outlets,
-                prober,
-                view: setup.view,
-                crypto,
-                limits: setup.limits,
-                log: log.clone(),
-                failovers: failovers.clone(),
-                timing,
-            };
-            listener = Some(Arc::new(SessionListener::new(parts, settings)?));
+            let provisional = common.limits.provisional_paths;
+            let wiring = common.wire(PacketType::ToIngress, provisional, &mut tasks);
+            local.exit = Some(wiring.inbox.clone());
+            listener = Some(common.listener(wiring, crypto, settings)?);
         }
         Ok(Self {
             local,
             sessions,
             listener,
-            path_errors,
+            path_errors: common.path_errors,
             metrics,
-            failovers,
-            log,
+            failovers: common.failovers,
+            log: common.log,
             echoer,
             numbers,
             _tasks: tasks,
         })
+    }
+}
+
+impl<V: MeshView> Common<V> {
+    fn inbox(&self) -> Arc<Inbox> {
+        Arc::new(Inbox::new(self.limits.receive_queue))
+    }
+
+    /// Makes the socket of one side and starts its flusher. `provisional`: so many destinations may
+    /// have unproven ways only.
+    fn wire(&self, kind: PacketType, provisional: usize, tasks: &mut JoinSet<()>) -> Wiring {
+        let (fib, inbox) = (self.fib.clone(), self.inbox());
+        let outlets = Arc::new(Outlets::new(provisional, self.timing));
+        let socket = VirtualSocket::new(kind, fib, inbox.clone(), outlets.clone());
+        tasks.spawn(socket.clone().flush_task());
+        Wiring {
+            inbox,
+            socket,
+            outlets,
+        }
+    }
+
+    /// The side that opens sessions.
+    fn sessions(
+        &self,
+        wiring: Wiring,
+        crypto: Box<SessionCrypto>,
+        failed_paths: mpsc::Sender<Avoid>,
+    ) -> io::Result<Arc<Sessions<V>>> {
+        Sessions::new(Parts {
+            fib: self.fib.clone(),
+            socket: wiring.socket,
+            outlets: wiring.outlets,
+            prober: self.prober.clone(),
+            view: self.view.clone(),
+            path_errors: self.path_errors.clone(),
+            crypto,
+            handshake_timeout: self.limits.handshake_timeout,
+            log: self.log.clone(),
+            failovers: self.failovers.clone(),
+            failed_paths,
+            timing: self.timing,
+        })
+    }
+
+    /// The side that accepts them.
+    fn listener(
+        &self,
+        wiring: Wiring,
+        crypto: Arc<QuicServerConfig>,
+        settings: SessionSettings,
+    ) -> io::Result<Arc<SessionListener<V>>> {
+        let parts = accept::Parts {
+            fib: self.fib.clone(),
+            socket: wiring.socket,
+            outlets: wiring.outlets,
+            prober: self.prober.clone(),
+            view: self.view.clone(),
+            crypto,
+            limits: self.limits.clone(),
+            log: self.log.clone(),
+            failovers: self.failovers.clone(),
+            timing: self.timing,
+        };
+        SessionListener::new(parts, settings).map(Arc::new)
     }
 }

@@ -35,11 +35,11 @@ use super::prober::Answer;
 use super::probing::{Probing, Way};
 use super::reach::Reach;
 use super::rescue::Rescue;
-use super::sessions::{MeshView, SessionInfo, Sessions, short_hops};
+use super::sessions::{MeshView, SessionInfo, Sessions};
 use super::side::Side;
 use crate::clock;
 use crate::identity::AgentId;
-use crate::routing::{Path, PathChoice};
+use crate::routing::{Avoid, Path, PathChoice};
 use crate::wire::PathError;
 
 /// What a new session hands to its task.
@@ -85,6 +85,8 @@ struct Task<V> {
     exit_credit: Credit,
     /// What path errors may, which anybody in the mesh could make up.
     error_credit: Credit,
+    /// What the last path error that began a doubt blames.
+    reported: Avoid,
     /// The session has had a path.
     had_path: bool,
     rescue: Rescue,
@@ -111,6 +113,7 @@ impl<V: MeshView> Task<V> {
             doubted: false,
             exit_credit: Credit::new(now),
             error_credit: Credit::new(now),
+            reported: Avoid::default(),
             had_path: false,
             rescue: Rescue::new(failovers, Side::Ingress, exit, steering.flow.clone()),
             unanswered: Overdue::default(),
@@ -249,13 +252,16 @@ impl<V: MeshView> Task<V> {
         let Some(active) = self.choice.active() else {
             return;
         };
-        let hops = short_hops(active);
-        let broken = (error.reporter.short(), error.next_hop);
-        let ours = from == active.first_hop()
-            && error.destination == self.steering.exit.short()
-            && hops.windows(2).any(|link| (link[0], link[1]) == broken);
+        let named =
+            |link: &&[AgentId]| (link[0], link[1].short()) == (error.reporter, error.next_hop);
+        let ours = from == active.first_hop() && error.destination == self.steering.exit.short();
+        let Some(link) = active.hops.windows(2).find(named).filter(|_| ours) else {
+            return;
+        };
+        let reported = Avoid::reported(link[0], link[1]);
         let now = clock::now();
-        if ours && self.doubt.since().is_none() && self.error_credit.begin(now) {
+        if self.doubt.since().is_none() && self.error_credit.begin(now) {
+            self.reported = reported;
             self.sign(now, Reason::PathError);
         }
     }
@@ -309,7 +315,13 @@ impl<V: MeshView> Task<V> {
         self.probing.hasten(now);
         self.rescue.handle_all_clear();
         self.steering.flow.forgive();
-        self.steering.signals.take_room();
+        if self.choice.mirror().is_some() {
+            return self.steering.signals.take_room();
+        }
+        // A lone path is not kicked while it is doubted, and quinn's next time-out comes as late again
+        // as the path was silent. The next probe takes the room back.
+        self.steering.signals.make_room();
+        self.sessions.kick();
     }
 
     /// Looks for signs of a dead path, and at the verdict.
@@ -347,3 +359,6 @@ impl<V: MeshView> Task<V> {
         self.choice.handle_suspect(now, doubted);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 
 use super::side::Side;
+use crate::clock;
 use crate::identity::AgentId;
 
 /// One open stream as the API shows it.
@@ -30,8 +31,8 @@ pub struct StreamSnapshot {
     pub client: Option<SocketAddr>,
     /// `host:port` as asked for.
     pub target: String,
-    /// Milliseconds since the Unix epoch.
-    pub opened_unix_ms: u64,
+    /// How long it has been open.
+    pub age: Duration,
     /// Bytes from the client to the target.
     pub bytes_up: u64,
     /// Bytes from the target to the client.
@@ -64,7 +65,7 @@ struct Entry {
     peer: AgentId,
     client: Option<SocketAddr>,
     target: Box<str>,
-    opened: SystemTime,
+    opened: Instant,
     from_tcp: AtomicU64,
     to_tcp: AtomicU64,
 }
@@ -119,7 +120,7 @@ impl StreamTable {
             peer,
             client,
             target: target.into(),
-            opened: SystemTime::now(),
+            opened: clock::now(),
             from_tcp: AtomicU64::new(0),
             to_tcp: AtomicU64::new(0),
         });
@@ -174,14 +175,13 @@ impl Entry {
             Side::Ingress => (from_tcp, to_tcp),
             Side::Exit => (to_tcp, from_tcp),
         };
-        let since_epoch = self.opened.duration_since(UNIX_EPOCH).unwrap_or_default();
         StreamSnapshot {
             id: self.id,
             side: self.side,
             peer: self.peer,
             client: self.client,
             target: self.target.to_string(),
-            opened_unix_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            age: clock::since(self.opened),
             bytes_up,
             bytes_down,
         }

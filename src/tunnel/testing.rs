@@ -1,16 +1,21 @@
-//! What tests of layers 5 and 6 share: a real QUIC session over loopback, and TCP pairs.
+//! What tests of layers 5 and 6 share: a real QUIC session over loopback, TCP pairs, and meshes to see.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use quinn::congestion::{Controller, ControllerFactory as _};
 use quinn::{Connection, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{ExitStream, OpenError, OpenStream};
+use super::congestion::{Factory, Signals};
+use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings};
+use crate::clock;
 use crate::identity::AgentId;
+use crate::routing::{Avoid, Graph, Path, PathTable};
+use crate::wire::{LinkAdv, LinkFlags, Neighbor, Stamp};
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,24 +27,31 @@ pub(crate) struct Session {
     _endpoints: [Endpoint; 2],
 }
 
-/// Connects two endpoints on loopback.
-pub(crate) async fn session() -> Session {
-    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+/// What two ends connect with that trust each other, by the name `exit.test`.
+pub(crate) fn configs(
+    transport: Arc<quinn::TransportConfig>,
+) -> (quinn::ServerConfig, quinn::ClientConfig) {
     let issued = rcgen::generate_simple_self_signed(vec!["exit.test".to_owned()]).unwrap();
     let certificate = issued.cert.der().clone();
     let key = rustls_pki_types::PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der());
-    let mut transport = quinn::TransportConfig::default();
-    transport.stream_receive_window((256_u32 * 1024).into());
-    transport.max_concurrent_bidi_streams(10_000_u32.into());
-    let transport = Arc::new(transport);
     let mut server =
         quinn::ServerConfig::with_single_cert(vec![certificate.clone()], key.into()).unwrap();
     server.transport_config(transport.clone());
-    let accepting = Endpoint::server(server, loopback).unwrap();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(certificate).unwrap();
     let mut client = quinn::ClientConfig::with_root_certificates(Arc::new(roots)).unwrap();
     client.transport_config(transport);
+    (server, client)
+}
+
+/// Connects two endpoints on loopback.
+pub(crate) async fn session() -> Session {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window((256_u32 * 1024).into());
+    transport.max_concurrent_bidi_streams(10_000_u32.into());
+    let (server, client) = configs(Arc::new(transport));
+    let accepting = Endpoint::server(server, loopback).unwrap();
     let dialling = Endpoint::client(loopback).unwrap();
     let address = accepting.local_addr().unwrap();
     let connecting = dialling.connect_with(client, address, "exit.test").unwrap();
@@ -89,5 +101,89 @@ impl OpenStream for Arc<Sessions> {
     async fn lost(&self, exit: AgentId) {
         let mut lost = self.lost.subscribe();
         drop(lost.wait_for(|lost| lost.contains(&exit)).await);
+    }
+}
+
+/// What an agent sees of a mesh in which every link is heard.
+pub(crate) struct View(PathTable);
+
+impl View {
+    /// `own`'s view of links between two agents, each with a cost.
+    pub(crate) fn of(own: AgentId, links: &[(AgentId, AgentId, u32)]) -> Self {
+        let mut advs: BTreeMap<AgentId, LinkAdv> = BTreeMap::new();
+        for &(a, b, cost) in links {
+            for (from, to) in [(a, b), (b, a)] {
+                let adv = advs.entry(from).or_insert_with(|| link_adv(from));
+                adv.neighbors.push(Neighbor {
+                    id: to,
+                    cost,
+                    rtt_class: 0,
+                    mtu: 0,
+                });
+            }
+        }
+        let graph = Arc::new(Graph::build(own, advs.values()));
+        Self(PathTable::build(graph, 8, Avoid::default()))
+    }
+}
+
+fn link_adv(origin: AgentId) -> LinkAdv {
+    LinkAdv {
+        stamp: Stamp {
+            origin,
+            certificate_hash: [0; 32],
+            incarnation: 1,
+            answers: 0,
+            epoch: 1,
+            sequence: 1,
+            issued_at_ms: 0,
+            lifetime_ms: 300_000,
+            max_hops: 15,
+        },
+        flags: LinkFlags::default(),
+        neighbors: Vec::new(),
+        display_name: String::new(),
+    }
+}
+
+impl MeshView for View {
+    fn path_table(&self) -> &PathTable {
+        &self.0
+    }
+
+    fn incarnation(&self, _exit: AgentId) -> Option<u64> {
+        None
+    }
+
+    fn is_suspect(&self, _neighbor: AgentId) -> bool {
+        false
+    }
+
+    fn session_settings(&self, _path: &Path) -> SessionSettings {
+        unreachable!("the task of a session opens none")
+    }
+}
+
+/// A congestion window of which everything is in flight.
+pub(crate) struct FullWindow {
+    controller: Box<dyn Controller>,
+    /// Without room for a kick, bytes.
+    pub(crate) initial: u64,
+}
+
+impl FullWindow {
+    pub(crate) fn window(&self) -> u64 {
+        self.controller.window()
+    }
+}
+
+/// The window of a session with these signals.
+pub(super) fn full_window(signals: &Arc<Signals>) -> FullWindow {
+    let mut controller = Factory::new(signals.clone()).build(clock::now(), 1_200);
+    let initial = controller.window();
+    controller.on_sent(clock::now(), initial, 1);
+    FullWindow {
+        controller,
+        initial,
     }
 }

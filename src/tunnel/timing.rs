@@ -22,7 +22,8 @@ const LEAST_SLACK: Duration = Duration::from_millis(40);
 /// More probes than ten a second of each busy session would cost more than they tell.
 const LEAST_BUSY: Duration = Duration::from_millis(100);
 
-/// Three full-size probes are sent in it, as one or two may be lost by chance.
+/// Three full-size probes at least are sent in it early enough to be answered, ten on a short path, as
+/// one or two may be lost by chance.
 const LEAST_VERDICT: Duration = Duration::from_millis(300);
 
 /// The times of one agent's sessions.

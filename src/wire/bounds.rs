@@ -22,7 +22,8 @@ pub const MAX_HOPS: u8 = super::packet::MAX_HOPS as u8;
 /// Longest lifetime, milliseconds: a week. Longer ones would outlive any sane certificate rotation.
 pub const MAX_LIFETIME_MS: u64 = 7 * 24 * 3_600 * 1_000;
 
-/// Largest epoch and sequence: leaves room to move past whatever a stolen key may have signed.
+/// Largest epoch and sequence. Twice [`MAX_EPOCH_AHEAD_MS`](crate::identity::MAX_EPOCH_AHEAD_MS),
+/// so that the clock, not this, bounds epochs.
 pub const MAX_VERSION: u64 = 1 << 62;
 
 /// Largest round-trip class: about 9 minutes.

@@ -37,6 +37,9 @@ const MESSAGE_OVERHEAD: usize = 32;
 /// framing and kind, 1 of reach.
 pub const OBJECT_KEY_BYTES: usize = 54;
 
+/// Bytes of a short id, at most.
+const SHORT_ID_BYTES: usize = 9;
+
 impl ControlMessage {
     /// Bytes on the wire, at most. Exact enough to hold messages against limits without encoding
     /// them twice.
@@ -51,7 +54,7 @@ impl ControlMessage {
                     OBJECT_KEY_BYTES * summary.objects.len() + summary.reach.len()
                 }
                 Self::Request(request) => OBJECT_KEY_BYTES * request.objects.len(),
-                Self::PathError(_) => 48,
+                Self::PathError(error) => 48 + SHORT_ID_BYTES * error.back.len(),
                 Self::Goodbye(goodbye) => goodbye.reason.len(),
             }
     }

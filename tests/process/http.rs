@@ -8,7 +8,7 @@ use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
 
 /// What others rely on, at every agent.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 13] = [
     "warren_links",
     "warren_routes",
     "warren_streams",
@@ -21,6 +21,7 @@ const METRICS: [&str; 12] = [
     "warren_failover_stall_seconds",
     "warren_advertisements_total",
     "warren_certificate_expiry_seconds",
+    "warren_tasks",
 ];
 
 /// And at an ingress.

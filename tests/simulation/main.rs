@@ -1,7 +1,7 @@
 //! Seeded simulation of the control plane: many agents in virtual time, everything going wrong,
 //! then quiet, then a comparison with the truth.
 //!
-//! `WARREN_SEED=7` runs that seed alone, `WARREN_SEEDS=100` so many seeds.
+//! `WARREN_SEED=7` runs that seed alone, `WARREN_SEEDS=100` so many seeds, both so many from 7 on.
 
 mod adversity;
 mod authority;
@@ -21,7 +21,7 @@ use std::thread::{available_parallelism, scope};
 pub(crate) fn for_seeds(test: &str, default: u64, scenario: impl Fn(u64) + Sync) {
     let number = |name| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     let seeds = match number("WARREN_SEED") {
-        Some(seed) => seed..seed + 1,
+        Some(seed) => seed..seed + number("WARREN_SEEDS").unwrap_or(1),
         None => 1..number("WARREN_SEEDS").unwrap_or(default) + 1,
     };
     let next = AtomicU64::new(seeds.start);

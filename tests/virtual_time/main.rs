@@ -11,6 +11,7 @@ mod fault;
 mod log;
 mod mesh;
 mod network;
+mod regressions;
 #[allow(dead_code)] // Shared with the simulation, which draws more.
 #[path = "../simulation/rng.rs"]
 mod rng;

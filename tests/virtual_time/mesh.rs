@@ -61,6 +61,7 @@ pub(crate) struct Layout {
     pub(crate) costs: [u32; WIRES.len()],
     /// Both ends dial.
     pub(crate) both_dial: bool,
+    pub(crate) heartbeat_ms: u64,
 }
 
 /// Running agents.
@@ -118,6 +119,16 @@ impl Mesh {
         self.agents[agent] = None;
     }
 
+    /// Ends an agent in order.
+    pub(crate) async fn stop(&mut self, agent: usize) {
+        let stopping = self.agents[agent].take().expect("it runs");
+        let events = stopping.events(0);
+        self.past
+            .extend(events.into_iter().map(|event| (agent, event)));
+        stopping.shutdown().await;
+        self.network.unplug(ip(agent));
+    }
+
     pub(crate) fn agent(&self, agent: usize) -> &Agent {
         self.agents[agent].as_ref().expect("it runs")
     }
@@ -141,9 +152,19 @@ impl Mesh {
 
     /// Whether every link is up at both its ends and the ingress has two ways to the exit.
     fn is_whole(&self) -> bool {
-        let two_ways = self.agent(INGRESS).paths(self.ids[EXIT]).len() == 2;
         let linked = |from: usize, to: usize| self.agent(from).neighbors().contains(&self.ids[to]);
-        two_ways && WIRES.iter().all(|&(a, b)| linked(a, b) && linked(b, a))
+        self.has_two_ways() && WIRES.iter().all(|&(a, b)| linked(a, b) && linked(b, a))
+    }
+
+    fn has_two_ways(&self) -> bool {
+        self.agent(INGRESS).paths(self.ids[EXIT]).len() == 2
+    }
+
+    /// Waits until the ingress has two ways to the exit.
+    pub(crate) async fn two_ways(&self) {
+        while !self.has_two_ways() {
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Waits until the mesh is whole; tells how long it took.
@@ -161,8 +182,10 @@ impl Mesh {
         let mut text = format!(
             "agent: {{ display_name: agent-{agent} }}\n\
              http: {{ enabled: false }}\n\
+             connections: {{ heartbeat: {}ms }}\n\
              trust: {{ allow: [{}] }}\n\
              listeners: [{{ transport: quic, address: '{}:4433' }}]\n",
+            self.layout.heartbeat_ms,
             self.ids.map(|id| format!("'{id}'")).join(", "),
             ip(agent),
         );

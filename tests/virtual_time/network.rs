@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use quinn_udp::{EcnCodepoint, Transmit};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use warren::forward::Port;
 
@@ -38,6 +38,7 @@ struct State {
     outer: BTreeMap<(SocketAddr, SocketAddr), SocketAddr>,
     flights: BTreeMap<(Instant, u64), Flight>,
     sent: u64,
+    taps: Vec<Tap>,
     next_port: u16,
 }
 
@@ -45,6 +46,13 @@ struct Way {
     condition: Condition,
     /// No packet that keeps its order arrives before this.
     latest: Option<Instant>,
+}
+
+/// Somebody who looks at one direction.
+struct Tap {
+    from: IpAddr,
+    to: IpAddr,
+    copies: mpsc::UnboundedSender<Box<[u8]>>,
 }
 
 struct Flight {
@@ -65,6 +73,7 @@ impl Network {
                 outer: BTreeMap::new(),
                 flights: BTreeMap::new(),
                 sent: 0,
+                taps: Vec::new(),
                 next_port: EPHEMERAL,
             }),
             earlier: Notify::new(),
@@ -121,6 +130,13 @@ impl Network {
         }
     }
 
+    /// Copies of what one host sends to another from now on, at the moment at which it leaves.
+    pub(crate) fn tap(&self, from: IpAddr, to: IpAddr) -> mpsc::UnboundedReceiver<Box<[u8]>> {
+        let (copies, tapped) = mpsc::unbounded_channel();
+        self.lock().taps.push(Tap { from, to, copies });
+        tapped
+    }
+
     /// Takes what a socket sends.
     pub(crate) fn send(&self, from: SocketAddr, inbox: &Arc<Inbox>, transmit: &Transmit<'_>) {
         let mut state = self.lock();
@@ -166,6 +182,10 @@ impl State {
         let Some(way) = self.ways.get_mut(&(from.ip(), to.ip())) else {
             return;
         };
+        self.taps.retain(|tap| {
+            let is_tapped = (tap.from, tap.to) == (from.ip(), to.ip());
+            !is_tapped || tap.copies.send(packet.into()).is_ok()
+        });
         let outer = self.outer.get(&(from, to)).copied().unwrap_or(from);
         for trip in way.condition.trips(&mut self.rng) {
             let mut at = Instant::now() + trip.takes.max(Duration::from_millis(1));

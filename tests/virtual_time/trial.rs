@@ -36,12 +36,23 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Starts a mesh and waits until it is whole.
+    /// Starts a mesh with the default heartbeat and waits until it is whole.
     pub(crate) async fn start(seed: u64, costs: [u32; WIRES.len()], weather: Weather) -> Self {
+        Self::with_heartbeat(seed, costs, weather, 100).await
+    }
+
+    /// The same with another heartbeat.
+    pub(crate) async fn with_heartbeat(
+        seed: u64,
+        costs: [u32; WIRES.len()],
+        weather: Weather,
+        heartbeat_ms: u64,
+    ) -> Self {
         let mut rng = Rng::new(seed);
         let layout = Layout {
             costs,
             both_dial: rng.chance(50),
+            heartbeat_ms,
         };
         let (accepted, sessions) = mpsc::channel(4);
         let ledger = Arc::new(Ledger::default());

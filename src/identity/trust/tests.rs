@@ -130,10 +130,10 @@ fn certificates_of_the_ca_for_other_purposes_stay_out() {
 }
 
 #[test]
-fn a_ca_in_between_is_followed_and_an_agent_signs_for_nobody() {
+fn neither_a_ca_in_between_nor_an_agent_signs_for_others() {
     let (_, ca_file) = authority("mesh");
     let trust = trust(&[&ca_file], &[]);
-    for (is_ca, expected) in [(true, ""), (false, "rejected chain")] {
+    for is_ca in [true, false] {
         let middle = shaped(&ca_file, |params| {
             if is_ca {
                 params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -146,8 +146,20 @@ fn a_ca_in_between_is_followed_and_an_agent_signs_for_nobody() {
         let params = issue::agent_params("agent", days(30)).unwrap();
         let leaf = params.signed_by(&leaf_key, &issuer).unwrap();
         let chain = [leaf.der().clone(), middle.der];
-        assert_eq!(refusal(&trust, &chain), expected, "{is_ca}");
-        assert_eq!(refusal(&trust, &chain[..1]), "foreign CA");
+        assert_eq!(refusal(&trust, &chain), "foreign CA", "{is_ca}");
+        assert_eq!(refusal(&trust, &chain[..1]), "foreign CA", "{is_ca}");
+    }
+}
+
+/// Some tools write the whole chain into one file.
+#[test]
+fn what_follows_the_agents_certificate_does_not_matter() {
+    let (ca, ca_file) = authority("mesh");
+    let trust = trust(&[&ca_file], &[]);
+    let member = ca.issue("agent", None, days(30)).unwrap().certificate;
+    let garbage = CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]);
+    for next in [ca_file.certificate, stranger().certificate, garbage] {
+        assert_eq!(refusal(&trust, &[member.clone(), next]), "");
     }
 }
 

@@ -159,6 +159,26 @@ fn what_cannot_be_trusted_is_dropped_and_counted_only() {
 }
 
 #[test]
+fn our_own_certificate_proves_nobody_else() {
+    let mut bench = pair();
+    let own = stamp(1, 5, 1).certificate_hash;
+    let stolen = Stamp {
+        certificate_hash: own,
+        ..stamp(9, 5, 1)
+    };
+    let adv = SignedAdv::sign(link(stolen), |message| sign(id(1), message));
+    bench.hear(
+        2,
+        ControlMessage::Flood(Flood {
+            certificates: vec![],
+            advertisements: vec![envelope(adv, 0)],
+        }),
+    );
+    assert_eq!(count(&bench, AdvResult::ForeignCertificate), 1);
+    assert!(!known(&bench, 9) && bench.outputs.is_empty());
+}
+
+#[test]
 fn an_unknown_certificate_is_asked_for_at_most_once_a_second() {
     let mut bench = pair();
     let bare = |sequence| {
@@ -292,18 +312,22 @@ fn an_origin_that_lives_in_the_past_is_told_of() {
 }
 
 #[test]
-fn the_future_is_refused_with_one_line() {
+fn the_future_is_refused_with_one_line_for_each_agent() {
     let mut bench = pair();
-    let ahead = |ms| Stamp {
+    let ahead = |origin, ms| Stamp {
         issued_at_ms: GENESIS_MS + 1_000 + ms,
-        ..stamp(9, 5, 1)
+        ..stamp(origin, 5, 1)
     };
     for _ in 0..3 {
-        bench.hear(2, flood([link(ahead(120_001))]));
+        bench.hear(2, flood([link(ahead(9, 120_001))]));
     }
     assert_eq!(count(&bench, AdvResult::FutureDated), 3);
     assert!(bench.outputs.is_empty(), "the line came with the first");
-    bench.hear(2, flood([link(ahead(120_000))]));
+    bench.hear(2, flood([link(ahead(8, 120_001))]));
+    let (origin, ahead_ms) = (id(8), 120_001);
+    let skew = Alarm::ClockSkew { origin, ahead_ms };
+    assert_eq!(bench.outputs, [Output::Alarm(skew)]);
+    bench.hear(2, flood([link(ahead(9, 120_000))]));
     assert!(known(&bench, 9));
 }
 

@@ -1,7 +1,9 @@
 //! What we say of ourselves.
 
+use crate::identity::MAX_EPOCH_AHEAD_MS;
 use crate::routing::testing::*;
 use crate::routing::*;
+use crate::wire::bounds::MAX_VERSION;
 use crate::wire::*;
 
 #[test]
@@ -189,6 +191,37 @@ fn our_own_future_is_moved_past_at_most_once_a_second() {
         !bench.core.duplicate_identity(),
         "they may be a dead process's"
     );
+}
+
+#[test]
+fn the_largest_epoch_that_is_believed_is_moved_past_too() {
+    let mut bench = pair();
+    let largest = bench.now.unix_ms + MAX_EPOCH_AHEAD_MS;
+    bench.hear(2, flood([link(stamp(1, largest + 1, 1))]));
+    assert_eq!(count(&bench, AdvResult::FutureDated), 1);
+    let stolen = link(stamp(1, largest, MAX_VERSION));
+    bench.hear(2, flood([stolen.clone()]));
+    let told = bench.sent(3);
+    assert_eq!(bench.core.epoch(), largest + 1);
+    let mut other = Bench::new(settings(3));
+    other.up(1).pass(secs(1));
+    other.hear(1, flood([stolen]));
+    assert!(known(&other, 1), "the thief is believed");
+    // The other's clock is behind.
+    other.now.unix_ms -= 100_000;
+    let hear_again = |other: &mut Bench| {
+        other.hear(
+            1,
+            ControlMessage::Flood(Flood {
+                certificates: vec![],
+                advertisements: told.clone(),
+            }),
+        );
+        other.core.link_adv(id(1)).unwrap().stamp.epoch
+    };
+    assert_eq!(hear_again(&mut other), largest);
+    other.pass(ms(100_001));
+    assert_eq!(hear_again(&mut other), largest + 1, "and no longer");
 }
 
 #[test]

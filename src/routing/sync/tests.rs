@@ -90,6 +90,37 @@ fn who_may_ask_for_little_asks_for_a_part_and_again_soon() {
     );
 }
 
+/// A restarted agent lost its epoch twice, and moved past its first process both times: the second
+/// and the third process issued in one epoch.
+#[test]
+fn what_others_keep_instead_of_our_word_is_asked_for() {
+    let mut bench = pair();
+    let own = bench.core.link_adv(id(1)).unwrap().stamp.clone();
+    let mut asks_for = |kind, sequence, check| {
+        let version = Version {
+            epoch: own.epoch,
+            sequence,
+            check,
+        };
+        let key = ObjectKey {
+            origin: id(1),
+            kind,
+            fragment: 0,
+            version,
+        };
+        let summary = BucketSummary {
+            objects: vec![key],
+            reach: vec![3].into(),
+        };
+        bench.hear(2, ControlMessage::BucketSummary(summary));
+        bench.messages(2).next().is_some()
+    };
+    assert!(asks_for(ObjectKind::Link, own.sequence, u64::MAX));
+    assert!(!asks_for(ObjectKind::Link, own.sequence, 0));
+    assert!(!asks_for(ObjectKind::Link, own.sequence - 1, u64::MAX));
+    assert!(asks_for(ObjectKind::Route, 1, 0), "we have no routes");
+}
+
 #[test]
 fn what_came_the_long_way_round_is_offered_more_reach() {
     let far = |hops| {

@@ -2,47 +2,25 @@
 
 use tokio::task::JoinHandle;
 
-use super::super::endpoint::{SessionSettings, endpoint};
+use super::super::endpoint::endpoint;
 use super::super::virtual_socket::VirtualSocket;
 use super::*;
 use crate::forward::Inbox;
-use crate::routing::{Avoid, Graph, Path, PathTable};
 use crate::tunnel::journal::Numbers;
 use crate::tunnel::metrics::Metrics;
-use crate::tunnel::testing::{PATIENCE, Session, session};
+use crate::tunnel::testing::{PATIENCE, Session, View, full_window, session};
 
 const MS: Duration = Duration::from_millis(1);
 const EXIT: AgentId = AgentId([1; 16]);
 const INGRESS: AgentId = AgentId([9; 16]);
-
-/// A mesh of which nothing is known.
-struct View {
-    table: PathTable,
-}
-
-impl MeshView for View {
-    fn path_table(&self) -> &PathTable {
-        &self.table
-    }
-
-    fn incarnation(&self, _exit: AgentId) -> Option<u64> {
-        None
-    }
-
-    fn is_suspect(&self, _neighbor: AgentId) -> bool {
-        false
-    }
-
-    fn session_settings(&self, _path: &Path) -> SessionSettings {
-        unreachable!("an accepted session's task opens none")
-    }
-}
 
 struct World {
     _session: Session,
     task: JoinHandle<String>,
     asked: mpsc::Sender<Asked>,
     outlets: Arc<Outlets>,
+    signals: Arc<Signals>,
+    failovers: Failovers,
     rtt: Duration,
     sequence: u64,
     _view: watch::Sender<Arc<View>>,
@@ -51,6 +29,20 @@ struct World {
 impl World {
     /// A followed session with two ways; the clock stands still from here on but for waiting.
     async fn new() -> Self {
+        let mut world = Self::with_one_way().await;
+        world.probe(3, false, false).await;
+        world
+    }
+
+    /// The same before the ingress has told of another way.
+    async fn with_one_way() -> Self {
+        let mut world = Self::unprobed().await;
+        world.probe(2, true, false).await;
+        world
+    }
+
+    /// The same before the first probe.
+    async fn unprobed() -> Self {
         let session = session().await;
         tokio::time::pause();
         let timing = Timing::new(100 * MS);
@@ -60,37 +52,35 @@ impl World {
         let inbox = Arc::new(Inbox::new(16));
         let socket = VirtualSocket::new(kind, fib.clone(), inbox, outlets.clone());
         let kicked = endpoint(socket.clone(), None).unwrap();
-        let graph = Arc::new(Graph::build(EXIT, std::iter::empty()));
-        let (view, watched) = watch::channel(Arc::new(View {
-            table: PathTable::build(graph, 8, Avoid::default()),
-        }));
+        let (view, watched) = watch::channel(Arc::new(View::of(EXIT, &[])));
         let (asked, receiver) = mpsc::channel(16);
+        let signals = Arc::new(Signals::default());
+        let failovers = Failovers::new(Metrics::default(), &Numbers::default());
         let task = tokio::spawn(follow(Following {
             ingress: INGRESS,
             connection: session.exit.clone(),
             key: Arc::new(ProbeKey::from_secret(&[5; 40])),
-            signals: Arc::default(),
+            signals: signals.clone(),
             asked: receiver,
             view: watched,
             fib: fib.clone(),
             outlets: outlets.clone(),
             prober: Prober::new(fib),
             kicker: Kicker::new(kicked, socket),
-            failovers: Failovers::new(Metrics::default(), &Numbers::default()),
+            failovers: failovers.clone(),
             timing,
         }));
-        let mut world = Self {
+        Self {
             rtt: session.exit.rtt(),
             _session: session,
             task,
             asked,
             outlets,
+            signals,
+            failovers,
             sequence: 0,
             _view: view,
-        };
-        world.probe(2, true, false).await;
-        world.probe(3, false, false).await;
-        world
+        }
     }
 
     /// A probe arrives over that last hop.
@@ -112,6 +102,20 @@ impl World {
         tokio::time::sleep(MS).await;
     }
 
+    /// Packets leave until their answers are missed.
+    async fn miss_packets(&self) {
+        let begun = clock::now();
+        while !self.mirrors() {
+            assert!(clock::now() < begun + PATIENCE);
+            self.flow().handle_sent(clock::now(), 1_400);
+            tokio::time::sleep(MS).await;
+        }
+    }
+
+    fn flow(&self) -> Arc<Flow> {
+        self.outlets.flow(INGRESS.short()).unwrap()
+    }
+
     fn mirrors(&self) -> bool {
         let ways = self.outlets.ways(INGRESS.short(), clock::now());
         ways.is_some_and(|ways| ways.mirror.is_some())
@@ -122,6 +126,14 @@ impl Drop for World {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+#[tokio::test]
+async fn a_backup_is_remembered_that_is_heard_of_before_the_path_in_use() {
+    let mut world = World::unprobed().await;
+    world.probe(3, false, false).await;
+    world.probe(2, true, false).await;
+    world.miss_packets().await;
 }
 
 #[tokio::test]
@@ -139,30 +151,42 @@ async fn a_doubt_is_shared_until_it_is_taken_back() {
 #[tokio::test]
 async fn a_probe_that_crossed_our_word_does_not_end_our_doubt() {
     let mut world = World::new().await;
-    let flow = world.outlets.flow(INGRESS.short()).unwrap();
-    // Packets leave until they are missed.
-    let doubts = async |world: &World| {
-        let begun = clock::now();
-        while !world.mirrors() {
-            assert!(clock::now() < begun + PATIENCE);
-            flow.handle_sent(clock::now(), 1_400);
-            tokio::time::sleep(MS).await;
-        }
-    };
     // An ingress that does not heed us says so again later.
-    doubts(&world).await;
+    world.miss_packets().await;
     tokio::time::sleep(world.rtt + CROSSING).await;
     world.probe(2, true, false).await;
     assert!(!world.mirrors());
     // One that heeds us says when the path is sound, be it at once.
-    doubts(&world).await;
+    world.miss_packets().await;
     world.probe(3, false, true).await;
     world.probe(2, true, false).await;
     assert!(!world.mirrors());
     // What it said before it heard us says nothing.
-    doubts(&world).await;
+    world.miss_packets().await;
     world.probe(2, true, false).await;
     assert!(world.mirrors());
+}
+
+#[tokio::test]
+async fn a_probe_that_overtook_our_word_does_not_end_our_doubt() {
+    let mut world = World::new().await;
+    world.miss_packets().await;
+    // The word is still on its way along a backup that is longer by far.
+    tokio::time::sleep(world.rtt + 100 * MS).await;
+    world.probe(2, true, false).await;
+    assert!(world.mirrors());
+}
+
+#[tokio::test]
+async fn a_lone_path_is_kicked_once_when_it_is_trusted_again() {
+    let mut world = World::with_one_way().await;
+    let full = full_window(&world.signals);
+    world.probe(2, true, true).await;
+    assert_eq!(full.window(), full.initial);
+    world.probe(2, true, false).await;
+    assert!(full.window() > full.initial, "a kick needs room");
+    world.probe(2, true, false).await;
+    assert_eq!(full.window(), full.initial);
 }
 
 #[tokio::test]
@@ -182,12 +206,57 @@ async fn who_doubts_all_the_time_is_heeded_for_a_while_only() {
     );
 }
 
-#[tokio::test]
-async fn who_moves_all_the_time_is_followed() {
+/// Milliseconds of 20 s for which an exit mirrors whose doubt the ingress does not end, though the
+/// path carries packets.
+async fn mirrored_for_a_peer(that_doubts: bool) -> u32 {
     let mut world = World::new().await;
-    for step in 0..200 {
+    world.miss_packets().await;
+    let mut mirrored = 0;
+    for _ in 0..1_000 {
+        world.flow().handle_arrived(clock::now(), true);
+        if that_doubts {
+            world.probe(2, true, true).await;
+        }
+        tokio::time::sleep(20 * MS).await;
+        mirrored += u32::from(world.mirrors());
+    }
+    mirrored * 20
+}
+
+#[tokio::test]
+async fn a_peer_that_is_silent_about_a_sound_path_is_mirrored_for_a_while_only() {
+    let mirrored = mirrored_for_a_peer(false).await;
+    assert!(mirrored < 12_000, "mirrored for {mirrored} ms of 20,000");
+}
+
+#[tokio::test]
+async fn a_peer_that_doubts_a_sound_path_that_we_doubted_is_mirrored_for_a_while_only() {
+    let mirrored = mirrored_for_a_peer(true).await;
+    assert!(mirrored < 12_000, "mirrored for {mirrored} ms of 20,000");
+}
+
+#[tokio::test]
+async fn an_own_doubt_of_a_silent_path_costs_nothing() {
+    let mut world = World::new().await;
+    world.miss_packets().await;
+    for _ in 0..100 {
+        // What came along the other path proves nothing.
+        world.flow().handle_arrived(clock::now(), false);
+        tokio::time::sleep(200 * MS).await;
+        assert!(world.mirrors());
+    }
+    world.probe(2, true, false).await;
+    assert!(!world.mirrors());
+}
+
+#[tokio::test]
+async fn who_moves_all_the_time_is_followed_and_recorded_for_a_while_only() {
+    let mut world = World::new().await;
+    for step in 1..=200 {
         world.probe(2 + step % 2, true, false).await;
         let ways = world.outlets.ways(INGRESS.short(), clock::now()).unwrap();
         assert_eq!(ways.active.first_hop(), ShortId(2 + step % 2));
     }
+    let recorded = world.failovers.snapshot().len();
+    assert!((40..=60).contains(&recorded), "{recorded} of 200 moves");
 }

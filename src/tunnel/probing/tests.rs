@@ -28,7 +28,7 @@ fn tick(probing: &mut Probing, now: Instant, hurry: Option<Duration>) -> Vec<Sen
 /// A session whose first probes were answered.
 fn settled(start: Instant) -> Probing {
     let mut probing = probing(start);
-    for sent in tick(&mut probing, start, None) {
+    for sent in tick(&mut probing, start, None).into_iter().rev() {
         assert!(sent.full);
         probing.handle_reply(sent.sequence);
     }
@@ -49,6 +49,18 @@ fn a_busy_path_is_probed_in_full_every_200_ms() {
 }
 
 #[test]
+fn an_unanswered_backup_is_shown_again_once_the_exit_answers() {
+    let start = Instant::now();
+    let mut probing = probing(start);
+    let first = tick(&mut probing, start, None);
+    assert_eq!((first.len(), first[0].way), (2, Way::Active));
+    probing.handle_reply(first[0].sequence);
+    let again = tick(&mut probing, start + 5 * MS, None);
+    assert_eq!((again.len(), again[0].way), (1, Way::Backup));
+    assert!(tick(&mut probing, start + 6 * MS, None).is_empty());
+}
+
+#[test]
 fn a_doubt_is_told_along_both_ways_at_once_and_every_fifth_probe_is_full() {
     let start = Instant::now();
     let mut probing = settled(start);
@@ -64,6 +76,67 @@ fn a_doubt_is_told_along_both_ways_at_once_and_every_fifth_probe_is_full() {
     tick(&mut probing, start + 500 * MS, None);
     let sent = tick(&mut probing, start + 510 * MS, HURRY);
     assert!(sent.iter().all(|sent| sent.full) && sent.len() == 2);
+}
+
+#[test]
+fn once_a_short_probe_is_answered_all_are_full() {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    let at = |round: u32| start + (50 + 20 * round) * MS;
+    assert!(tick(&mut probing, at(0), HURRY).iter().all(|it| it.full));
+    let short = tick(&mut probing, at(1), HURRY)[0];
+    assert!(!short.full && short.way == Way::Active);
+    probing.handle_reply(short.sequence);
+    for round in 2..5 {
+        let full = tick(&mut probing, at(round), HURRY);
+        let full = full.iter().map(|it| (it.way, it.full));
+        assert!(full.eq([(Way::Active, true), (Way::Backup, false)]));
+    }
+    // The next doubt begins anew.
+    tick(&mut probing, at(5), None);
+    tick(&mut probing, at(6), HURRY);
+    let sent = tick(&mut probing, at(7), HURRY);
+    assert!(sent.len() == 2 && sent.iter().all(|it| !it.full));
+}
+
+/// Full-size probes that may be answered before the verdict, the first of which was lost, on a path
+/// of that round trip, ms.
+fn full_before_verdict(heartbeat: u32, rtt: u32) -> usize {
+    let (start, rtt) = (Instant::now(), rtt * MS);
+    let timing = Timing::new(heartbeat * MS);
+    let mut probing = settled(start);
+    let begun = start + 50 * MS;
+    let verdict = begun + timing.verdict.max(2 * rtt + 50 * MS);
+    let (mut now, mut full, mut short) = (begun, 0, Vec::new());
+    while now + rtt <= verdict {
+        short.retain(|sent: &Sent| {
+            let answered = now >= sent.at + rtt;
+            if answered {
+                probing.handle_reply(sent.sequence);
+            }
+            !answered
+        });
+        let hurry = Some(crate::tunnel::pace::pace(now - begun));
+        let sent = tick(&mut probing, now, hurry);
+        for sent in sent.into_iter().filter(|sent| sent.way == Way::Active) {
+            full += usize::from(sent.full);
+            short.extend((!sent.full).then_some(sent));
+        }
+        now += MS;
+    }
+    full
+}
+
+#[test]
+fn three_full_probes_at_least_decide_a_verdict() {
+    for heartbeat in [10, 50, 100] {
+        for rtt in [0, 1, 5, 20, 50, 100, 140, 160, 200, 300, 500, 1_000] {
+            let full = full_before_verdict(heartbeat, rtt);
+            assert!(full >= 3, "{full} at heartbeat {heartbeat}, rtt {rtt} ms");
+        }
+    }
+    assert!(full_before_verdict(50, 5) >= 8);
+    assert!(full_before_verdict(100, 5) >= 10);
 }
 
 #[test]

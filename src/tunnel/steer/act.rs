@@ -8,7 +8,7 @@ use super::super::probing::Ways;
 use super::super::rescue::Move;
 use super::super::sessions::{MeshView, short_hops};
 use super::Task;
-use crate::routing::{Avoid, Path, Switched};
+use crate::routing::{Avoid, Path, SwitchCause, Switched};
 
 impl<V: MeshView> Task<V> {
     /// Carries out what the choice decided.
@@ -53,9 +53,14 @@ impl<V: MeshView> Task<V> {
         if switch.cause.blames_path()
             && let Some(left) = &switch.from
         {
+            let blamed = match switch.cause == SwitchCause::PathError {
+                true => self.reported.clone(),
+                false => {
+                    let own = self.view.borrow().path_table().own();
+                    Avoid::blaming(own, left, &to_path)
+                }
+            };
             // Full: others have failed just now, and this one will again.
-            let own = self.view.borrow().path_table().own();
-            let blamed = Avoid::blaming(own, left, &to_path);
             let _ = self.sessions.failed_paths.try_send(blamed);
         }
         // The first path of a new session is no failover.
