@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use warren::config::Limits;
-use warren::identity::AgentId;
+use warren::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
 use warren::routing::{AdvResult, Authority, Core};
 use warren::wire::{Advertisement, LinkAdv, ObjectKey, ObjectKind, RouteAdv};
 
@@ -132,7 +132,8 @@ impl Model {
         if object.envelope.hops.saturating_add(1) > stamp.max_hops {
             return Some(AdvResult::TooFar);
         }
-        if stamp.issued_at_ms > unix_ms + SLACK_MS {
+        let is_far_ahead = stamp.epoch > unix_ms + MAX_EPOCH_AHEAD_MS;
+        if is_far_ahead || stamp.issued_at_ms > unix_ms + SLACK_MS {
             return Some(AdvResult::FutureDated);
         }
         if void_at(adv) <= unix_ms {

@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 use ipnet::IpNet;
-use warren::identity::AgentId;
+use warren::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
 use warren::routing::Authority;
 use warren::wire::bounds::{MAX_LIFETIME_MS, MAX_VERSION};
 use warren::wire::{
@@ -131,8 +131,12 @@ fn stamp(
         origin,
         certificate_hash: *certificate_hash,
         epoch: match bytes.int_in_range(0..=31)? {
-            0 => MAX_VERSION,
-            1 => MAX_VERSION + 1,
+            0 => unix_ms + MAX_EPOCH_AHEAD_MS,
+            1 => *bytes.choose(&[
+                unix_ms + MAX_EPOCH_AHEAD_MS + 1,
+                MAX_VERSION,
+                MAX_VERSION + 1,
+            ])?,
             near => GENESIS_MS - 1 + near % 4,
         },
         sequence: match bytes.int_in_range(0..=31)? {
