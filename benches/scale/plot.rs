@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use internal_chaos::plot::{DATA, FAULT, INK};
+
 use crate::figures::{Event, Figures};
 
 const WIDTH: f64 = 760.0;
@@ -12,9 +14,7 @@ const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 const LEFT: f64 = 70.0;
 
-/// Of middling brightness, so that they stand out from white and from black.
-const INK: &str = "#6e7781";
-const LINES: [(&str, &str); 2] = [("link death", "#2f81f7"), ("transit death", "#d1484a")];
+const LINES: [(&str, &str); 2] = [("link death", DATA), ("transit death", FAULT)];
 
 /// One pair of logarithmic axes.
 struct Panel {

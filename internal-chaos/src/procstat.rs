@@ -63,6 +63,14 @@ pub fn waited(pid: u32) -> Option<Duration> {
     run_delay(&text)
 }
 
+/// The state of a process as proc(5) names it: `R`, `S`, `T` while it is stopped. `None` if it is
+/// gone.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.trim().chars().next()
+}
+
 /// The process itself and all its descendants.
 fn tree(stats: &BTreeMap<u32, Stat>, root: u32) -> Vec<u32> {
     let mut found = vec![root];
@@ -195,6 +203,7 @@ mod tests {
     #[test]
     fn own_process_is_visible() {
         let own = usage(&[std::process::id()]);
+        assert!(state(std::process::id()).is_some());
         assert!(own[0].rss_bytes > 100 * 1024);
         assert!(machine_cpu_seconds() > 0.0);
     }

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use internal_chaos::procstat::state;
 use serde_json::Value;
 
 /// Only a failing test waits so long.
@@ -120,27 +121,22 @@ fn a_fault_is_healed_when_its_command_is_told_to_end() {
     let mut fault = chaos(&["fault", "stop", "--pid", &pid, "--seconds", "60"])
         .spawn()
         .unwrap();
-    await_state(victim.id(), 'T', true);
+    await_state(victim.id(), true);
     let told = Command::new("kill").arg(fault.id().to_string()).status();
     assert!(told.unwrap().success());
     fault.wait().unwrap();
-    await_state(victim.id(), 'T', false);
+    await_state(victim.id(), false);
     victim.kill().unwrap();
     victim.wait().unwrap();
     let gone = chaos(&["fault", "stop", "--pid", &pid]).output().unwrap();
     assert_eq!(gone.status.code(), Some(1));
 }
 
-/// Waits until a process is in a state of proc(5), or no longer.
-fn await_state(pid: u32, state: char, wanted: bool) {
+/// Waits until a process is stopped, or no longer.
+fn await_state(pid: u32, stopped: bool) {
     let begun = Instant::now();
-    loop {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        if fields.trim().starts_with(state) == wanted {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{pid}: {fields}");
+    while (state(pid) == Some('T')) != stopped {
+        assert!(begun.elapsed() < PATIENCE, "{pid}: {:?}", state(pid));
         std::thread::yield_now();
     }
 }

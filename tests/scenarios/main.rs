@@ -4,11 +4,15 @@
 //! here, because other work on the machine and debug builds stretch them; what must never happen
 //! is held as strictly as there.
 
+mod soak;
+
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use internal_chaos::scenario::judge::judge;
-use internal_chaos::scenario::{library, play};
+use internal_chaos::scenario::{RunArgs, library, play, run};
+use tokio::runtime::{Builder, Runtime};
 
 /// Fixed, so that faults strike at the same times in every run.
 const SEED: u64 = 1;
@@ -24,12 +28,8 @@ fn holds(name: &str) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut scenario = library::find(name).expect("the library has it");
     scenario.expect.be_patient(PATIENCE);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("the system has descriptors for a runtime");
     let warren = Path::new(env!("CARGO_BIN_EXE_warren"));
-    let record = runtime.block_on(play(&scenario, warren, SEED, None));
+    let record = runtime().block_on(play(&scenario, warren, SEED, None));
     let record = record.unwrap_or_else(|error| panic!("{name} could not be run: {error:#}"));
     let findings = judge(&scenario, &record);
     let broken: Vec<_> = findings.iter().filter(|finding| !finding.holds).collect();
@@ -65,4 +65,44 @@ fn a_target_that_is_down() {
 #[test]
 fn a_nat_that_forgets() {
     holds("nat-port-change");
+}
+
+/// A mesh that is well, and an expectation that it cannot meet.
+const IMPOSSIBLE: &str = "\
+summary: Nothing happens, and a failover is expected
+duration: 1s
+agents: { ingress: { roles: [ingress] }, exit: { roles: [exit] } }
+links: [{ between: [ingress, exit] }]
+workload: [{ do: connect }]
+expect: { failovers: at least 1 }
+";
+
+#[test]
+fn a_broken_invariant_is_exit_code_1_and_on_the_page() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
+    let file = folder.path().join("impossible.yaml");
+    std::fs::write(&file, IMPOSSIBLE).expect("the folder is writable");
+    let page = folder.path().join("page.html");
+    let arguments = RunArgs {
+        scenarios: vec![file.display().to_string()],
+        seed: SEED,
+        patience: PATIENCE,
+        warren: Some(env!("CARGO_BIN_EXE_warren").into()),
+        json: None,
+        html: Some(page.clone()),
+        keep: None,
+    };
+    let code = runtime().block_on(run(&arguments));
+    assert_eq!(code.expect("it can be run"), ExitCode::from(1));
+    let page = std::fs::read_to_string(page).expect("it was written");
+    assert!(
+        page.contains("<span class=\"broken\">broken</span>"),
+        "{page}"
+    );
+}
+
+fn runtime() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("the system has descriptors for a runtime")
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustix::thread::sched_getaffinity;
 
 use super::*;
+use crate::procstat::state;
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,21 +65,11 @@ impl Drop for Shell {
     }
 }
 
-/// The state of a process as proc(5) names it.
-fn state(pid: u32) -> char {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    fields.trim().chars().next().unwrap()
-}
-
 fn await_state(pid: u32, stopped: bool) {
     let begun = std::time::Instant::now();
-    while (state(pid) == 'T') != stopped {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "process {pid} is {}",
-            state(pid)
-        );
+    while (state(pid) == Some('T')) != stopped {
+        let state = state(pid);
+        assert!(begun.elapsed() < PATIENCE, "process {pid} is {state:?}");
         std::thread::yield_now();
     }
 }

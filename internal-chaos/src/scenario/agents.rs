@@ -129,11 +129,21 @@ impl Agents {
         for agent in 0..self.agents.len() {
             self.launch(agent)?;
         }
+        self.await_whole(scenario, START_LIMIT).await
+    }
+
+    /// Waits until each knows every link and each ingress a way to every exit; an error if they do
+    /// not within `limit`, or one ends.
+    pub(super) async fn await_whole(
+        &mut self,
+        scenario: &Scenario,
+        limit: Duration,
+    ) -> anyhow::Result<()> {
         let started = Instant::now();
         while let Some(missing) = self.missing(scenario).await {
             self.check(&BTreeSet::new())?;
-            if started.elapsed() > START_LIMIT {
-                bail!("the mesh is not whole after {START_LIMIT:?}: {missing}");
+            if started.elapsed() > limit {
+                bail!("the mesh is not whole after {limit:?}: {missing}");
             }
             tokio::time::sleep(POLL).await;
         }

@@ -18,10 +18,10 @@ use super::run::play;
 use crate::mesh;
 
 /// An invariant was broken.
-const BROKEN: u8 = 1;
+pub(super) const BROKEN: u8 = 1;
 
 /// The scenario is bad, or could not be run.
-const BAD: u8 = 2;
+pub(super) const BAD: u8 = 2;
 
 /// Run scenarios against real agents on loopback. Exit code 0: all invariants held; 1: one was
 /// broken; 2: a scenario is bad or could not be run.
@@ -144,12 +144,12 @@ fn chosen(arguments: &[String]) -> Result<Vec<(String, Scenario)>, String> {
     Ok(scenarios)
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// A reader that closes early is no failure.
-fn print(out: &mut impl Write, text: &str) -> anyhow::Result<()> {
+pub(super) fn print(out: &mut impl Write, text: &str) -> anyhow::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

@@ -11,6 +11,7 @@
 //! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
 //! | [`record`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
 //! | [`report`], [`page`], `timeline` | text, JSON, HTML |
+//! | [`mod@soak`] | the same again and again, and whether agents grow |
 
 mod agents;
 mod check;
@@ -30,6 +31,7 @@ mod raw;
 pub mod record;
 pub mod report;
 mod run;
+pub mod soak;
 mod strike;
 mod targets;
 mod text;

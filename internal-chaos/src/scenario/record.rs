@@ -131,7 +131,7 @@ pub struct Growth {
     pub descriptors: i64,
 }
 
-fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(in_millis(*time))
 }
 

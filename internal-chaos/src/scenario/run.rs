@@ -58,6 +58,20 @@ pub async fn play(
 ) -> anyhow::Result<Record> {
     let (folder, _temporary) = folder(&scenario.name, keep)?;
     let watchman = Watchman::new().context("cannot ask the kernel about sockets")?;
+    let mut field = stand_up(scenario, warren, &folder, &watchman, seed).await?;
+    let record = observe(scenario, &mut field, &watchman, seed).await;
+    field.end().await;
+    record
+}
+
+/// Everything that a scenario names, with no agent running yet.
+pub(super) async fn stand_up(
+    scenario: &Scenario,
+    warren: &Path,
+    folder: &Path,
+    watchman: &Watchman,
+    seed: u64,
+) -> anyhow::Result<Field> {
     let mut ports = Ports::new();
     let agents: Vec<AgentPorts> = scenario
         .agents
@@ -67,18 +81,18 @@ pub async fn play(
     let listens: Vec<_> = agents.iter().map(|ports| ports.link).collect();
     let wires = Wires::start(scenario, &listens, seed)?;
     let sites = (&scenario.sites, &scenario.resolvers);
-    let targets = Targets::open(sites.0, sites.1, &mut ports, &watchman).await?;
+    let targets = Targets::open(sites.0, sites.1, &mut ports, watchman).await?;
     let addresses = targets.addresses();
     let ground = (agents.as_slice(), &wires, &addresses);
-    let agents = Agents::prepare(scenario, warren, &folder, ground, &watchman).await?;
-    let mut field = Field::new(agents, wires, targets);
-    let record = observe(scenario, &mut field, &watchman, seed).await;
-    field.end().await;
-    record
+    let agents = Agents::prepare(scenario, warren, folder, ground, watchman).await?;
+    Ok(Field::new(agents, wires, targets))
 }
 
 /// A fresh folder for a run; the guard removes a temporary one.
-fn folder(name: &str, keep: Option<&Path>) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+pub(super) fn folder(
+    name: &str,
+    keep: Option<&Path>,
+) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     let Some(keep) = keep else {
         let folder = TempDir::with_prefix("chaos-").context("cannot make a folder")?;
         let path = folder.path().canonicalize()?;

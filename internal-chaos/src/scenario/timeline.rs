@@ -213,11 +213,13 @@ impl Lane {
             let _ = writeln!(
                 out,
                 "<rect x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{BAR}\" fill=\"{}\" \
-                 fill-opacity=\"0.45\"><title>{text}</title></rect>",
+                 fill-opacity=\"{}\"><title>{text}</title></rect>",
                 middle - BAR / 2.0,
-                // What takes no time is seen all the same.
-                (to - from).max(3.0),
+                // What takes no time is seen all the same, and neighbours are told apart.
+                (to - from - 1.0).max(3.0),
                 self.color,
+                // What is written on a bar must stand out from it.
+                if self.is_labelled { 0.22 } else { 0.6 },
             );
             if self.is_labelled {
                 let (x, anchor) = if from > f64::midpoint(left, right) {

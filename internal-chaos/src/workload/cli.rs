@@ -35,80 +35,13 @@ pub enum Workload {
         seconds: u64,
     },
     /// Transfer the pattern and check every byte of it.
-    Download {
-        #[command(flatten)]
-        path: Path,
-        /// Transfers at once.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-        connections: u32,
-        /// Bytes of each transfer; must arrive whole. Default: as many as the time allows.
-        #[arg(long, conflicts_with = "seconds")]
-        bytes: Option<u64>,
-        /// Seconds until each transfer ends.
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-        /// Send instead of receive.
-        #[arg(long)]
-        upload: bool,
-        /// Where in the pattern the first transfer begins.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
+    Download(Download),
     /// Measure round trips of one byte.
-    Echo {
-        #[command(flatten)]
-        path: Path,
-        /// Round trips, one after the other.
-        #[arg(long, default_value_t = 500)]
-        samples: u32,
-        /// Seconds until it ends, whatever the samples.
-        #[arg(long, default_value_t = 10.0)]
-        seconds: f64,
-        /// Milliseconds of rest between two samples.
-        #[arg(long, default_value_t = 0)]
-        pause_ms: u64,
-        /// Open a connection for every sample and count its connect.
-        #[arg(long)]
-        reconnect: bool,
-    },
+    Echo(Echo),
     /// Open short connections as fast as possible: connect, echo a byte, close.
-    Storm {
-        #[command(flatten)]
-        path: Path,
-        /// Connections under way at once.
-        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-        concurrent: u32,
-        /// Connections in all.
-        #[arg(long, default_value_t = 20_000)]
-        connections: u32,
-        /// Seconds until it ends, whatever the connections.
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-    },
+    Storm(Storm),
     /// A load that checks itself and reports what broke instead of failing.
-    Checked {
-        #[command(flatten)]
-        path: Path,
-        /// download, upload, both, request, half-close, slow-reader or storm.
-        #[arg(long, default_value = "both")]
-        kind: Kind,
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        connections: u32,
-        /// Connections under way at once.
-        #[arg(long, default_value_t = 1_000)]
-        concurrent: u32,
-        /// Bytes of each connection and direction, at most.
-        #[arg(long, default_value_t = u64::MAX)]
-        bytes: u64,
-        /// Seconds until senders end and no connection begins.
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-        /// Of each stream, such as 20mbit. Default: as fast as it goes.
-        #[arg(long)]
-        rate: Option<Rate>,
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-    },
+    Checked(Checked),
     /// Hold idle connections; prints `{"held":N}`, then waits for the end of its input.
     Hold {
         #[command(flatten)]
@@ -134,6 +67,89 @@ pub enum Workload {
         #[arg(long, default_value_t = 15.0)]
         seconds: f64,
     },
+}
+
+/// Transfer the pattern and check every byte of it.
+#[derive(Debug, Args)]
+pub struct Download {
+    #[command(flatten)]
+    path: Path,
+    /// Transfers at once.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    connections: u32,
+    /// Bytes of each transfer; must arrive whole. Default: as many as the time allows.
+    #[arg(long, conflicts_with = "seconds")]
+    bytes: Option<u64>,
+    /// Seconds until each transfer ends.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Send instead of receive.
+    #[arg(long)]
+    upload: bool,
+    /// Where in the pattern the first transfer begins.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Measure round trips of one byte.
+#[derive(Debug, Args)]
+pub struct Echo {
+    #[command(flatten)]
+    path: Path,
+    /// Round trips, one after the other.
+    #[arg(long, default_value_t = 500)]
+    samples: u32,
+    /// Seconds until it ends, whatever the samples.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Milliseconds of rest between two samples.
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
+    /// Open a connection for every sample and count its connect.
+    #[arg(long)]
+    reconnect: bool,
+}
+
+/// Open short connections as fast as possible: connect, echo a byte, close.
+#[derive(Debug, Args)]
+pub struct Storm {
+    #[command(flatten)]
+    path: Path,
+    /// Connections under way at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    concurrent: u32,
+    /// Connections in all.
+    #[arg(long, default_value_t = 20_000)]
+    connections: u32,
+    /// Seconds until it ends, whatever the connections.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+/// A load that checks itself and reports what broke instead of failing.
+#[derive(Debug, Args)]
+pub struct Checked {
+    #[command(flatten)]
+    path: Path,
+    /// download, upload, both, request, half-close, slow-reader or storm.
+    #[arg(long, default_value = "both")]
+    kind: Kind,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// Connections under way at once.
+    #[arg(long, default_value_t = 1_000)]
+    concurrent: u32,
+    /// Bytes of each connection and direction, at most.
+    #[arg(long, default_value_t = u64::MAX)]
+    bytes: u64,
+    /// Seconds until senders end and no connection begins.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Of each stream, such as 20mbit. Default: as fast as it goes.
+    #[arg(long)]
+    rate: Option<Rate>,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
 }
 
 /// Where a load goes.
@@ -169,90 +185,10 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
             };
             serve(bound, Duration::from_secs(seconds)).await
         }
-        Workload::Download {
-            path,
-            connections,
-            bytes,
-            seconds,
-            upload,
-            seed,
-        } => {
-            let (route, target) = path.split();
-            let request = Request {
-                direction: if upload {
-                    Direction::Upload
-                } else {
-                    Direction::Download
-                },
-                seed,
-                ..limits(bytes, seconds)?
-            };
-            let plan = bulk::Plan {
-                route,
-                target,
-                connections,
-                request,
-            };
-            print(&bulk::run(&plan).await?)
-        }
-        Workload::Echo {
-            path,
-            samples,
-            seconds,
-            pause_ms,
-            reconnect,
-        } => {
-            let (route, target) = path.split();
-            let plan = echo::Plan {
-                route,
-                target,
-                samples,
-                time: duration(seconds)?,
-                pause: Duration::from_millis(pause_ms),
-                reconnect,
-            };
-            print(&echo::run(&plan).await?)
-        }
-        Workload::Storm {
-            path,
-            concurrent,
-            connections,
-            seconds,
-        } => {
-            let (route, target) = path.split();
-            let plan = storm::Plan {
-                route,
-                target,
-                concurrent,
-                connections,
-                time: duration(seconds)?,
-            };
-            print(&storm::run(&plan).await?)
-        }
-        Workload::Checked {
-            path,
-            kind,
-            connections,
-            concurrent,
-            bytes,
-            seconds,
-            rate,
-            seed,
-        } => {
-            let (route, target) = path.split();
-            let report = checked::run(&checked::Plan {
-                connections,
-                concurrent,
-                bytes,
-                rate,
-                seed,
-                ..checked::Plan::new(route, target, kind, duration(seconds)?)
-            })
-            .await;
-            print(&report)?;
-            ensure!(report.damaged.is_empty(), "data was lost or altered");
-            Ok(())
-        }
+        Workload::Download(load) => load.run().await,
+        Workload::Echo(load) => load.run().await,
+        Workload::Storm(load) => load.run().await,
+        Workload::Checked(load) => load.run().await,
         Workload::Hold {
             path,
             count,
@@ -262,6 +198,75 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
         Workload::Listening { address, seconds } => {
             ready::listening(address, duration(seconds)?).await
         }
+    }
+}
+
+impl Download {
+    async fn run(self) -> anyhow::Result<()> {
+        let (route, target) = self.path.split();
+        let request = Request {
+            direction: if self.upload {
+                Direction::Upload
+            } else {
+                Direction::Download
+            },
+            seed: self.seed,
+            ..limits(self.bytes, self.seconds)?
+        };
+        let plan = bulk::Plan {
+            route,
+            target,
+            connections: self.connections,
+            request,
+        };
+        print(&bulk::run(&plan).await?)
+    }
+}
+
+impl Echo {
+    async fn run(self) -> anyhow::Result<()> {
+        let (route, target) = self.path.split();
+        let plan = echo::Plan {
+            route,
+            target,
+            samples: self.samples,
+            time: duration(self.seconds)?,
+            pause: Duration::from_millis(self.pause_ms),
+            reconnect: self.reconnect,
+        };
+        print(&echo::run(&plan).await?)
+    }
+}
+
+impl Storm {
+    async fn run(self) -> anyhow::Result<()> {
+        let (route, target) = self.path.split();
+        let plan = storm::Plan {
+            route,
+            target,
+            concurrent: self.concurrent,
+            connections: self.connections,
+            time: duration(self.seconds)?,
+        };
+        print(&storm::run(&plan).await?)
+    }
+}
+
+impl Checked {
+    async fn run(self) -> anyhow::Result<()> {
+        let (route, target) = self.path.split();
+        let report = checked::run(&checked::Plan {
+            connections: self.connections,
+            concurrent: self.concurrent,
+            bytes: self.bytes,
+            rate: self.rate,
+            seed: self.seed,
+            ..checked::Plan::new(route, target, self.kind, duration(self.seconds)?)
+        })
+        .await;
+        print(&report)?;
+        ensure!(report.damaged.is_empty(), "data was lost or altered");
+        Ok(())
     }
 }
 

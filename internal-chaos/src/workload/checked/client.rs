@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::chain::{Checker, LARGEST};
-use super::flow::{End, Received, Until, receive, send};
+use super::flow::{End, Received, Slow, Until, receive, send};
 use super::protocol::{Answer, Mode, Request};
 use super::report::{Ending, Seen};
 use super::{Kind, Plan};
@@ -43,8 +43,14 @@ pub(super) async fn run(plan: &Plan, seed: u64) -> Seen {
         return connection.seen;
     }
     match plan.kind {
-        Kind::Download => connection.down(Until::Close, 0).await,
-        Kind::SlowReader => connection.down(Until::Close, pace(plan)).await,
+        Kind::Download => connection.down(Until::Close, None).await,
+        Kind::SlowReader => {
+            let slow = Slow {
+                pace: pace(plan),
+                until: deadline - plan.grace,
+            };
+            connection.down(Until::Close, Some(slow)).await;
+        }
         Kind::Upload | Kind::Both => connection.up(plan.kind == Kind::Both).await,
         Kind::HalfClose => connection.half_close().await,
         Kind::Request => connection.requests(plan).await,
@@ -98,9 +104,9 @@ impl Connection {
         }
     }
 
-    async fn down(&mut self, until: Until, pace: u64) {
+    async fn down(&mut self, until: Until, slow: Option<Slow>) {
         let seed = self.request.down_seed();
-        let received = receive(&mut self.read, seed, until, pace, self.deadline).await;
+        let received = receive(&mut self.read, seed, until, slow, self.deadline).await;
         self.saw(received);
     }
 
@@ -125,7 +131,7 @@ impl Connection {
         let receiving = async {
             let seed = request.down_seed();
             let received = match down {
-                true => Some(receive(read, seed, Until::LastRecord, 0, *deadline).await),
+                true => Some(receive(read, seed, Until::LastRecord, None, *deadline).await),
                 false => None,
             };
             let answer = match received.as_ref().map(|received| &received.end) {
@@ -155,7 +161,7 @@ impl Connection {
         let answered = answer.is_ok();
         self.uploaded(sent, answer);
         if answered {
-            self.down(Until::Close, 0).await;
+            self.down(Until::Close, None).await;
         }
     }
 

@@ -52,8 +52,25 @@ pub enum Until {
     Close,
 }
 
+/// A reader that takes no more than so much, and the rest as fast as it comes: senders have ended
+/// by then, and what is under way may be many MiB.
+#[derive(Clone, Copy, Debug)]
+pub struct Slow {
+    /// Bytes per second.
+    pub pace: u64,
+    pub until: Instant,
+}
+
 /// Reads per second of a slow reader.
 const TICKS_PER_SECOND: u64 = 200;
+
+impl Slow {
+    /// Bytes of one read.
+    fn each(self) -> usize {
+        let each = usize::try_from(self.pace / TICKS_PER_SECOND);
+        each.map_or(LARGEST, |each| each.clamp(1, LARGEST))
+    }
+}
 
 /// Sends a stream until a limit is reached; returns the data bytes.
 pub async fn send<W: AsyncWrite + Unpin>(
@@ -99,24 +116,17 @@ pub async fn write<W: AsyncWrite + Unpin>(stream: &mut W, record: &Record) -> io
     stream.write_all(&record.tag).await
 }
 
-/// Receives and checks a stream, until `deadline` at most. `pace` is what is read per second; 0 is
-/// as fast as it comes.
+/// Receives and checks a stream, until `deadline` at most; as fast as it comes, unless `slow`.
 pub async fn receive<R: AsyncRead + Unpin>(
     stream: &mut R,
     seed: u64,
     until: Until,
-    pace: u64,
+    slow: Option<Slow>,
     deadline: Instant,
 ) -> Received {
     let mut checker = Checker::new(seed);
     let mut stalls = Histogram::default();
-    let size = match pace {
-        0 => LARGEST,
-        pace => {
-            usize::try_from(pace / TICKS_PER_SECOND).map_or(LARGEST, |each| each.clamp(1, LARGEST))
-        }
-    };
-    let mut buffer = vec![0; size];
+    let mut buffer = vec![0; LARGEST];
     let mut last = Instant::now();
     // Bytes of the piece in which something was wrong.
     let mut wrong = 0;
@@ -124,16 +134,21 @@ pub async fn receive<R: AsyncRead + Unpin>(
         if until == Until::LastRecord && checker.is_complete() {
             break End::Complete;
         }
-        if pace > 0 {
+        if Instant::now() >= deadline {
+            // A read that never waits never times out.
+            break End::Cut("it went on for too long".to_owned());
+        }
+        let mut room = LARGEST;
+        if let Some(slow) = slow.filter(|slow| Instant::now() < slow.until) {
             tokio::time::sleep(TICK).await;
             // What a slow reader does not ask for is no stall of the mesh.
             last = Instant::now();
+            room = slow.each();
         }
-        let room = match until {
+        if until == Until::LastRecord {
             // What follows the last record is not ours to take.
-            Until::LastRecord => checker.wanted().min(size),
-            Until::Close => size,
-        };
+            room = room.min(checker.wanted());
+        }
         let reading = timeout_at(deadline, stream.read(&mut buffer[..room]));
         let count = match reading.await {
             Ok(Ok(0)) if checker.is_complete() => break End::Complete,

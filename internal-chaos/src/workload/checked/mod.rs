@@ -54,7 +54,8 @@ pub enum Kind {
     Request,
     /// An upload, then the end of the client's side, and only then a download.
     HalfClose,
-    /// A download that is read no faster than the rate, and sent as fast as it goes.
+    /// A download that is read no faster than the rate, and sent as fast as it goes. What is under
+    /// way when its time is over is read as fast as it comes.
     SlowReader,
     /// One short request on each of many connections.
     Storm,

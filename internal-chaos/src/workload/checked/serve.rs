@@ -79,7 +79,7 @@ async fn record(
     ledger: &Ledger,
     deadline: Instant,
 ) -> Answer {
-    let received = receive(read, request.seed, until, 0, deadline).await;
+    let received = receive(read, request.seed, until, None, deadline).await;
     let answer = Answer::from(received);
     ledger.enter(request.seed, answer.clone());
     answer

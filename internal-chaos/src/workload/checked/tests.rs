@@ -126,7 +126,14 @@ async fn every_load_is_clean_on_a_clean_wire() {
 #[tokio::test]
 async fn streams_end_with_their_time_and_at_their_pace() {
     let world = world().await;
-    for kind in [Kind::Download, Kind::Upload, Kind::Both, Kind::Request] {
+    let slow = Kind::SlowReader;
+    for kind in [
+        Kind::Download,
+        Kind::Upload,
+        Kind::Both,
+        Kind::Request,
+        slow,
+    ] {
         let plan = Plan {
             bytes: u64::MAX,
             time: Duration::from_millis(60),
