@@ -215,7 +215,7 @@ async fn a_silence_too_short_for_a_doubt_costs_a_part_of_the_window_only() {
         least = least.min(world.window());
     }
     let lost = world.near.stats().path.lost_packets;
-    assert!(lost > 10, "{lost} packets lost");
+    assert!(lost > 0, "nothing was lost");
     assert!(least > before / 3, "{before} bytes became {least}");
     writing.abort();
 }
