@@ -1,11 +1,13 @@
 //! What was seen of a soak: plain data. Times count from its beginning.
 
+use std::slice;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::super::origin::Origins;
-use super::super::record::{self, End, Outcome, millis};
+use super::super::record::{self, End, Outcome, Struck, millis};
+use super::excuse::Excuses;
 use super::sample::Sample;
 
 /// Errors that a cycle quotes of connections that did not come about or broke.
@@ -38,6 +40,9 @@ pub struct Cycle {
     pub failed: u64,
     pub broken: u64,
     pub errors: Vec<String>,
+    /// Open connections that broke though no fault excuses it, and new ones that failed so.
+    pub unprovoked_breaks: Vec<String>,
+    pub unprovoked_failures: Vec<String>,
     /// What was wrong with bytes that arrived.
     pub damaged: Vec<String>,
     /// What did not come back after the faults.
@@ -50,41 +55,24 @@ pub struct Cycle {
     pub pause: Duration,
 }
 
-/// A fault that was done and undone.
-#[derive(Clone, Debug, Serialize)]
-pub struct Struck {
-    pub fault: String,
-    #[serde(serialize_with = "millis")]
-    pub at: Duration,
-    #[serde(serialize_with = "millis")]
-    pub until: Duration,
-}
-
 impl Cycle {
-    /// Adds what the load saw.
-    pub(super) fn count(&mut self, seen: &record::Record) {
+    /// Adds what the load saw. Its times count from the beginning of the cycle, those of `excuses`
+    /// from the beginning of the soak.
+    pub(super) fn count(&mut self, seen: &record::Record, excuses: &Excuses<'_>) {
         self.bytes += seen.bytes();
         self.tried += seen.tried();
         self.failed += seen.failed();
         self.broken += seen.broken();
         self.pause = self.pause.max(seen.pause);
-        for flow in &seen.flows {
-            match &flow.end {
-                End::Complete => {}
-                End::Broken(error) => self.errors.push(error.clone()),
-                End::Damaged(damage) => self.damaged.push(format!("{}: {damage}", flow.name)),
-            }
+        for loss in losses(seen) {
+            self.judge(loss, excuses);
         }
-        for attempt in &seen.attempts {
-            match &attempt.outcome {
-                Outcome::Echoed => {}
-                Outcome::Failed { error, .. } | Outcome::Broken(error) => {
-                    self.errors.push(error.clone());
-                }
+        for flow in &seen.flows {
+            if let End::Damaged(damage) = &flow.end {
+                self.damaged.push(format!("{}: {damage}", flow.name));
             }
         }
         for tally in &seen.tallies {
-            self.errors.extend(tally.errors.iter().cloned());
             let damaged = tally.damaged.iter();
             self.damaged
                 .extend(damaged.map(|damage| format!("{}: {damage}", tally.name)));
@@ -92,6 +80,26 @@ impl Cycle {
         self.errors.sort();
         self.errors.dedup();
         self.errors.truncate(MOST_ERRORS);
+    }
+
+    fn judge(&mut self, loss: Loss<'_>, excuses: &Excuses<'_>) {
+        let (from, to) = (self.began + loss.from, self.began + loss.to);
+        let (excused, unprovoked) = match loss.how {
+            How::Broke => (excuses.break_within(from, to), &mut self.unprovoked_breaks),
+            How::Failed => {
+                let excused = excuses.failure_within(from, to);
+                (excused, &mut self.unprovoked_failures)
+            }
+        };
+        if !excused {
+            let at = to.as_millis();
+            unprovoked.push(format!(
+                "{} at {at} ms: {}",
+                loss.what,
+                loss.errors.join(", ")
+            ));
+        }
+        self.errors.extend(loss.errors.iter().cloned());
     }
 
     /// As it goes, for people.
@@ -107,9 +115,161 @@ impl Cycle {
             self.broken,
             self.recovery.as_millis(),
         );
-        for wrong in self.damaged.iter().chain(&self.lost) {
+        let breaks = self.unprovoked_breaks.iter();
+        let unprovoked = breaks.chain(&self.unprovoked_failures);
+        for wrong in self.damaged.iter().chain(&self.lost).chain(unprovoked) {
             line.push_str(&format!("; {wrong}"));
         }
         line
+    }
+}
+
+/// One connection that ended badly at some time from `from` to `to`, or several of one load.
+struct Loss<'a> {
+    how: How,
+    what: String,
+    from: Duration,
+    to: Duration,
+    errors: &'a [String],
+}
+
+enum How {
+    Broke,
+    Failed,
+}
+
+/// All that broke or did not come about.
+fn losses(seen: &record::Record) -> impl Iterator<Item = Loss<'_>> {
+    let flows = seen.flows.iter().filter_map(|flow| match &flow.end {
+        End::Complete | End::Damaged(_) => None,
+        End::Broken(error) => Some(Loss {
+            how: How::Broke,
+            what: flow.name.clone(),
+            from: flow.over,
+            to: flow.over,
+            errors: slice::from_ref(error),
+        }),
+    });
+    let attempts = seen.attempts.iter().filter_map(|attempt| {
+        let (how, from, error) = match &attempt.outcome {
+            Outcome::Echoed => return None,
+            Outcome::Broken(error) => (How::Broke, attempt.ended, error),
+            Outcome::Failed { error, .. } => (How::Failed, attempt.begun, error),
+        };
+        Some(Loss {
+            how,
+            what: "a new connection".to_owned(),
+            from,
+            to: attempt.ended,
+            errors: slice::from_ref(error),
+        })
+    });
+    let tallies = seen.tallies.iter().flat_map(|tally| {
+        let counts = [(How::Broke, tally.broken), (How::Failed, tally.failed)];
+        let some = counts.into_iter().filter(|(_, count)| *count > 0);
+        some.map(|(how, count)| Loss {
+            how,
+            what: format!("{count} of {}", tally.name),
+            from: tally.begun,
+            to: tally.over,
+            errors: &tally.errors,
+        })
+    });
+    flows.chain(attempts).chain(tallies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::file;
+    use super::super::super::record::{Attempt, Flow, Tally};
+    use super::super::cli::MESH;
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn flow(name: &str, over: u64) -> Flow {
+        Flow {
+            name: name.to_owned(),
+            bytes: 1,
+            begun: ms(0),
+            ended: ms(over.min(7_000)),
+            over: ms(over),
+            end: End::Broken("reset".to_owned()),
+            arrivals: Vec::new(),
+        }
+    }
+
+    fn attempt(begun: u64, outcome: Outcome) -> Attempt {
+        Attempt {
+            begun: ms(begun),
+            ended: ms(begun + 10),
+            outcome,
+        }
+    }
+
+    fn tally(name: &str, begun: u64, over: u64) -> Tally {
+        Tally {
+            name: name.to_owned(),
+            begun: ms(begun),
+            over: ms(over),
+            broken: 1,
+            errors: vec!["it hung".to_owned()],
+            ..Tally::default()
+        }
+    }
+
+    #[test]
+    fn what_no_fault_excuses_is_told() {
+        // The cycle began 100 s after the soak; an exit was killed 2 s later.
+        let scenario = file::parse("soak", "soak.yaml", MESH).unwrap();
+        let mut faults = scenario.faults.iter().map(|fault| fault.text.clone());
+        let kill = Struck {
+            fault: faults.find(|it| it.starts_with("kill exit-b")).unwrap(),
+            at: ms(102_000),
+            until: Some(ms(103_000)),
+            decided: 0,
+        };
+        let mut cycle = Cycle {
+            began: ms(100_000),
+            ..Cycle::default()
+        };
+        let broken = || Outcome::Broken("reset".to_owned());
+        let refused = Outcome::Failed {
+            reply: Some(3),
+            error: "refused".to_owned(),
+        };
+        let seen = record::Record {
+            flows: vec![
+                flow("before", 1_999),
+                flow("by it", 3_300),
+                flow("hung", 12_000),
+            ],
+            attempts: vec![
+                attempt(1_985, broken()),
+                attempt(6_500, broken()),
+                attempt(2_500, refused),
+            ],
+            tallies: vec![tally("chain", 0, 5_000), tally("requests", 7_000, 14_000)],
+            ..record::Record::default()
+        };
+        cycle.count(&seen, &Excuses::new(&scenario, &[kill], ms(0)));
+        assert_eq!((cycle.broken, cycle.failed), (7, 1));
+        assert_eq!(
+            cycle.unprovoked_breaks,
+            [
+                "before at 101999 ms: reset",
+                "hung at 112000 ms: reset",
+                "a new connection at 101995 ms: reset",
+                "a new connection at 106510 ms: reset",
+                "1 of requests at 114000 ms: it hung",
+            ]
+        );
+        // The other exit was there.
+        assert_eq!(
+            cycle.unprovoked_failures,
+            ["a new connection at 102510 ms: refused"]
+        );
     }
 }
