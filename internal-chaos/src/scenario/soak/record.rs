@@ -40,9 +40,8 @@ pub struct Cycle {
     pub failed: u64,
     pub broken: u64,
     pub errors: Vec<String>,
-    /// Open connections that broke though no fault excuses it, and new ones that failed so.
-    pub unprovoked_breaks: Vec<String>,
-    pub unprovoked_failures: Vec<String>,
+    /// Open connections that broke though no fault excuses it.
+    pub unprovoked: Vec<String>,
     /// What was wrong with bytes that arrived.
     pub damaged: Vec<String>,
     /// What did not come back after the faults.
@@ -64,15 +63,27 @@ impl Cycle {
         self.failed += seen.failed();
         self.broken += seen.broken();
         self.pause = self.pause.max(seen.pause);
-        for loss in losses(seen) {
-            self.judge(loss, excuses);
+        for broken in breaks(seen) {
+            let (from, to) = (self.began + broken.from, self.began + broken.to);
+            if !excuses.within(from, to) {
+                let (at, error) = (to.as_millis(), broken.errors.join(", "));
+                self.unprovoked
+                    .push(format!("{} at {at} ms: {error}", broken.what));
+            }
+            self.errors.extend(broken.errors.iter().cloned());
         }
         for flow in &seen.flows {
             if let End::Damaged(damage) = &flow.end {
                 self.damaged.push(format!("{}: {damage}", flow.name));
             }
         }
+        for attempt in &seen.attempts {
+            if let Outcome::Failed { error, .. } = &attempt.outcome {
+                self.errors.push(error.clone());
+            }
+        }
         for tally in &seen.tallies {
+            self.errors.extend(tally.errors.iter().cloned());
             let damaged = tally.damaged.iter();
             self.damaged
                 .extend(damaged.map(|damage| format!("{}: {damage}", tally.name)));
@@ -80,26 +91,6 @@ impl Cycle {
         self.errors.sort();
         self.errors.dedup();
         self.errors.truncate(MOST_ERRORS);
-    }
-
-    fn judge(&mut self, loss: Loss<'_>, excuses: &Excuses<'_>) {
-        let (from, to) = (self.began + loss.from, self.began + loss.to);
-        let (excused, unprovoked) = match loss.how {
-            How::Broke => (excuses.break_within(from, to), &mut self.unprovoked_breaks),
-            How::Failed => {
-                let excused = excuses.failure_within(from, to);
-                (excused, &mut self.unprovoked_failures)
-            }
-        };
-        if !excused {
-            let at = to.as_millis();
-            unprovoked.push(format!(
-                "{} at {at} ms: {}",
-                loss.what,
-                loss.errors.join(", ")
-            ));
-        }
-        self.errors.extend(loss.errors.iter().cloned());
     }
 
     /// As it goes, for people.
@@ -115,65 +106,47 @@ impl Cycle {
             self.broken,
             self.recovery.as_millis(),
         );
-        let breaks = self.unprovoked_breaks.iter();
-        let unprovoked = breaks.chain(&self.unprovoked_failures);
-        for wrong in self.damaged.iter().chain(&self.lost).chain(unprovoked) {
+        let wrong = self.damaged.iter().chain(&self.lost);
+        for wrong in wrong.chain(&self.unprovoked) {
             line.push_str(&format!("; {wrong}"));
         }
         line
     }
 }
 
-/// One connection that ended badly at some time from `from` to `to`, or several of one load.
-struct Loss<'a> {
-    how: How,
+/// One connection that broke at some time from `from` to `to`, or several of one load.
+struct Broken<'a> {
     what: String,
     from: Duration,
     to: Duration,
     errors: &'a [String],
 }
 
-enum How {
-    Broke,
-    Failed,
-}
-
-/// All that broke or did not come about.
-fn losses(seen: &record::Record) -> impl Iterator<Item = Loss<'_>> {
+fn breaks(seen: &record::Record) -> impl Iterator<Item = Broken<'_>> {
     let flows = seen.flows.iter().filter_map(|flow| match &flow.end {
         End::Complete | End::Damaged(_) => None,
-        End::Broken(error) => Some(Loss {
-            how: How::Broke,
+        End::Broken(error) => Some(Broken {
             what: flow.name.clone(),
             from: flow.over,
             to: flow.over,
             errors: slice::from_ref(error),
         }),
     });
-    let attempts = seen.attempts.iter().filter_map(|attempt| {
-        let (how, from, error) = match &attempt.outcome {
-            Outcome::Echoed => return None,
-            Outcome::Broken(error) => (How::Broke, attempt.ended, error),
-            Outcome::Failed { error, .. } => (How::Failed, attempt.begun, error),
-        };
-        Some(Loss {
-            how,
+    let attempts = seen.attempts.iter().filter_map(|it| match &it.outcome {
+        Outcome::Echoed | Outcome::Failed { .. } => None,
+        Outcome::Broken(error) => Some(Broken {
             what: "a new connection".to_owned(),
-            from,
-            to: attempt.ended,
+            from: it.ended,
+            to: it.ended,
             errors: slice::from_ref(error),
-        })
+        }),
     });
-    let tallies = seen.tallies.iter().flat_map(|tally| {
-        let counts = [(How::Broke, tally.broken), (How::Failed, tally.failed)];
-        let some = counts.into_iter().filter(|(_, count)| *count > 0);
-        some.map(|(how, count)| Loss {
-            how,
-            what: format!("{count} of {}", tally.name),
-            from: tally.begun,
-            to: tally.over,
-            errors: &tally.errors,
-        })
+    let tallies = seen.tallies.iter().filter(|tally| tally.broken > 0);
+    let tallies = tallies.map(|tally| Broken {
+        what: format!("{} of {}", tally.broken, tally.name),
+        from: tally.begun,
+        to: tally.over,
+        errors: &tally.errors,
     });
     flows.chain(attempts).chain(tallies)
 }
@@ -257,7 +230,7 @@ mod tests {
         cycle.count(&seen, &Excuses::new(&scenario, &[kill], ms(0)));
         assert_eq!((cycle.broken, cycle.failed), (7, 1));
         assert_eq!(
-            cycle.unprovoked_breaks,
+            cycle.unprovoked,
             [
                 "before at 101999 ms: reset",
                 "hung at 112000 ms: reset",
@@ -265,11 +238,6 @@ mod tests {
                 "a new connection at 106510 ms: reset",
                 "1 of requests at 114000 ms: it hung",
             ]
-        );
-        // The other exit was there.
-        assert_eq!(
-            cycle.unprovoked_failures,
-            ["a new connection at 102510 ms: refused"]
         );
     }
 }

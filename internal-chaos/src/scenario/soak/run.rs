@@ -25,8 +25,8 @@ use crate::workload::{Proxy, Route, Target};
 const PACE: Duration = Duration::from_secs(2);
 
 /// How long the mesh may take to be whole once the last fault is undone: links are dialled again
-/// after seconds, more after many failures.
-const WHOLE_LIMIT: Duration = Duration::from_secs(60);
+/// after seconds, more after many failures, and those that flapped are held back for up to a minute.
+const WHOLE_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long a whole mesh may take to carry a new connection: one that failed is tried again.
 const WORKS_LIMIT: Duration = Duration::from_secs(10);
