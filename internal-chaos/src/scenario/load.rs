@@ -201,12 +201,14 @@ impl Job {
                 (ending.unwrap_or(Ending::Hung), until)
             }
         };
+        let over = Instant::now();
         let arrivals = transfer.take_arrivals().into_iter();
         Done::Flow(Flow {
             name,
             bytes: transfer.bytes(),
             begun: self.since(begun),
             ended: self.since(ended),
+            over: self.since(over),
             end: match ending {
                 Ending::Complete => End::Complete,
                 Ending::Broken(error) => End::Broken(error),
@@ -249,7 +251,8 @@ impl Job {
 
     async fn checked(self, kind: Kind, connections: u32, rate: Option<Rate>) -> Done {
         sleep_until(self.from().into()).await;
-        let [_, _, target] = self.targets;
+        let [_, _, target] = self.targets.clone();
+        let begun = Instant::now();
         let time = match kind {
             // One direction after the other, each for so long.
             Kind::HalfClose => self.load.lasts / 2,
@@ -260,12 +263,14 @@ impl Job {
             grace: DRAIN_LIMIT,
             rate,
             seed: self.seed,
-            ledger: Some(self.ledger),
-            ..checked::Plan::new(self.route, target, kind, time)
+            ledger: Some(Arc::clone(&self.ledger)),
+            ..checked::Plan::new(self.route.clone(), target, kind, time)
         };
         let report = checked::run(&plan).await;
         Done::Tally(Tally {
             name: self.load.work.name().to_owned(),
+            begun: self.since(begun),
+            over: self.since(Instant::now()),
             bytes: report.exact,
             ok: report.connections.ok,
             failed: report.connections.failed,

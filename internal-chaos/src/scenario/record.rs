@@ -57,6 +57,9 @@ pub struct Flow {
     /// When it was told to end, or ended before.
     #[serde(serialize_with = "millis")]
     pub ended: Duration,
+    /// When it was over: later than `ended` by what was under way.
+    #[serde(serialize_with = "millis")]
+    pub over: Duration,
     pub end: End,
     #[serde(skip)]
     pub arrivals: Vec<(Duration, usize)>,
@@ -86,6 +89,11 @@ pub struct Attempt {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Tally {
     pub name: String,
+    #[serde(serialize_with = "millis")]
+    pub begun: Duration,
+    /// When the last connection was over.
+    #[serde(serialize_with = "millis")]
+    pub over: Duration,
     pub bytes: u64,
     pub ok: u64,
     pub failed: u64,

@@ -212,6 +212,7 @@ fn record() -> Record {
             bytes: 1_000_000,
             begun: ms(0),
             ended: ms(10_000),
+            over: ms(10_000),
             end: End::Complete,
             arrivals: arrivals.collect(),
         }],
@@ -349,6 +350,7 @@ fn connections_that_break_must_break_soon() {
             it.flows.push(Flow {
                 end: End::Complete,
                 ended: ms(10_000),
+                over: ms(10_000),
                 ..live
             });
         }

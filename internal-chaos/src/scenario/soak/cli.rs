@@ -14,7 +14,7 @@ use super::run::{Plan, soak};
 use crate::mesh;
 
 /// The mesh, the load and the faults that come with the program.
-const MESH: &str = include_str!("mesh.yaml");
+pub(super) const MESH: &str = include_str!("mesh.yaml");
 
 /// Load a mesh of real agents on loopback for minutes or hours, break it at random, and see that
 /// nothing is lost and nothing grows. Exit code 0: all invariants held; 1: one was broken, or memory,

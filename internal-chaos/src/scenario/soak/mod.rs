@@ -10,12 +10,14 @@
 //! | `cli` | the command |
 //! | `run` | the cycles |
 //! | `draw` | which fault strikes when; pure |
+//! | `excuse` | whether faults excuse that a connection broke; pure |
 //! | [`sample`] | what an agent has at some time |
 //! | [`growth`] | whether it grows from quiet state to quiet state; pure |
 //! | [`record`], [`report`] | what was seen, what is wrong with it, text and JSON; pure |
 
 mod cli;
 mod draw;
+mod excuse;
 pub mod growth;
 pub mod record;
 pub mod report;

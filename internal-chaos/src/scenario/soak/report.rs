@@ -43,20 +43,26 @@ pub fn judge(record: &Record) -> Vec<Finding> {
     if record.cycles.is_empty() {
         damaged.push("no cycle was finished".to_owned());
     }
-    let bytes: u64 = record.cycles.iter().map(|cycle| cycle.bytes).sum();
+    let count = |of: fn(&Cycle) -> u64| record.cycles.iter().map(of).sum::<u64>();
     let leaks = &record.origins.leaks;
     vec![
         finding(
             "bytes exact",
             &damaged,
             "every byte, in order, once",
-            format!("{bytes} bytes checked"),
+            format!("{} bytes checked", count(|cycle| cycle.bytes)),
         ),
         finding(
             "nothing past the mesh",
             leaks,
             "connections from exits only",
             format!("{} connections from exits", record.origins.exits),
+        ),
+        finding(
+            "no open connection broke unprovoked",
+            &all(|cycle| &cycle.unprovoked),
+            "none while there is a way to every exit",
+            format!("{} broke, all provoked", count(|cycle| cycle.broken)),
         ),
         finding(
             "no agent ended by itself",
@@ -304,6 +310,12 @@ mod tests {
         assert_eq!(
             broken(idle),
             ["bytes exact: 1 wrong: cycle 1: nothing arrived"]
+        );
+        let mut broken_one = record(0);
+        broken_one.cycles[1].unprovoked = vec!["download 1 at 7 ms: reset".to_owned()];
+        assert_eq!(
+            broken(broken_one),
+            ["no open connection broke unprovoked: 1 wrong: cycle 2: download 1 at 7 ms: reset"]
         );
         let mut lost = record(0);
         lost.cycles[9].lost = vec!["the mesh is not whole".to_owned()];

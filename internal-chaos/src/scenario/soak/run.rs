@@ -15,7 +15,8 @@ use super::super::record as seen;
 use super::super::run::{folder, stand_up};
 use super::super::strike::Field;
 use super::draw::{Drawn, Urn};
-use super::record::{Cycle, Record, Struck};
+use super::excuse::Excuses;
+use super::record::{Cycle, Record};
 use super::sample::{Phase, Sample, Size};
 use crate::drill::connects::{Outcome, attempt};
 use crate::workload::{Proxy, Route, Target};
@@ -24,8 +25,8 @@ use crate::workload::{Proxy, Route, Target};
 const PACE: Duration = Duration::from_secs(2);
 
 /// How long the mesh may take to be whole once the last fault is undone: links are dialled again
-/// after seconds, more after many failures.
-const WHOLE_LIMIT: Duration = Duration::from_secs(60);
+/// after seconds, more after many failures, and those that flapped are held back for up to a minute.
+const WHOLE_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long a whole mesh may take to carry a new connection: one that failed is tried again.
 const WORKS_LIMIT: Duration = Duration::from_secs(10);
@@ -115,17 +116,17 @@ async fn cycles(
 impl Soak<'_> {
     async fn cycle(&mut self) -> anyhow::Result<Cycle> {
         let number = self.record.cycles.len() + 1;
-        let mut cycle = Cycle {
-            number,
-            began: self.began.elapsed(),
-            ..Cycle::default()
-        };
         let agents = &self.field.agents;
         let seed = self.seed.wrapping_add(number as u64 * SEED_STRIDE);
         let socks = |agent| agents.ports(agent).socks;
         let running = self
             .loads
             .begin(self.scenario, &self.field.targets, socks, seed);
+        let mut cycle = Cycle {
+            number,
+            began: running.began() - self.began,
+            ..Cycle::default()
+        };
         for drawn in self.urn.draw(self.scenario.duration, &mut self.random) {
             self.strike(&running, drawn, &mut cycle).await?;
         }
@@ -133,13 +134,15 @@ impl Soak<'_> {
         self.look_until(over, &cycle).await;
         let loaded = running.finish().await?;
         self.field.targets.book().clear();
-        cycle.count(&seen::Record {
+        let excuses = Excuses::new(self.scenario, &cycle.faults, loaded.pause);
+        let loaded = seen::Record {
             flows: loaded.flows,
             attempts: loaded.attempts,
             tallies: loaded.tallies,
             pause: loaded.pause,
             ..seen::Record::default()
-        });
+        };
+        cycle.count(&loaded, &excuses);
         self.rest(&mut cycle).await;
         self.record.deaths.extend(self.field.died());
         Ok(cycle)
@@ -164,11 +167,12 @@ impl Soak<'_> {
         self.field.strike(drawn.fault, fault).await?;
         self.look_until(running.began() + drawn.to, cycle).await;
         let undone = self.field.undo(drawn.fault).await;
-        undone.with_context(|| format!("the end of: {}", fault.text))?;
-        cycle.faults.push(Struck {
+        let decided = undone.with_context(|| format!("the end of: {}", fault.text))?;
+        cycle.faults.push(seen::Struck {
             fault: fault.text.clone(),
             at,
-            until: self.began.elapsed(),
+            until: Some(self.began.elapsed()),
+            decided,
         });
         Ok(())
     }
