@@ -101,3 +101,34 @@ fn transport() -> TransportConfig {
         .mtu_discovery_config(Some(mtu));
     transport
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::clock;
+    use crate::identity::{Identity, SERVER_NAME, Trust, link_client};
+
+    /// The round trip that a dial assumes before it has heard anything.
+    fn assumed(earlier: Option<Duration>) -> Duration {
+        let identity = Identity::ephemeral().unwrap();
+        let trust = Trust::mesh(None, [], BTreeSet::from([identity.id()])).unwrap();
+        let crypto = link_client(&identity, Arc::new(trust), identity.id()).unwrap();
+        let mut endpoint = quinn_proto::Endpoint::new(Arc::default(), None, false, None);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let config = client_config(crypto, earlier);
+        let dialled = endpoint.connect(clock::now(), config, address, SERVER_NAME);
+        dialled.unwrap().1.rtt()
+    }
+
+    #[test]
+    fn a_dial_starts_from_the_last_round_trip_within_bounds() {
+        let ms = Duration::from_millis;
+        for (earlier, wanted) in [(1, 25), (60, 60), (2_000, 333)] {
+            assert_eq!(assumed(Some(ms(earlier))), ms(wanted), "{earlier} ms");
+        }
+        assert_eq!(assumed(None), ms(333));
+    }
+}

@@ -18,6 +18,8 @@ use crate::forward::{BufferPool, Fib, Local, Port, QuicSocket, receive};
 use crate::identity::{AgentId, Identity, SERVER_NAME, Trust, link_client, link_server};
 use crate::wire::Hello;
 
+mod crossing;
+
 /// Far above what an idle machine needs.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -26,7 +28,9 @@ struct Acceptor {
     id: AgentId,
     address: SocketAddr,
     events: mpsc::Receiver<LinkEvent>,
-    _tasks: JoinSet<()>,
+    context: Arc<LinkContext>,
+    endpoint: LinkEndpoint,
+    tasks: JoinSet<()>,
 }
 
 impl Acceptor {
@@ -38,6 +42,16 @@ impl Acceptor {
     /// The same, with links that are down after so many heartbeats of 100 ms missed.
     fn start_mortal(neighbors: &[&Identity], pending: usize, dead_after: u32) -> Self {
         let identity = Identity::ephemeral().unwrap();
+        Self::start_as(&identity, neighbors, pending, dead_after)
+    }
+
+    /// The same, as this agent.
+    fn start_as(
+        identity: &Identity,
+        neighbors: &[&Identity],
+        pending: usize,
+        dead_after: u32,
+    ) -> Self {
         let pinned: BTreeSet<AgentId> = neighbors.iter().map(|neighbor| neighbor.id()).collect();
         let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
         let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -52,7 +66,7 @@ impl Acceptor {
             Local::default(),
             BufferPool::default(),
         ));
-        let server = link_server(&identity, trust).unwrap();
+        let server = link_server(identity, trust).unwrap();
         let endpoint =
             LinkEndpoint::new(port.clone(), socket, Some(server), &Limits::default()).unwrap();
         let context = Arc::new(LinkContext {
@@ -68,12 +82,14 @@ impl Acceptor {
             fib,
             events: sender,
         });
-        tasks.spawn(accept(context, endpoint, pending));
+        tasks.spawn(accept(context.clone(), endpoint.clone(), pending));
         Self {
             id: identity.id(),
             address: port.local_addr(),
             events,
-            _tasks: tasks,
+            context,
+            endpoint,
+            tasks,
         }
     }
 
@@ -107,13 +123,16 @@ fn introduce(name: &str) -> Hello {
 }
 
 async fn greet(connection: &Connection, hello: &Hello) -> Result<hello::Greeting, HelloError> {
-    let own = Introduction {
+    hello::open(connection, introduction(hello)).await
+}
+
+fn introduction(hello: &Hello) -> Introduction<'_> {
+    Introduction {
         hello,
         token_in: 1,
         message_limit: 1 << 20,
         within: SOON,
-    };
-    hello::open(connection, own).await
+    }
 }
 
 #[tokio::test]

@@ -126,8 +126,9 @@ impl<V: MeshView> Task<V> {
     }
 
     async fn run(&mut self) -> String {
-        // Before anything is due: without its paths the session's first probes would be left out,
-        // and the exit without its way back and another one.
+        // Before anything is due: a turn that knows no path puts the first probes off by a second,
+        // until the move to the first path makes them due again. They tell the exit its way back
+        // and another one, so none is to wait for that.
         if let Some(reason) = self.handle_view() {
             return self.close(reason);
         }

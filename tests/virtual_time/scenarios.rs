@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 use warren::api::EventKind;
 
 use crate::fault::Fault;
-use crate::mesh::{EXIT, INGRESS, LEFT, Mesh, RIGHT};
+use crate::mesh::{EXIT, INGRESS, LEFT, Mesh, RIGHT, ip};
 use crate::seeds::{Sample, Spread, for_seeds};
 use crate::transfer::Transfer;
 use crate::trial::{Trial, Weather};
@@ -265,4 +265,38 @@ fn sessions_return_to_the_better_path() {
         assert!(stall <= WAY_BACK, "the way back costs {stall:?}");
         transfer.finish().await;
     });
+}
+
+/// Its links are dialled anew at once, and told at once as the only way to it; sessions wait. Links
+/// younger than the first delay of `connections.reconnect` are not: they wait that out, too long.
+#[test]
+fn connections_outlive_half_a_second_without_any_link_of_the_exit() {
+    let stalls = for_seeds("connections_outlive", 60, |seed| async move {
+        let mut trial = Trial::start(seed, EQUAL, weather(seed)).await;
+        let transfer = trial.transfer().await;
+        sleep(LIVED).await;
+        trial.pause(300).await;
+        let from = Instant::now();
+        trial.cut_off_exit(true);
+        sleep(ms(500)).await;
+        trial.cut_off_exit(false);
+        sleep(ms(3_000)).await;
+        let time = trial.ledger.stall(from, Instant::now());
+        transfer.finish().await;
+        let what = "all links of the exit cut".to_owned();
+        Sample { time, seed, what }
+    });
+    println!("stall {}", Spread::of(stalls));
+}
+
+impl Trial {
+    /// Cuts both wires of the exit, or mends them.
+    fn cut_off_exit(&self, cut: bool) {
+        for transit in [LEFT, RIGHT] {
+            for (from, to) in [(transit, EXIT), (EXIT, transit)] {
+                let network = &self.mesh.network;
+                network.change(ip(from), ip(to), |way| way.cut = cut);
+            }
+        }
+    }
 }
