@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
+use super::ending::{Closed, closed};
 use super::endpoint::{LinkEndpoint, client_config};
 use super::event::DownReason;
 use super::hello::{self, Introduction, describe};
@@ -58,6 +59,8 @@ pub enum DialError {
     Handshake { address: SocketAddr, reason: String },
     #[error("hello with {address} failed: {reason}")]
     Hello { address: SocketAddr, reason: String },
+    #[error("{0} keeps another link with us")]
+    Superseded(SocketAddr),
 }
 
 /// Keeps a link with `target`: dials whenever there is none, soon after a link that fell silent,
@@ -106,6 +109,12 @@ pub async fn dial_forever<R: Resolve>(
                         backoff.handle_link_end(lived, reason.back_after());
                     }
                 }
+            }
+            Err(error @ DialError::Superseded(_)) => {
+                // The peer's link is about to come, unless the peer has yet to see that ours died.
+                debug!(peer = %target.id, %error, "not linked twice");
+                wait_or_link(&context, target.id, target.reconnect.initial_delay).await;
+                continue;
             }
             Err(error) => {
                 let why = error.to_string();
@@ -160,8 +169,9 @@ async fn dial<R: Resolve>(
     let mut last = resolve_error("it has no address".to_owned());
     for ip in ips {
         let address = SocketAddr::new(ip, target.address.port);
-        match dial_address(context, endpoints, target, address, rtt).await {
-            Ok(opened) => return Ok(opened),
+        let outcome = dial_address(context, endpoints, target, address, rtt).await;
+        match outcome {
+            Err(DialError::Superseded(_)) | Ok(_) => return outcome,
             Err(error) => last = error,
         }
     }
@@ -206,12 +216,13 @@ async fn dial_address(
         message_limit: context.control_message,
         within,
     };
-    let greeting = hello::open(&connection, own)
-        .await
-        .map_err(|error| DialError::Hello {
-            address,
-            reason: error.describe(),
-        })?;
+    let greeting = hello::open(&connection, own).await.map_err(|error| {
+        let reason = error.describe();
+        match closed(&connection, reason.clone()) {
+            Closed::Superseded => DialError::Superseded(address),
+            Closed::Down(_) => DialError::Hello { address, reason },
+        }
+    })?;
     Ok(Opened {
         connection,
         neighbor,

@@ -143,3 +143,33 @@ async fn crossing_dials_leave_one_link_and_the_back_off_as_it_was() {
         cross(higher, lower, own_dial_first).await;
     }
 }
+
+#[tokio::test]
+async fn a_dial_that_loses_before_its_hello_is_no_attempt() {
+    let mut pair = [(); 2].map(|()| Identity::ephemeral().unwrap());
+    pair.sort_by_key(Identity::id);
+    let [neighbor, own] = &pair;
+    let mut agent = Acceptor::start_as(own, &[neighbor], 8, 100);
+    let listening = listen(neighbor, agent.id);
+    agent.dial(own, neighbor, listening.local_addr().unwrap().port());
+    next_dial(&listening).await.refuse();
+    let losing = next_dial(&listening).await.await.unwrap();
+    let kept = agent.connect(neighbor).await.unwrap();
+    let _greeting = greet(&kept, &introduce("neighbor")).await;
+    assert!(matches!(agent.next_event().await, LinkEvent::Up { .. }));
+    close(&losing, code::DUPLICATE, "duplicate link");
+
+    for _ in 0..A_WHILE {
+        tokio::select! {
+            biased;
+            _ = listening.accept() => panic!("dialled beside a live link"),
+            beat = kept.read_datagram() => drop(beat.expect("it is kept")),
+        }
+    }
+    close(&kept, code::GOODBYE, "enough");
+    next_dial(&listening).await.refuse();
+    let _next = next_dial(&listening).await;
+    let peers = agent.context.links.snapshot();
+    // The refused one and this one.
+    assert_eq!(peers[&neighbor.id()].attempts, 2);
+}
