@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::routing::OwnRoutes;
+use crate::routing::origin::News;
 use crate::routing::testing::*;
 use crate::wire::{CertificateBytes, SignedAdv};
 
@@ -15,9 +16,9 @@ fn now() -> Now {
 }
 
 fn put(db: &mut Database, adv: &SignedAdv) -> bool {
-    let stored = Stored::new(now(), adv.clone(), 1, 1).unwrap();
-    let news = db.standing(&stored.key) == Standing::New;
-    if news {
+    let News { stored, .. } = News::new(now(), adv.clone(), 1, 1).unwrap();
+    let is_new = db.standing(&stored.key) == Standing::New;
+    if is_new {
         let certificate = CertificateBytes::new(&good_certificate(stored.key.origin));
         let admitted = Arc::new(Admitted {
             id: stored.key.origin,
@@ -27,7 +28,7 @@ fn put(db: &mut Database, adv: &SignedAdv) -> bool {
         });
         db.insert(stored, &certificate, &admitted);
     }
-    news
+    is_new
 }
 
 /// Everything that an exit says in a life of changing routes, and in the life after it.
