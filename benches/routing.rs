@@ -46,9 +46,9 @@ fn paths(agents: u32, dearest: u32) {
     let links = mesh(agents, dearest);
     let label = format!("{agents} agents, costs 1..={dearest}:");
     report(&format!("{label} graph"), || {
-        Graph::build(agent(0), links.iter().cloned())
+        Graph::build(agent(0), links.iter())
     });
-    let graph = Arc::new(Graph::build(agent(0), links.iter().cloned()));
+    let graph = Arc::new(Graph::build(agent(0), links.iter()));
     report(&format!("{label} all shortest paths"), || {
         PathTable::build(graph.clone(), MAX_HOPS, Avoid::default())
     });
@@ -178,7 +178,7 @@ fn flood(mut adv: LinkAdv) -> ControlMessage {
     ControlMessage::Flood(Flood {
         certificates: vec![certificate],
         advertisements: vec![Envelope {
-            adv: SignedAdv::sign(&Advertisement::Link(adv), |_| [0; 64]),
+            adv: SignedAdv::sign(Advertisement::Link(adv), |_| [0; 64]),
             ttl: MAX_HOPS - 1,
             hops: 0,
         }],
@@ -190,10 +190,10 @@ fn routes() {
     let advs: Vec<RouteAdv> = (0..EXITS).map(route_adv).collect();
     let label = format!("{} prefixes of {EXITS} exits:", EXITS * PREFIXES_PER_EXIT);
     report(&format!("{label} prefix table"), || {
-        PrefixTable::build(advs.iter().cloned())
+        PrefixTable::build(advs.iter())
     });
-    let prefixes = Arc::new(PrefixTable::build(advs.iter().cloned()));
-    let graph = Arc::new(Graph::build(agent(0), links.iter().cloned()));
+    let prefixes = Arc::new(PrefixTable::build(advs.iter()));
+    let graph = Arc::new(Graph::build(agent(0), links.iter()));
     let paths = Arc::new(PathTable::build(graph, MAX_HOPS, Avoid::default()));
     report(&format!("{label} join with paths"), || {
         RouteTable::new(prefixes.clone(), paths.clone())

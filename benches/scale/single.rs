@@ -45,8 +45,6 @@ struct Alone {
 pub(crate) fn in_child(agents: usize, seed: u64) -> anyhow::Result<Single> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--alone", &agents.to_string(), "--seed", &seed.to_string()])
-        // Huge pages would have memory grow in steps of 2 MiB.
-        .env("MIMALLOC_ALLOW_THP", "0")
         .stderr(Stdio::inherit())
         .output()?;
     ensure!(
@@ -159,7 +157,7 @@ impl Alone {
         let flood = Flood {
             certificates: vec![CertificateBytes::new(&certificate)],
             advertisements: vec![Envelope {
-                adv: SignedAdv::sign(&adv, |message| checksum(id, message)),
+                adv: SignedAdv::sign(adv, |message| checksum(id, message)),
                 ttl: 10,
                 hops: 4,
             }],

@@ -50,7 +50,7 @@ impl Authority for MeshAuthority {
             id: certificate.id,
             public_key: certificate.public_key,
             not_after_ms: certificate.not_after.saturating_mul(1_000),
-            grants: certificate.grants.map(Box::new),
+            grants: certificate.grants,
         }))
     }
 

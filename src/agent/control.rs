@@ -8,7 +8,7 @@
 //!
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -272,9 +272,14 @@ impl Control {
             )),
             false => current.table.prefix_table().clone(),
         };
+        let incarnations: BTreeMap<AgentId, u64> = self
+            .core
+            .link_advs()
+            .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
+            .collect();
         self.mesh.send_replace(Arc::new(Mesh {
             table: RouteTable::new(prefixes, paths),
-            incarnations: self.core.incarnations().collect(),
+            incarnations,
             suspects: self.suspects.clone(),
             duplicate_identity: self.core.duplicate_identity(),
             limits: self.limits,

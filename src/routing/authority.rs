@@ -31,9 +31,8 @@ pub struct Admitted {
     pub public_key: [u8; 32],
     /// Unix milliseconds.
     pub not_after_ms: u64,
-    /// `None`: it may originate anything. Boxed: there is one of
-    /// this for each agent of the mesh, mostly without.
-    pub grants: Option<Box<Grants>>,
+    /// `None`: it may originate anything.
+    pub grants: Option<Grants>,
 }
 
 /// Why a certificate is not trusted.

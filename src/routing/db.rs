@@ -7,7 +7,7 @@
 //! - of each object the highest version is kept;
 //! - fragments at or past the count that the newest fragment states are void.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,25 +28,22 @@ pub(super) struct Change {
 
 #[derive(Debug, Default)]
 pub(super) struct Database {
-    /// Boxed, because a tree is a third empty.
-    origins: BTreeMap<AgentId, Box<Origin>>,
+    origins: BTreeMap<AgentId, Origin>,
     buckets: Buckets,
     bytes: usize,
 }
 
 impl Database {
     pub(super) fn origin(&self, id: AgentId) -> Option<&Origin> {
-        self.origins.get(&id).map(Box::as_ref)
+        self.origins.get(&id)
     }
 
     pub(super) fn origin_mut(&mut self, id: AgentId) -> Option<&mut Origin> {
-        self.origins.get_mut(&id).map(Box::as_mut)
+        self.origins.get_mut(&id)
     }
 
     pub(super) fn origins(&self) -> impl Iterator<Item = (&AgentId, &Origin)> {
-        self.origins
-            .iter()
-            .map(|(id, origin)| (id, origin.as_ref()))
+        self.origins.iter()
     }
 
     pub(super) fn origin_count(&self) -> usize {
@@ -88,7 +85,7 @@ impl Database {
 
     /// Most hops that a stored object took to here.
     pub(super) fn farthest(&self) -> u8 {
-        let objects = self.origins.values().flat_map(|origin| origin.objects());
+        let objects = self.origins.values().flat_map(Origin::objects);
         objects.map(|stored| stored.distance).max().unwrap_or(0)
     }
 
@@ -114,7 +111,7 @@ impl Database {
     ) -> Change {
         let id = stored.key.origin;
         let mut change = Change::default();
-        if self.origin(id).map_or(0, Origin::epoch) < stored.key.version.epoch {
+        if self.origins.get(&id).map_or(0, Origin::epoch) < stored.key.version.epoch {
             change = self.remove_where(id, |_| true);
         }
         let origin = self.origins.entry(id).or_default();
@@ -233,7 +230,7 @@ impl Database {
 
     /// Removes the fragments that the newest one voids.
     fn void_fragments(&mut self, id: AgentId) -> Change {
-        let newest = self.origin(id).and_then(Origin::newest_route);
+        let newest = self.origins.get(&id).and_then(Origin::newest_route);
         match newest.map(|route| route.fragments) {
             Some(count) => self.remove_where(id, |stored| {
                 stored.key.kind == ObjectKind::Route && stored.key.fragment >= count
@@ -247,18 +244,19 @@ impl Database {
         let Some(origin) = self.origins.get_mut(&id) else {
             return;
         };
-        let (link, routes) = (&origin.link, &origin.routes);
+        let named: BTreeSet<[u8; 32]> = origin
+            .objects()
+            .map(|stored| stored.decoded().stamp().certificate_hash)
+            .collect();
         let bytes = &mut self.bytes;
         origin.proofs.retain(|proof| {
-            let mut objects = link.iter().chain(routes);
-            let kept =
-                objects.any(|stored| stored.stamp().certificate_hash == *proof.certificate.hash());
+            let kept = named.contains(proof.certificate.hash());
             if !kept {
                 *bytes -= proof.certificate.wire_bytes();
             }
             kept
         });
-        if origin.objects().next().is_none() {
+        if named.is_empty() {
             self.origins.remove(&id);
         }
     }
@@ -286,8 +284,7 @@ fn put_fragment(routes: &mut Vec<Stored>, stored: Stored) -> (usize, Option<Stor
 
 /// Whether two link advertisements mean the same to path computation.
 fn same_links(old: Option<&Stored>, new: Option<&Stored>) -> bool {
-    let link = |stored: &Stored| stored.adv.link();
-    match (old.and_then(link), new.and_then(link)) {
+    match (old.and_then(Stored::link), new.and_then(Stored::link)) {
         (Some(old), Some(new)) => old.flags == new.flags && old.neighbors == new.neighbors,
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
@@ -296,9 +293,12 @@ fn same_links(old: Option<&Stored>, new: Option<&Stored>) -> bool {
 
 /// Whether two fragments mean the same to the prefix table.
 fn same_routes(old: Option<&Stored>, new: Option<&Stored>) -> bool {
-    let route = |stored: &Stored| stored.adv.route();
-    match (old.and_then(route), new.and_then(route)) {
-        (Some(old), Some(new)) => old.offers_the_same(&new),
+    match (old.and_then(Stored::route), new.and_then(Stored::route)) {
+        (Some(old), Some(new)) => {
+            old.prefixes == new.prefixes
+                && old.domains == new.domains
+                && (old.resolves, old.load, &old.pool) == (new.resolves, new.load, &new.pool)
+        }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     }

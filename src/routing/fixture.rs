@@ -88,7 +88,7 @@ impl Mesh {
 
     /// The graph as agent 0 sees it.
     pub(super) fn graph(&self) -> Graph {
-        Graph::build(agent(0), self.advs.iter().cloned())
+        Graph::build(agent(0), self.advs.iter())
     }
 
     /// Agent 0's paths.

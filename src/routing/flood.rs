@@ -8,12 +8,13 @@ use super::authority::{AdmitError, Admitted, Authority};
 use super::contest::{Claim, Ruling, rule};
 use super::core::{CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
 use super::counters::AdvResult;
-use super::origin::{News, Standing, Stored};
+use super::origin::{Standing, Stored};
 use super::output::{Alarm, DisconnectReason, Output};
 use super::time::{Now, ms_ahead};
 use crate::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
 use crate::wire::{
-    Advertisement, CertificateBytes, ControlMessage, Flood, ObjectKey, ObjectKind, Request, Stamp,
+    Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, ObjectKey, ObjectKind,
+    Request,
 };
 
 /// Least time between two requests to one neighbour for what came without a certificate.
@@ -33,12 +34,9 @@ impl<A: Authority> Core<A> {
     pub(super) fn receive_flood(&mut self, now: Now, from: AgentId, flood: Flood) {
         let mut batch = Batch::default();
         for envelope in flood.advertisements {
-            let distance = envelope.hops.saturating_add(1);
-            let news = News::new(now, envelope.adv, envelope.ttl, distance);
-            let kind = news.as_ref().map(|news| news.adv.kind());
-            let result = news
-                .ok_or(AdvResult::Malformed)
-                .and_then(|news| self.receive(now, from, &flood.certificates, news, &mut batch))
+            let kind = envelope.adv.advertisement().ok().map(Advertisement::kind);
+            let result = self
+                .receive(now, from, &flood.certificates, envelope, &mut batch)
                 .unwrap_or_else(|refused| refused);
             self.counters.count(kind, result);
             if result == AdvResult::BadSignature {
@@ -54,46 +52,45 @@ impl<A: Authority> Core<A> {
         now: Now,
         from: AgentId,
         certificates: &[CertificateBytes],
-        mut news: News,
+        envelope: Envelope,
         batch: &mut Batch,
     ) -> Result<AdvResult, AdvResult> {
-        keep_within_reach(&mut news)?;
-        let News { stored, adv } = &news;
+        let stored = place(now, envelope)?;
         let origin = stored.key.origin;
-        self.check_date(now, from, adv.stamp())?;
-        self.check_size(adv)?;
+        self.check_date(now, from, &stored)?;
+        self.check_size(&stored)?;
         let own = origin == self.settings.id && self.own.is_speaking();
-        let ruling = own.then(|| self.rule_on(&news));
+        let ruling = own.then(|| self.rule_on(&stored));
         if ruling == Some(Ruling::Ignore) {
             return Err(AdvResult::Echo);
         }
         if ruling.is_none() {
             match self.db.standing(&stored.key) {
-                Standing::New => self.check_pace(now.instant, stored)?,
+                Standing::New => self.check_pace(now.instant, &stored)?,
                 Standing::Stale => return Err(AdvResult::Stale),
-                Standing::Same => return self.receive_again(from, &news, batch),
+                Standing::Same => return self.receive_again(from, stored, batch),
             }
         }
-        let proven = match self.find_proof(now, from, certificates, adv.stamp()) {
+        let proven = match self.find_proof(now, from, certificates, &stored) {
             Err(AdvResult::UnknownCertificate) => {
                 batch.unproven.push(stored.key);
                 return Err(AdvResult::UnknownCertificate);
             }
             found => found?,
         };
-        self.check_signature(now, from, stored, &proven.1)?;
+        self.check_signature(now, from, &stored, &proven.1)?;
         if let Some(ruling) = ruling {
-            self.follow(now, ruling, &news);
+            self.follow(now, ruling, &stored);
             if ruling != Ruling::Yield || self.db.standing(&stored.key) != Standing::New {
                 return Ok(AdvResult::Contested);
             }
         }
-        self.check_grants(now, adv, &proven.1)?;
-        self.check_room(stored, &proven.0)?;
+        self.check_grants(now, &stored, &proven.1)?;
+        self.check_room(&stored, &proven.0)?;
         let change = self.db.insert(stored.clone(), &proven.0, &proven.1);
         self.out.changed(change);
         self.pay_pace(now.instant, origin);
-        self.mark_known(from, adv.stamp());
+        self.mark_known(from, &stored);
         self.farthest = self.farthest.max(stored.distance);
         if origin == self.settings.id {
             self.contest.note(stored.key.version.epoch);
@@ -101,7 +98,7 @@ impl<A: Authority> Core<A> {
         let proofs = self.db.origin(origin).map_or(&[][..], |o| &o.proofs);
         let left = stored.void_in(now, proofs);
         self.sweep_before(now, left);
-        batch.forward.push(news.stored);
+        batch.forward.push(stored);
         Ok(AdvResult::Accepted)
     }
 
@@ -111,11 +108,10 @@ impl<A: Authority> Core<A> {
     fn receive_again(
         &mut self,
         from: AgentId,
-        news: &News,
+        stored: Stored,
         batch: &mut Batch,
     ) -> Result<AdvResult, AdvResult> {
-        let stored = &news.stored;
-        self.mark_known(from, news.adv.stamp());
+        self.mark_known(from, &stored);
         let reach = self.db.widen(&stored.key, stored.ttl, stored.distance);
         if reach.is_none_or(|reach| reach >= self.farthest) {
             return Err(AdvResult::Duplicate);
@@ -126,7 +122,8 @@ impl<A: Authority> Core<A> {
         Ok(AdvResult::Widened)
     }
 
-    fn check_date(&mut self, now: Now, from: AgentId, stamp: &Stamp) -> Result<(), AdvResult> {
+    fn check_date(&mut self, now: Now, from: AgentId, stored: &Stored) -> Result<(), AdvResult> {
+        let stamp = stored.decoded().stamp();
         let (origin, skew) = (stamp.origin, ms_ahead(stamp.issued_at_ms, now.unix_ms));
         if stamp.epoch.saturating_sub(now.unix_ms) > MAX_EPOCH_AHEAD_MS {
             return Err(AdvResult::FutureDated);
@@ -151,8 +148,8 @@ impl<A: Authority> Core<A> {
         }
     }
 
-    fn check_size(&self, adv: &Advertisement) -> Result<(), AdvResult> {
-        match adv {
+    fn check_size(&self, stored: &Stored) -> Result<(), AdvResult> {
+        match stored.decoded() {
             Advertisement::Link(link)
                 if link.neighbors.len() > self.settings.limits.neighbors_per_origin =>
             {
@@ -168,8 +165,9 @@ impl<A: Authority> Core<A> {
         now: Now,
         from: AgentId,
         certificates: &[CertificateBytes],
-        stamp: &Stamp,
+        stored: &Stored,
     ) -> Result<Proven, AdvResult> {
+        let stamp = stored.decoded().stamp();
         let known = self.db.origin(stamp.origin);
         if let Some(proof) = known.and_then(|origin| origin.proof(&stamp.certificate_hash)) {
             let proven = (proof.certificate.clone(), Arc::clone(&proof.admitted));
@@ -224,10 +222,10 @@ impl<A: Authority> Core<A> {
     fn check_grants(
         &mut self,
         now: Now,
-        adv: &Advertisement,
+        stored: &Stored,
         signer: &Admitted,
     ) -> Result<(), AdvResult> {
-        let refused = match adv {
+        let refused = match stored.decoded() {
             Advertisement::Link(_) => None,
             Advertisement::Route(route) => signer.first_not_granted(route),
         };
@@ -235,7 +233,7 @@ impl<A: Authority> Core<A> {
             return Ok(());
         };
         if due(&mut self.refusal_told, now.instant, TELL_INTERVAL) {
-            let origin = adv.stamp().origin;
+            let origin = stored.key.origin;
             self.alarm(Alarm::NotGranted { origin, route });
         }
         Err(AdvResult::NotGranted)
@@ -247,12 +245,12 @@ impl<A: Authority> Core<A> {
         if known.is_none() && self.db.origin_count() >= limits.origins {
             return Err(AdvResult::OriginLimit);
         }
-        let same_epoch = known.filter(|origin| origin.epoch() == stored.key.version.epoch);
-        let others = same_epoch.map_or(0, |origin| origin.routes_besides(stored.key.fragment));
-        if stored.key.kind == ObjectKind::Route
-            && others + usize::from(stored.routes) > limits.routes_per_origin
-        {
-            return Err(AdvResult::RouteLimit);
+        if let Advertisement::Route(route) = stored.decoded() {
+            let same_epoch = known.filter(|origin| origin.epoch() == stored.key.version.epoch);
+            let others = same_epoch.map_or(0, |origin| origin.routes_besides(route.fragment));
+            if others + route.prefixes.len() + route.domains.len() > limits.routes_per_origin {
+                return Err(AdvResult::RouteLimit);
+            }
         }
         let proven = known.is_some_and(|origin| origin.proof(certificate.hash()).is_some());
         let proof = if proven { 0 } else { certificate.wire_bytes() };
@@ -264,11 +262,10 @@ impl<A: Authority> Core<A> {
         Ok(())
     }
 
-    fn rule_on(&self, news: &News) -> Ruling {
-        let key = &news.stored.key;
-        let issued = match key.kind {
+    fn rule_on(&self, stored: &Stored) -> Ruling {
+        let issued = match stored.key.kind {
             ObjectKind::Link => self.own.link.as_ref(),
-            ObjectKind::Route => self.own.fragments.get(usize::from(key.fragment)),
+            ObjectKind::Route => self.own.fragments.get(usize::from(stored.key.fragment)),
         };
         let claim = Claim {
             incarnation: self.own.incarnation,
@@ -276,12 +273,12 @@ impl<A: Authority> Core<A> {
             sequence: self.own.sequence,
             issued: issued.and_then(|adv| adv.key()).map(|key| key.version),
         };
-        rule(&claim, news.adv.stamp(), &key.version)
+        rule(&claim, stored.decoded().stamp(), &stored.key.version)
     }
 
-    fn follow(&mut self, now: Now, ruling: Ruling, news: &News) {
-        let other = news.adv.stamp().incarnation;
-        let epoch = news.stored.key.version.epoch;
+    fn follow(&mut self, now: Now, ruling: Ruling, stored: &Stored) {
+        let other = stored.decoded().stamp().incarnation;
+        let epoch = stored.key.version.epoch;
         self.contest.note(epoch);
         match ruling {
             Ruling::Ignore => {}
@@ -298,13 +295,14 @@ impl<A: Authority> Core<A> {
     }
 
     /// The sender has what it sent, certificate included.
-    fn mark_known(&mut self, from: AgentId, stamp: &Stamp) {
+    fn mark_known(&mut self, from: AgentId, stored: &Stored) {
         let Some(session) = self.sessions.get(&from) else {
             return;
         };
-        if let Some(origin) = self.db.origin_mut(stamp.origin) {
+        let hash = &stored.decoded().stamp().certificate_hash;
+        if let Some(origin) = self.db.origin_mut(stored.key.origin) {
             for proof in &mut origin.proofs {
-                if *proof.certificate.hash() == stamp.certificate_hash {
+                if proof.certificate.hash() == hash {
                     proof.sent.insert(session.slot);
                 }
             }
@@ -337,14 +335,15 @@ impl<A: Authority> Core<A> {
     }
 }
 
-/// Works out how far it may still go. The envelope is unsigned: it can shorten the reach that the
-/// origin signed, never lengthen it.
-fn keep_within_reach(news: &mut News) -> Result<(), AdvResult> {
-    let max_hops = news.adv.stamp().max_hops;
-    let left = max_hops.checked_sub(news.stored.distance);
-    let left = left.ok_or(AdvResult::TooFar)?;
-    news.stored.ttl = news.stored.ttl.min(left);
-    Ok(())
+/// Decodes, and works out how far from the origin we are and how far it may still go. The envelope
+/// is unsigned: it can shorten the reach that the origin signed, never lengthen it.
+fn place(now: Now, envelope: Envelope) -> Result<Stored, AdvResult> {
+    let distance = envelope.hops.saturating_add(1);
+    let adv = envelope.adv.advertisement();
+    let max_hops = adv.map_err(|_| AdvResult::Malformed)?.stamp().max_hops;
+    let left = max_hops.checked_sub(distance).ok_or(AdvResult::TooFar)?;
+    let ttl = envelope.ttl.min(left);
+    Stored::new(now, envelope.adv, ttl, distance).ok_or(AdvResult::Malformed)
 }
 
 fn of_origin(origin: AgentId, proven: Proven) -> Result<Proven, AdvResult> {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::id_index::IdIndex;
 use crate::identity::AgentId;
 use crate::wire::packet::header_len;
-use crate::wire::{LinkAdv, LinkFlags, Neighbor};
+use crate::wire::{LinkAdv, LinkFlags};
 
 /// Narrower links cannot carry QUIC's smallest packet (1,200 bytes, RFC 9000 section 14) behind the
 /// header of a one-hop path, so they are no edges.
@@ -75,12 +75,6 @@ pub struct Graph {
     one_way: Vec<GraphLink>,
 }
 
-/// What one agent says of its links.
-struct Told {
-    agent: GraphAgent,
-    neighbors: Vec<Neighbor>,
-}
-
 /// What one end says of a link.
 #[derive(Clone, Copy)]
 struct Claim {
@@ -93,29 +87,26 @@ struct Claim {
 impl Graph {
     /// Builds the graph from the current advertisement of each origin, `own`'s included. Of two
     /// advertisements of one origin the first counts.
-    pub fn build(own: AgentId, links: impl Iterator<Item = LinkAdv>) -> Self {
-        let mut told: Vec<Told> = links.map(Told::from).collect();
-        told.sort_by_key(|told| told.agent.id);
-        told.dedup_by_key(|told| told.agent.id);
-        let own_place = told.binary_search_by_key(&own, |told| told.agent.id);
-        let own_place = own_place.unwrap_or_else(|place| {
-            told.insert(place, Told::unheard(own));
-            place
-        });
-        let ids = told.iter().map(|told| told.agent.id).collect();
-        let (agents, neighbors): (Vec<GraphAgent>, Vec<Vec<Neighbor>>) = told
-            .into_iter()
-            .map(|told| (told.agent, told.neighbors))
-            .unzip();
+    pub fn build<'a>(own: AgentId, links: impl Iterator<Item = &'a LinkAdv>) -> Self {
+        let mut advs: Vec<&LinkAdv> = links.collect();
+        advs.sort_by_key(|adv| adv.stamp.origin);
+        advs.dedup_by_key(|adv| adv.stamp.origin);
+        let own_place = advs.binary_search_by_key(&own, |adv| adv.stamp.origin);
+
+        let mut agents: Vec<GraphAgent> = advs.iter().map(|adv| GraphAgent::of(adv)).collect();
+        if let Err(place) = own_place {
+            agents.insert(place, GraphAgent::unheard(own));
+        }
+        let ids: Vec<AgentId> = agents.iter().map(|agent| agent.id).collect();
         let mut graph = Self {
-            own: own_place as Node,
+            own: own_place.unwrap_or_else(|place| place) as Node,
             agents,
             ids: IdIndex::new(ids),
             first: Vec::new(),
             edges: Vec::new(),
             one_way: Vec::new(),
         };
-        graph.connect(&neighbors);
+        graph.connect(&advs);
         graph
     }
 
@@ -215,8 +206,8 @@ impl Graph {
         self.agents[node as usize].max_hops
     }
 
-    fn connect(&mut self, neighbors: &[Vec<Neighbor>]) {
-        let claims = self.claims(neighbors);
+    fn connect(&mut self, advs: &[&LinkAdv]) {
+        let claims = self.claims(advs);
         self.first = Vec::with_capacity(self.agents.len() + 1);
         for (from, own_claims) in claims.iter().enumerate() {
             self.first.push(self.edges.len() as u32);
@@ -246,12 +237,15 @@ impl Graph {
 
     /// Each agent's claims about known agents, sorted by neighbour. A link to an agent that
     /// advertises nothing is one-way at once.
-    fn claims(&mut self, neighbors: &[Vec<Neighbor>]) -> Vec<Vec<Claim>> {
-        let mut claims = Vec::with_capacity(neighbors.len());
-        for (from, neighbors) in (0..).zip(neighbors) {
-            let origin = self.id(from);
-            let mut own_claims: Vec<Claim> = Vec::with_capacity(neighbors.len());
-            for neighbor in neighbors.iter().filter(|n| n.id != origin) {
+    fn claims(&mut self, advs: &[&LinkAdv]) -> Vec<Vec<Claim>> {
+        let mut claims = vec![Vec::new(); self.agents.len()];
+        for adv in advs {
+            let origin = adv.stamp.origin;
+            let Some(from) = self.node(origin) else {
+                continue;
+            };
+            let mut own_claims: Vec<Claim> = Vec::with_capacity(adv.neighbors.len());
+            for neighbor in adv.neighbors.iter().filter(|n| n.id != origin) {
                 let claim = Claim {
                     to: self.node(neighbor.id).unwrap_or(from),
                     cost: neighbor.cost.max(1),
@@ -266,36 +260,28 @@ impl Graph {
             }
             own_claims.sort_unstable_by_key(|claim| (claim.to, Reverse(claim.cost)));
             own_claims.dedup_by_key(|claim| claim.to);
-            claims.push(own_claims);
+            claims[from as usize] = own_claims;
         }
         claims
     }
 }
 
-impl Told {
-    fn unheard(id: AgentId) -> Self {
+impl GraphAgent {
+    fn of(adv: &LinkAdv) -> Self {
         Self {
-            agent: GraphAgent {
-                id,
-                display_name: String::new(),
-                flags: LinkFlags::default(),
-                max_hops: u8::MAX,
-            },
-            neighbors: Vec::new(),
+            id: adv.stamp.origin,
+            display_name: adv.display_name.clone(),
+            flags: adv.flags,
+            max_hops: adv.stamp.max_hops,
         }
     }
-}
 
-impl From<LinkAdv> for Told {
-    fn from(adv: LinkAdv) -> Self {
+    fn unheard(id: AgentId) -> Self {
         Self {
-            agent: GraphAgent {
-                id: adv.stamp.origin,
-                display_name: adv.display_name,
-                flags: adv.flags,
-                max_hops: adv.stamp.max_hops,
-            },
-            neighbors: adv.neighbors,
+            id,
+            display_name: String::new(),
+            flags: LinkFlags::default(),
+            max_hops: u8::MAX,
         }
     }
 }

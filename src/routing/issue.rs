@@ -6,14 +6,16 @@ use std::time::Duration;
 use super::authority::Authority;
 use super::core::{BATCH, CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
 use super::db::Change;
-use super::origin::{News, Stored};
+use super::origin::Stored;
 use super::output::{Alarm, Output};
 use super::own::{Voice, unjudged};
 use super::settings::{OwnRoutes, cut};
 use super::time::{Now, ms_ahead};
 use crate::identity::{AgentId, DomainPattern};
 use crate::wire::bounds::MAX_NAME_BYTES;
-use crate::wire::{Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, SignedAdv};
+use crate::wire::{
+    Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv,
+};
 
 /// The wall clock against the monotonic one since the last refresh: more is a clock that was set.
 /// NTP slews by 500 ppm, 43 s in the longest `advertise_interval` of a day; others bear twice this.
@@ -201,7 +203,7 @@ impl<A: Authority> Core<A> {
             neighbors,
             display_name: cut(&self.settings.display_name, MAX_NAME_BYTES),
         };
-        let signed = self.sign(&Advertisement::Link(adv));
+        let signed = self.sign(Advertisement::Link(adv));
         self.own.link = Some(signed.clone());
         self.publish(now, signed)
     }
@@ -216,14 +218,13 @@ impl<A: Authority> Core<A> {
         for mut fragment in fragments {
             let index = usize::from(fragment.fragment);
             let old = self.own.fragments.get(index);
-            let old = old.and_then(SignedAdv::route);
-            let told = old.is_some_and(|old| old.offers_the_same(&fragment));
+            let told = old.is_some_and(|old| says_the_same(old, &fragment));
             // The newest fragment states the count, so one has to be issued when that changes.
             if told && !all && !(count_changed && index == 0) {
                 continue;
             }
             fragment.stamp = self.own.stamp(now, &self.settings);
-            let signed = self.sign(&Advertisement::Route(fragment));
+            let signed = self.sign(Advertisement::Route(fragment));
             match self.own.fragments.get_mut(index) {
                 Some(old) => *old = signed.clone(),
                 None => self.own.fragments.push(signed.clone()),
@@ -233,7 +234,7 @@ impl<A: Authority> Core<A> {
         issued
     }
 
-    fn sign(&self, adv: &Advertisement) -> SignedAdv {
+    fn sign(&self, adv: Advertisement) -> SignedAdv {
         SignedAdv::sign(adv, |message| self.authority.sign(message))
     }
 
@@ -246,7 +247,7 @@ impl<A: Authority> Core<A> {
             });
             return None;
         }
-        let News { stored, .. } = News::new(now, signed, self.settings.max_hops, 0)?;
+        let stored = Stored::new(now, signed, self.settings.max_hops, 0)?;
         let change = self
             .db
             .insert(stored.clone(), &self.own.certificate, &self.own.admitted);
@@ -298,6 +299,18 @@ impl<A: Authority> Core<A> {
             let route = route.to_string();
             self.alarm(Alarm::RouteNotGranted { route });
         }
+    }
+}
+
+/// Whether a fragment issued before differs from `new` in its stamp and count at most.
+fn says_the_same(old: &SignedAdv, new: &RouteAdv) -> bool {
+    match old.advertisement() {
+        Ok(Advertisement::Route(old)) => {
+            old.prefixes == new.prefixes
+                && old.domains == new.domains
+                && (old.resolves, old.load, &old.pool) == (new.resolves, new.load, &new.pool)
+        }
+        Ok(Advertisement::Link(_)) | Err(_) => false,
     }
 }
 

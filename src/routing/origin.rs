@@ -13,17 +13,11 @@ use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv, Stamp,
 };
 
-/// One advertisement and how it came here. Its body decodes: that was seen when it came. Whoever
-/// asks later what it says decodes it again, because what was decoded takes more memory than the
-/// bytes, and there is one of this for each agent of the mesh.
+/// One advertisement and how it came here. Its body has been decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) adv: SignedAdv,
     pub(super) key: ObjectKey,
-    /// Of a route fragment: the count of its set. Of links 0.
-    pub(super) fragments: u16,
-    /// Prefixes and domains in it.
-    pub(super) routes: u16,
     /// Sends left on the way from here; 0: it ends here.
     pub(super) ttl: u8,
     /// Hops from the origin; 0: this agent.
@@ -34,13 +28,6 @@ pub(super) struct Stored {
     /// When it is void whatever the wall clock is set to: one that came dated as far ahead as may
     /// be lasts so long.
     void_by: Instant,
-}
-
-/// An advertisement as it comes in, and what it says.
-#[derive(Debug)]
-pub(super) struct News {
-    pub(super) stored: Stored,
-    pub(super) adv: Advertisement,
 }
 
 /// A certificate that was admitted.
@@ -74,47 +61,53 @@ pub(super) enum Standing {
     Stale,
 }
 
-impl News {
+impl Stored {
     /// `None` if the body does not decode.
-    pub(super) fn new(now: Now, signed: SignedAdv, ttl: u8, distance: u8) -> Option<Self> {
-        let adv = signed.advertisement().ok()?;
-        let (fragments, routes) = match &adv {
-            Advertisement::Link(_) => (0, 0),
-            Advertisement::Route(route) => (route.fragments, route.route_count() as u16),
-        };
-        let stored = Stored {
-            key: adv.key(signed.signature()),
-            fragments,
-            routes,
-            void_at: now.instant + left(now, adv.stamp()),
-            void_by: now.instant + longest(adv.stamp()),
-            adv: signed,
+    pub(super) fn new(now: Now, adv: SignedAdv, ttl: u8, distance: u8) -> Option<Self> {
+        let key = adv.key()?;
+        let stamp = adv.advertisement().ok()?.stamp();
+        Some(Self {
+            void_at: now.instant + left(now, stamp),
+            void_by: now.instant + longest(stamp),
+            adv,
+            key,
             ttl,
             distance,
-        };
-        Some(Self { stored, adv })
+        })
     }
-}
 
-impl Stored {
     /// Dates it anew after this host's clock was set back: it may be younger than it looked.
     pub(super) fn redate(&mut self, now: Now) {
-        let right = now.instant + left(now, &self.stamp());
+        let right = now.instant + left(now, self.decoded().stamp());
         self.void_at = self.void_at.max(right.min(self.void_by));
     }
 
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(super) fn decoded(&self) -> &Advertisement {
         self.adv
-            .stamp()
-            .expect("only bodies that decode are stored")
+            .advertisement()
+            .expect("only decoded bodies are stored")
+    }
+
+    pub(super) fn link(&self) -> Option<&LinkAdv> {
+        match self.decoded() {
+            Advertisement::Link(link) => Some(link),
+            Advertisement::Route(_) => None,
+        }
+    }
+
+    pub(super) fn route(&self) -> Option<&RouteAdv> {
+        match self.decoded() {
+            Advertisement::Route(route) => Some(route),
+            Advertisement::Link(_) => None,
+        }
     }
 
     /// Time until it is void; zero: it is.
     pub(super) fn void_in(&self, now: Now, proofs: &[Proof]) -> Duration {
-        let hash = self.stamp().certificate_hash;
+        let stamp = self.decoded().stamp();
         let proof = proofs
             .iter()
-            .find(|proof| *proof.certificate.hash() == hash);
+            .find(|proof| *proof.certificate.hash() == stamp.certificate_hash);
         let not_after_ms = proof.map_or(u64::MAX, |proof| proof.admitted.not_after_ms);
         let certified = Duration::from_millis(not_after_ms.saturating_sub(now.unix_ms));
         let fresh = self.void_at.saturating_duration_since(now.instant);
@@ -154,12 +147,12 @@ impl Origin {
             .find(|proof| proof.certificate.hash() == hash)
     }
 
-    pub(super) fn link_adv(&self) -> Option<LinkAdv> {
-        self.link.as_ref()?.adv.link()
+    pub(super) fn link_adv(&self) -> Option<&LinkAdv> {
+        self.link.as_ref()?.link()
     }
 
-    pub(super) fn route_advs(&self) -> impl Iterator<Item = RouteAdv> {
-        self.routes.iter().filter_map(|stored| stored.adv.route())
+    pub(super) fn route_advs(&self) -> impl Iterator<Item = &RouteAdv> {
+        self.routes.iter().filter_map(Stored::route)
     }
 
     /// The epoch of everything stored; 0 if nothing is.
@@ -171,15 +164,15 @@ impl Origin {
 
     /// Routes stored, without those of `fragment`.
     pub(super) fn routes_besides(&self, fragment: u16) -> usize {
-        let others = self.routes.iter();
-        others
-            .filter(|stored| stored.key.fragment != fragment)
-            .map(|stored| usize::from(stored.routes))
+        self.route_advs()
+            .filter(|route| route.fragment != fragment)
+            .map(|route| route.prefixes.len() + route.domains.len())
             .sum()
     }
 
-    pub(super) fn newest_route(&self) -> Option<&Stored> {
-        self.routes.iter().max_by_key(|stored| stored.key.version)
+    pub(super) fn newest_route(&self) -> Option<&RouteAdv> {
+        let newest = self.routes.iter().max_by_key(|stored| stored.key.version)?;
+        newest.route()
     }
 
     pub(super) fn standing(&self, key: &ObjectKey) -> Standing {
@@ -200,7 +193,7 @@ impl Origin {
         match (key.kind, self.newest_route()) {
             (ObjectKind::Route, Some(newest))
                 if key.fragment >= newest.fragments
-                    && key.version.sequence <= newest.key.version.sequence =>
+                    && key.version.sequence <= newest.stamp.sequence =>
             {
                 Standing::Stale
             }

@@ -99,7 +99,7 @@ mod tests {
         let mut bench = pair();
         bench.hear(2, flood([link(stamp(9, 5, 1))]));
         for sequence in 2..1_000 {
-            let forged = crate::wire::SignedAdv::sign(&link(stamp(9, 5, sequence)), |_| [1; 64]);
+            let forged = crate::wire::SignedAdv::sign(link(stamp(9, 5, sequence)), |_| [1; 64]);
             let flood = crate::wire::Flood {
                 certificates: Vec::new(),
                 advertisements: vec![envelope(forged, 0)],

@@ -69,8 +69,8 @@ struct Offers {
 impl PrefixTable {
     /// Builds the table from the current route fragments of all origins. Of several offers of one
     /// prefix by one exit the lowest metric counts. An IPv4-mapped prefix is taken as IPv4.
-    pub fn build(routes: impl Iterator<Item = RouteAdv>) -> Self {
-        let advs: Vec<RouteAdv> = routes
+    pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
+        let advs: Vec<&RouteAdv> = routes
             .filter(|adv| {
                 tells_resolves(adv) || !adv.prefixes.is_empty() || !adv.domains.is_empty()
             })
@@ -87,8 +87,6 @@ impl PrefixTable {
             ..Self::default()
         };
         let mut offers = Offers::default();
-        let count = advs.iter().map(|adv| adv.prefixes.len()).sum();
-        offers.prefixes.reserve_exact(count);
         for adv in &advs {
             table.collect(adv, &mut offers);
         }
@@ -215,7 +213,7 @@ fn tells_resolves(adv: &RouteAdv) -> bool {
 
 /// Sorts offers by key and exit, drops an exit's dearer duplicates, and appends them to `entries`.
 fn group<K: Ord>(mut offers: Vec<(K, Entry)>, entries: &mut Vec<Entry>) -> Vec<Group<K>> {
-    offers.sort_by(|(a, x), (b, y)| {
+    offers.sort_unstable_by(|(a, x), (b, y)| {
         a.cmp(b)
             .then_with(|| (x.exit, x.metric).cmp(&(y.exit, y.metric)))
     });

@@ -49,7 +49,7 @@ impl<A: Authority> Core<A> {
         let mut flood = Flood::default();
         let mut bytes = 0;
         for stored in items {
-            let hash = stored.stamp().certificate_hash;
+            let hash = stored.decoded().stamp().certificate_hash;
             let proof = self.db.origin_mut(stored.key.origin).and_then(|origin| {
                 let mut proofs = origin.proofs.iter_mut();
                 proofs.find(|proof| *proof.certificate.hash() == hash)
@@ -95,5 +95,5 @@ fn flood_to(to: AgentId, flood: Flood) -> Output {
 
 /// Whether it is the neighbour's own word. What another process said in its name it has to hear.
 fn is_echo(to: AgentId, session: &Session, stored: &Stored) -> bool {
-    stored.key.origin == to && stored.stamp().incarnation == session.peer_epoch
+    stored.key.origin == to && stored.decoded().stamp().incarnation == session.peer_epoch
 }

@@ -85,10 +85,10 @@ pub struct Counts {
 
 impl RouteTable {
     /// Builds both halves.
-    pub fn build<L, R>(input: BuildInput<L, R>) -> Self
+    pub fn build<'a, L, R>(input: BuildInput<L, R>) -> Self
     where
-        L: Iterator<Item = LinkAdv>,
-        R: Iterator<Item = RouteAdv>,
+        L: Iterator<Item = &'a LinkAdv>,
+        R: Iterator<Item = &'a RouteAdv>,
     {
         let graph = Arc::new(Graph::build(input.own, input.links));
         let paths = PathTable::build(graph, input.max_hops, input.avoid);

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SlotSet {
     first: u64,
-    rest: Box<[u64]>,
+    rest: Vec<u64>,
 }
 
 const BITS: usize = 64;
@@ -16,9 +16,7 @@ impl SlotSet {
             None => self.first |= bit,
             Some(index) => {
                 if index >= self.rest.len() {
-                    let mut rest = std::mem::take(&mut self.rest).into_vec();
-                    rest.resize(index + 1, 0);
-                    self.rest = rest.into();
+                    self.rest.resize(index + 1, 0);
                 }
                 self.rest[index] |= bit;
             }

@@ -54,7 +54,7 @@ impl<A: Authority> Core<A> {
 
     /// The mesh as if all our live links were told: what of them is, may not have been issued yet.
     fn graph_with_held(&self) -> Graph {
-        let own = self.link_adv(self.settings.id).map(|mut own| {
+        let own = self.link_adv(self.settings.id).cloned().map(|mut own| {
             let live = self.adjacencies.iter();
             own.neighbors = live
                 .filter_map(|(id, adjacency)| Some(adjacency.metrics()?.neighbor(*id)))
@@ -63,7 +63,7 @@ impl<A: Authority> Core<A> {
         });
         let others = self.link_advs();
         let others = others.filter(|adv| adv.stamp.origin != self.settings.id);
-        Graph::build(self.settings.id, others.chain(own))
+        Graph::build(self.settings.id, others.chain(&own))
     }
 }
 

@@ -66,7 +66,7 @@ impl Authority for Fake {
             id,
             public_key: [0; 32],
             not_after_ms,
-            grants: grants.map(Box::new),
+            grants,
         }))
     }
 
@@ -221,14 +221,19 @@ impl Bench {
             .iter()
             .rev()
             .find_map(|envelope| match envelope.adv.advertisement() {
-                Ok(Advertisement::Link(link)) if link.stamp.origin == own => Some(link),
+                Ok(Advertisement::Link(link)) if link.stamp.origin == own => Some(link.clone()),
                 _ => None,
             })
     }
 
     pub(super) fn told_routes(&self, to: u8) -> Vec<RouteAdv> {
         let sent = self.sent(to);
-        let routes = sent.iter().filter_map(|envelope| envelope.adv.route());
+        let routes = sent
+            .iter()
+            .filter_map(|envelope| match envelope.adv.advertisement() {
+                Ok(Advertisement::Route(route)) => Some(route.clone()),
+                _ => None,
+            });
         routes.collect()
     }
 }
@@ -295,7 +300,7 @@ pub(super) fn route(stamp: Stamp, fragment: u16, fragments: u16, prefixes: &[&st
 
 pub(super) fn signed(adv: Advertisement) -> SignedAdv {
     let origin = adv.stamp().origin;
-    SignedAdv::sign(&adv, |message| sign(origin, message))
+    SignedAdv::sign(adv, |message| sign(origin, message))
 }
 
 pub(super) fn envelope(adv: SignedAdv, hops: u8) -> Envelope {

@@ -6,10 +6,10 @@ use super::authority::Authority;
 use super::contest::Contest;
 use super::core::Core;
 use super::counters::Counters;
-use super::origin::{Origin, Stored};
+use super::origin::Origin;
 use super::own::Voice;
 use crate::identity::AgentId;
-use crate::wire::{CertificateBytes, LinkAdv, RouteAdv, SignedAdv, Stamp};
+use crate::wire::{Advertisement, CertificateBytes, LinkAdv, RouteAdv, SignedAdv};
 
 /// What people may want to know of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,40 +55,31 @@ impl<A: Authority> Core<A> {
         &self.authority
     }
 
-    /// The current link advertisement of every origin, this agent's own last. Each is decoded when
-    /// it is asked for, as everything is that returns advertisements here.
-    pub fn link_advs(&self) -> impl Iterator<Item = LinkAdv> {
+    /// The current link advertisement of every origin, this agent's own last.
+    pub fn link_advs(&self) -> impl Iterator<Item = &LinkAdv> {
         let others = self.others().filter_map(|(_, origin)| origin.link_adv());
-        others.chain(self.own.link.as_ref().and_then(SignedAdv::link))
-    }
-
-    /// The process that each link advertisement is of, by origin, this agent's own last.
-    pub fn incarnations(&self) -> impl Iterator<Item = (AgentId, u64)> {
-        let others = self.others().filter_map(|(_, origin)| origin.link.as_ref());
-        let signed = others.map(|stored| &stored.adv).chain(&self.own.link);
-        let stamps = signed.filter_map(|signed| signed.stamp().ok());
-        stamps.map(|stamp| (stamp.origin, stamp.incarnation))
+        others.chain(self.own.link.as_ref().and_then(as_link))
     }
 
     /// The current link advertisement of one origin.
-    pub fn link_adv(&self, origin: AgentId) -> Option<LinkAdv> {
+    pub fn link_adv(&self, origin: AgentId) -> Option<&LinkAdv> {
         if origin == self.settings.id {
-            return self.own.link.as_ref().and_then(SignedAdv::link);
+            return self.own.link.as_ref().and_then(as_link);
         }
         self.db.origin(origin).and_then(Origin::link_adv)
     }
 
     /// Every current route fragment by origin and fragment, this agent's own last.
-    pub fn route_advs(&self) -> impl Iterator<Item = (AgentId, RouteAdv)> {
+    pub fn route_advs(&self) -> impl Iterator<Item = (AgentId, &RouteAdv)> {
         let others = self
             .others()
             .flat_map(|(id, origin)| origin.route_advs().map(move |route| (*id, route)));
-        let own = self.own.fragments.iter().filter_map(SignedAdv::route);
+        let own = self.own.fragments.iter().filter_map(as_route);
         others.chain(own.map(|route| (self.settings.id, route)))
     }
 
     /// The current route fragments of one origin, ascending.
-    pub fn routes_of(&self, origin: AgentId) -> impl Iterator<Item = RouteAdv> {
+    pub fn routes_of(&self, origin: AgentId) -> impl Iterator<Item = &RouteAdv> {
         let own = if origin == self.settings.id {
             self.own.fragments.as_slice()
         } else {
@@ -101,16 +92,16 @@ impl<A: Authority> Core<A> {
         other
             .into_iter()
             .flat_map(Origin::route_advs)
-            .chain(own.iter().filter_map(SignedAdv::route))
+            .chain(own.iter().filter_map(as_route))
     }
 
     /// The certificate that `origin`'s link advertisement is signed with.
     pub fn certificate_of(&self, origin: AgentId) -> Option<&CertificateBytes> {
-        let hash = self.link_adv(origin)?.stamp.certificate_hash;
-        if *self.own.certificate.hash() == hash {
+        let hash = &self.link_adv(origin)?.stamp.certificate_hash;
+        if self.own.certificate.hash() == hash {
             return Some(&self.own.certificate);
         }
-        let proof = self.db.origin(origin)?.proof(&hash)?;
+        let proof = self.db.origin(origin)?.proof(hash)?;
         Some(&proof.certificate)
     }
 
@@ -118,11 +109,8 @@ impl<A: Authority> Core<A> {
     pub fn origins(&self) -> impl Iterator<Item = OriginView> {
         self.db.origins().map(|(id, origin)| {
             let newest = origin.objects().max_by_key(|stored| stored.key.version);
-            let stamp = newest.map(Stored::stamp);
+            let stamp = newest.map(|stored| stored.decoded().stamp());
             let link = origin.link_adv();
-            let (display_name, neighbors) = link.map_or_else(Default::default, |link| {
-                (link.display_name, link.neighbors.len())
-            });
             let routes = origin.route_advs();
             let (prefixes, domains) = routes.fold((0, 0), |(prefixes, domains), route| {
                 (
@@ -132,12 +120,12 @@ impl<A: Authority> Core<A> {
             });
             OriginView {
                 id: *id,
-                display_name,
+                display_name: link.map_or_else(String::new, |link| link.display_name.clone()),
                 epoch: origin.epoch(),
                 hops: newest.map_or(0, |stored| stored.distance),
-                issued_at_ms: stamp.as_ref().map_or(0, |stamp| stamp.issued_at_ms),
-                expires_at_ms: stamp.as_ref().map_or(0, Stamp::expires_at_ms),
-                neighbors,
+                issued_at_ms: stamp.map_or(0, |stamp| stamp.issued_at_ms),
+                expires_at_ms: stamp.map_or(0, |stamp| stamp.expires_at_ms()),
+                neighbors: link.map_or(0, |link| link.neighbors.len()),
                 prefixes,
                 domains,
                 certificate_not_after_ms: origin
@@ -197,5 +185,19 @@ impl<A: Authority> Core<A> {
 
     fn others(&self) -> impl Iterator<Item = (&AgentId, &Origin)> {
         self.db.origins().filter(|(id, _)| **id != self.settings.id)
+    }
+}
+
+fn as_link(adv: &SignedAdv) -> Option<&LinkAdv> {
+    match adv.advertisement() {
+        Ok(Advertisement::Link(link)) => Some(link),
+        Ok(Advertisement::Route(_)) | Err(_) => None,
+    }
+}
+
+fn as_route(adv: &SignedAdv) -> Option<&RouteAdv> {
+    match adv.advertisement() {
+        Ok(Advertisement::Route(route)) => Some(route),
+        Ok(Advertisement::Link(_)) | Err(_) => None,
     }
 }

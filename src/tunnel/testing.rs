@@ -122,7 +122,7 @@ impl View {
                 });
             }
         }
-        let graph = Arc::new(Graph::build(own, advs.into_values()));
+        let graph = Arc::new(Graph::build(own, advs.values()));
         Self(PathTable::build(graph, 8, Avoid::default()))
     }
 }

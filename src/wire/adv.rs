@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use minicbor::{Decode, Encode};
 
 use super::bounds::MAX_RTT_CLASS;
-use super::control::{ObjectKey, ObjectKind, Version};
+use super::control::ObjectKind;
 use crate::identity::AgentId;
 
 /// What every advertisement carries about itself.
@@ -143,38 +143,12 @@ impl Advertisement {
         }
     }
 
-    /// Names this object, and this version by the signature over it.
-    pub fn key(&self, signature: &[u8; 64]) -> ObjectKey {
-        let stamp = self.stamp();
-        let mut check = [0; 8];
-        check.copy_from_slice(&signature[..8]);
-        ObjectKey {
-            origin: stamp.origin,
-            kind: self.kind(),
-            fragment: match self {
-                Self::Link(_) => 0,
-                Self::Route(route) => route.fragment,
-            },
-            version: Version {
-                epoch: stamp.epoch,
-                sequence: stamp.sequence,
-                check: u64::from_be_bytes(check),
-            },
+    /// The fragment; a link advertisement has the one.
+    pub fn fragment(&self) -> u16 {
+        match self {
+            Self::Link(_) => 0,
+            Self::Route(route) => route.fragment,
         }
-    }
-}
-
-impl RouteAdv {
-    /// Prefixes and domains in it.
-    pub fn route_count(&self) -> usize {
-        self.prefixes.len() + self.domains.len()
-    }
-
-    /// Whether it offers what `other` does; stamps and places in their sets aside.
-    pub fn offers_the_same(&self, other: &Self) -> bool {
-        self.prefixes == other.prefixes
-            && self.domains == other.domains
-            && (self.resolves, self.load, &self.pool) == (other.resolves, other.load, &other.pool)
     }
 }
 

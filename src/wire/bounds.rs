@@ -97,14 +97,6 @@ impl Advertisement {
     }
 }
 
-/// Reads the stamp alone, the first field of every kind.
-pub(super) fn decode_stamp(body: &[u8]) -> Result<Stamp, AdvError> {
-    let (_, fields) = body.split_first().ok_or(AdvError::Empty)?;
-    let mut decoder = minicbor::Decoder::new(fields);
-    decoder.array()?;
-    Ok(decoder.decode()?)
-}
-
 /// The bytes that the origin of `body` signs: a domain tag by kind, then the body. A body of
 /// unknown kind has none.
 pub(super) fn signing_message(body: &[u8]) -> Option<Vec<u8>> {

@@ -2,18 +2,18 @@
 //!
 //! The origin signs a domain tag and the exact bytes of the body; everybody stores and forwards
 //! those bytes as received and never re-encodes them. Both types are handles: a clone shares the
-//! bytes. What they decode to is not kept: an agent holds those of the whole mesh.
+//! bytes, and the decoded form with them.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minicbor::decode::{Decoder, Error as DecodeError};
 use minicbor::encode::{Encoder, Error as EncodeError, Write};
 use minicbor::{Decode, Encode};
 
-use super::adv::{Advertisement, LinkAdv, RouteAdv, Stamp};
+use super::adv::Advertisement;
 use super::bounds::{self, AdvError, MAX_BODY_BYTES, MAX_CERTIFICATE_BYTES};
-use super::control::ObjectKey;
+use super::control::{ObjectKey, Version};
 
 /// Bytes that an envelope adds to its body on the wire, at most: signature, counters, framing.
 const ENVELOPE_OVERHEAD: usize = 80;
@@ -23,17 +23,22 @@ const CERTIFICATE_OVERHEAD: usize = 5;
 
 /// A body exactly as its origin encoded it, and the origin's Ed25519 signature over the domain tag
 /// and that body.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SignedAdv {
-    body: Arc<[u8]>,
+#[derive(Clone)]
+pub struct SignedAdv(Arc<Signed>);
+
+struct Signed {
+    body: Box<[u8]>,
     signature: [u8; 64],
+    decoded: OnceLock<Result<Advertisement, AdvError>>,
 }
 
 /// What proves an origin's key, and its SHA-256. The bytes mean something to the authority only: a
 /// certificate in DER, and after it those that lead to the CA, if any.
 #[derive(Clone)]
-pub struct CertificateBytes {
-    bytes: Arc<[u8]>,
+pub struct CertificateBytes(Arc<HashedBytes>);
+
+struct HashedBytes {
+    bytes: Box<[u8]>,
     hash: [u8; 32],
 }
 
@@ -53,66 +58,68 @@ pub struct Envelope {
 
 impl SignedAdv {
     /// Encodes `adv` and signs it with `sign`, which gets the message to sign.
-    pub fn sign(adv: &Advertisement, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> Self {
+    pub fn sign(adv: Advertisement, sign: impl FnOnce(&[u8]) -> [u8; 64]) -> Self {
         let body = adv.encode();
         let message = bounds::signing_message(&body).expect("an encoded body has a known kind");
-        Self::from_parts(body.into(), sign(&message))
+        let signed = Self::from_parts(body.into(), sign(&message));
+        // A fresh cell: nothing else can have filled it.
+        let _ = signed.0.decoded.set(Ok(adv));
+        signed
     }
 
     /// A body and signature as received; neither is checked.
-    pub fn from_parts(body: Arc<[u8]>, signature: [u8; 64]) -> Self {
-        Self { body, signature }
+    pub fn from_parts(body: Box<[u8]>, signature: [u8; 64]) -> Self {
+        Self(Arc::new(Signed {
+            body,
+            signature,
+            decoded: OnceLock::new(),
+        }))
     }
 
     /// The encoded advertisement, its kind byte first.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.0.body
     }
 
     /// Ed25519, over [`signing_message`](Self::signing_message); not checked here.
     pub fn signature(&self) -> &[u8; 64] {
-        &self.signature
+        &self.0.signature
     }
 
     /// What the signature covers; `None` if the body's kind is unknown.
     pub fn signing_message(&self) -> Option<Vec<u8>> {
-        bounds::signing_message(&self.body)
+        bounds::signing_message(&self.0.body)
     }
 
-    /// Decodes the body.
-    pub fn advertisement(&self) -> Result<Advertisement, AdvError> {
-        Advertisement::decode(&self.body)
-    }
-
-    /// Decodes what it says of links; `None` if it is not of links.
-    pub fn link(&self) -> Option<LinkAdv> {
-        match self.advertisement() {
-            Ok(Advertisement::Link(link)) => Some(link),
-            Ok(Advertisement::Route(_)) | Err(_) => None,
-        }
-    }
-
-    /// Decodes what it says of routes; `None` if it is not of routes.
-    pub fn route(&self) -> Option<RouteAdv> {
-        match self.advertisement() {
-            Ok(Advertisement::Route(route)) => Some(route),
-            Ok(Advertisement::Link(_)) | Err(_) => None,
-        }
-    }
-
-    /// Decodes the stamp alone, which is much less work; of a body that decodes it never fails.
-    pub fn stamp(&self) -> Result<Stamp, AdvError> {
-        bounds::decode_stamp(&self.body)
+    /// The decoded body. Decodes once, at the first call.
+    pub fn advertisement(&self) -> Result<&Advertisement, &AdvError> {
+        self.0
+            .decoded
+            .get_or_init(|| Advertisement::decode(&self.0.body))
+            .as_ref()
     }
 
     /// Names this object and version; `None` if the body does not decode.
     pub fn key(&self) -> Option<ObjectKey> {
-        Some(self.advertisement().ok()?.key(&self.signature))
+        let adv = self.advertisement().ok()?;
+        let stamp = adv.stamp();
+        let mut check = [0; 8];
+        check.copy_from_slice(&self.0.signature[..8]);
+        Some(ObjectKey {
+            origin: stamp.origin,
+            kind: adv.kind(),
+            fragment: adv.fragment(),
+            version: Version {
+                epoch: stamp.epoch,
+                sequence: stamp.sequence,
+                check: u64::from_be_bytes(check),
+            },
+        })
     }
 
     /// Bytes of its envelope on the wire, at most.
     pub fn wire_bytes(&self) -> usize {
-        self.body.len() + ENVELOPE_OVERHEAD
+        self.0.body.len() + ENVELOPE_OVERHEAD
     }
 }
 
@@ -122,31 +129,40 @@ impl CertificateBytes {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
         let mut hash = [0; 32];
         hash.copy_from_slice(digest.as_ref());
-        Self {
+        Self(Arc::new(HashedBytes {
             bytes: bytes.into(),
             hash,
-        }
+        }))
     }
 
     /// DER, the agent's certificate first.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// SHA-256 of the bytes.
     pub fn hash(&self) -> &[u8; 32] {
-        &self.hash
+        &self.0.hash
     }
 
     /// Bytes on the wire, at most.
     pub fn wire_bytes(&self) -> usize {
-        self.bytes.len() + CERTIFICATE_OVERHEAD
+        self.0.bytes.len() + CERTIFICATE_OVERHEAD
     }
 }
 
+impl PartialEq for SignedAdv {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.body == other.0.body && self.0.signature == other.0.signature)
+    }
+}
+
+impl Eq for SignedAdv {}
+
 impl PartialEq for CertificateBytes {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash
+        self.0.hash == other.0.hash
     }
 }
 
@@ -162,13 +178,16 @@ impl fmt::Debug for SignedAdv {
 
 impl fmt::Debug for CertificateBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CertificateBytes({} bytes)", self.bytes.len())
+        write!(f, "CertificateBytes({} bytes)", self.0.bytes.len())
     }
 }
 
 impl<C> Encode<C> for SignedAdv {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        e.array(2)?.bytes(&self.body)?.bytes(&self.signature)?.ok()
+        e.array(2)?
+            .bytes(&self.0.body)?
+            .bytes(&self.0.signature)?
+            .ok()
     }
 }
 
@@ -189,7 +208,7 @@ impl<'b, C> Decode<'b, C> for SignedAdv {
 
 impl<C> Encode<C> for CertificateBytes {
     fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
-        e.bytes(&self.bytes)?.ok()
+        e.bytes(&self.0.bytes)?.ok()
     }
 }
 

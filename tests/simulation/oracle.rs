@@ -117,7 +117,7 @@ pub(crate) fn check_without(world: &World, outside: &BTreeSet<usize>) {
             );
             let advertised: BTreeSet<(IpNet, u32)> = core
                 .routes_of(*id)
-                .flat_map(|route| route.prefixes)
+                .flat_map(|route| &route.prefixes)
                 .map(|route| (route.prefix, route.metric))
                 .collect();
             assert_eq!(advertised, routes[id], "routes of {id} at {}", agent.id);

@@ -296,7 +296,7 @@ impl Driver {
         if self.stopped || self.core.is_silenced() {
             return;
         }
-        let advertised = self.core.routes_of(id(0)).flat_map(|adv| adv.prefixes);
+        let advertised = self.core.routes_of(id(0)).flat_map(|adv| &adv.prefixes);
         let advertised: Vec<_> = advertised
             .map(|route| (route.prefix, route.metric))
             .collect();

@@ -53,7 +53,7 @@ impl Model {
             return vec![AdvResult::Malformed];
         };
         let key = object.envelope.adv.key().expect("it decodes");
-        if let Some(refused) = self.refused_unread(object, &adv, unix_ms) {
+        if let Some(refused) = self.refused_unread(object, adv, unix_ms) {
             return vec![refused];
         }
         if key.origin == id(0) {
@@ -64,8 +64,8 @@ impl Model {
             Standing::Same => return vec![AdvResult::Duplicate, AdvResult::Widened],
             Standing::Stale => return vec![AdvResult::Stale],
         }
-        let unproven = self.unproven(object, &adv);
-        let result = unproven.or_else(|| self.no_room(core, object, &adv, &key));
+        let unproven = self.unproven(object, adv);
+        let result = unproven.or_else(|| self.no_room(core, object, adv, &key));
         let mut results = vec![result.unwrap_or(AdvResult::Accepted)];
         if self
             .told
@@ -90,7 +90,7 @@ impl Model {
         self.objects
             .retain(|place, known| place.0 != origin || known.key.version.epoch == epoch);
         let known = Known {
-            adv,
+            adv: adv.clone(),
             key,
             wire_bytes: object.envelope.adv.wire_bytes(),
         };
@@ -113,13 +113,9 @@ impl Model {
     pub(super) fn compare(&self, core: &Core<Fake>) {
         let origins: Vec<AgentId> = core.origins().map(|origin| origin.id).collect();
         for agent in (1..AGENTS).map(id) {
-            assert_eq!(
-                core.link_adv(agent).as_ref(),
-                self.link(agent),
-                "links of {agent}"
-            );
-            let routes: Vec<RouteAdv> = core.routes_of(agent).collect();
-            let expected: Vec<RouteAdv> = self.routes(agent).cloned().collect();
+            assert_eq!(core.link_adv(agent), self.link(agent), "links of {agent}");
+            let routes: Vec<&RouteAdv> = core.routes_of(agent).collect();
+            let expected: Vec<&RouteAdv> = self.routes(agent).collect();
             assert_eq!(routes, expected, "routes of {agent}");
             assert_eq!(origins.contains(&agent), self.knows(agent), "{agent}");
         }

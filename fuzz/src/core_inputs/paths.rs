@@ -27,9 +27,9 @@ struct Way {
 }
 
 /// Everything that paths are made of.
-struct Mesh {
+struct Mesh<'a> {
     own: AgentId,
-    links: BTreeMap<AgentId, LinkAdv>,
+    links: BTreeMap<AgentId, &'a LinkAdv>,
 }
 
 /// Compares every best path and every prefix's candidates.
@@ -58,7 +58,7 @@ pub(super) fn compare(core: &Core<Fake>) {
             assert!(table.path_table().is_live(&alternate));
         }
     }
-    let routes: Vec<RouteAdv> = core.route_advs().map(|(_, route)| route).collect();
+    let routes: Vec<&RouteAdv> = core.route_advs().map(|(_, route)| route).collect();
     for address in (0..PREFIXES.len()).map(|index| prefix(index).addr()) {
         compare_candidates(&table, &routes, &best, address);
     }
@@ -67,7 +67,7 @@ pub(super) fn compare(core: &Core<Fake>) {
 /// The live exits of the longest prefix that has any, by standing, metric, round trip and id.
 fn compare_candidates(
     table: &RouteTable,
-    routes: &[RouteAdv],
+    routes: &[&RouteAdv],
     best: &BTreeMap<AgentId, Way>,
     address: IpAddr,
 ) {
@@ -88,7 +88,7 @@ fn compare_candidates(
 
 fn exits_of(
     prefix: IpNet,
-    routes: &[RouteAdv],
+    routes: &[&RouteAdv],
     best: &BTreeMap<AgentId, Way>,
     own: AgentId,
 ) -> Vec<(Standing, u32, u64, AgentId)> {
@@ -134,7 +134,7 @@ fn told(path: &Path) -> (u32, u64, Vec<AgentId>) {
     (path.cost, path.rtt_us, path.hops.clone())
 }
 
-impl Mesh {
+impl Mesh<'_> {
     fn best_ways(&self) -> BTreeMap<AgentId, Way> {
         let mut best = BTreeMap::new();
         let nowhere = Way {

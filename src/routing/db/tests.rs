@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::routing::OwnRoutes;
-use crate::routing::origin::News;
 use crate::routing::testing::*;
 use crate::wire::{CertificateBytes, SignedAdv};
 
@@ -16,9 +15,9 @@ fn now() -> Now {
 }
 
 fn put(db: &mut Database, adv: &SignedAdv) -> bool {
-    let News { stored, .. } = News::new(now(), adv.clone(), 1, 1).unwrap();
-    let is_new = db.standing(&stored.key) == Standing::New;
-    if is_new {
+    let stored = Stored::new(now(), adv.clone(), 1, 1).unwrap();
+    let news = db.standing(&stored.key) == Standing::New;
+    if news {
         let certificate = CertificateBytes::new(&good_certificate(stored.key.origin));
         let admitted = Arc::new(Admitted {
             id: stored.key.origin,
@@ -28,7 +27,7 @@ fn put(db: &mut Database, adv: &SignedAdv) -> bool {
         });
         db.insert(stored, &certificate, &admitted);
     }
-    is_new
+    news
 }
 
 /// Everything that an exit says in a life of changing routes, and in the life after it.

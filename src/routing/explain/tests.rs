@@ -10,8 +10,8 @@ fn table(mesh: &Mesh, max_hops: u8, routes: &[RouteAdv]) -> RouteTable {
     RouteTable::build(BuildInput {
         own: agent(0),
         max_hops,
-        links: mesh.advs.iter().cloned(),
-        routes: routes.iter().cloned(),
+        links: mesh.advs.iter(),
+        routes: routes.iter(),
         avoid,
     })
 }

@@ -166,7 +166,7 @@ fn our_own_certificate_proves_nobody_else() {
         certificate_hash: own,
         ..stamp(9, 5, 1)
     };
-    let adv = SignedAdv::sign(&link(stolen), |message| sign(id(1), message));
+    let adv = SignedAdv::sign(link(stolen), |message| sign(id(1), message));
     bench.hear(
         2,
         ControlMessage::Flood(Flood {

@@ -70,7 +70,7 @@ fn our_own_agent_is_there_before_anybody_advertised() {
 fn the_first_of_two_advertisements_of_one_origin_counts() {
     let first = Mesh::with_links(2, &[(0, 1)]);
     let second = Mesh::of(2);
-    let advs = first.advs.iter().chain(&second.advs).cloned();
+    let advs = first.advs.iter().chain(&second.advs);
     assert_eq!(Graph::build(agent(0), advs).link_count(), 1);
 }
 

@@ -29,7 +29,7 @@ fn prefixes_are_found_longest_first_in_their_own_family() {
         ],
         &[],
     );
-    let table = PrefixTable::build([adv].into_iter());
+    let table = PrefixTable::build([&adv].into_iter());
     assert_eq!(
         covering(&table, "10.1.2.3"),
         ["10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"]
@@ -42,7 +42,7 @@ fn prefixes_are_found_longest_first_in_their_own_family() {
 #[test]
 fn mapped_addresses_and_prefixes_are_ipv4() {
     let adv = routes(1, &[("::ffff:10.0.0.0/104", 0), ("::/0", 0)], &[]);
-    let table = PrefixTable::build([adv].into_iter());
+    let table = PrefixTable::build([&adv].into_iter());
     assert_eq!(covering(&table, "10.1.2.3"), ["10.0.0.0/8"]);
     assert_eq!(covering(&table, "::ffff:10.1.2.3"), ["10.0.0.0/8"]);
 }
@@ -56,7 +56,7 @@ fn exact_names_come_before_wildcards_and_long_ones_before_short() {
         "*.api.corp.example",
     ];
     let adv = routes(1, &[], &patterns);
-    let table = PrefixTable::build([adv].into_iter());
+    let table = PrefixTable::build([&adv].into_iter());
     assert_eq!(
         matching(&table, "API.corp.example."),
         ["api.corp.example", "*.corp.example", "*.example"]
@@ -74,7 +74,7 @@ fn of_an_exits_repeated_offers_the_cheapest_counts() {
         routes(1, &[("10.0.0.0/8", 7)], &[]),
         routes(2, &[("10.0.0.0/8", 6)], &[]),
     ];
-    let table = PrefixTable::build(advs.into_iter());
+    let table = PrefixTable::build(advs.iter());
     let (_, entries) = table.covering([10, 0, 0, 1].into())[0];
     let offers: Vec<(AgentId, u32)> = entries.iter().map(|e| (table.exit(e), e.metric)).collect();
     assert_eq!(offers, [(agent(1), 7), (agent(2), 4)]);
@@ -83,7 +83,7 @@ fn of_an_exits_repeated_offers_the_cheapest_counts() {
 #[test]
 fn unreadable_domains_are_counted_and_left_out() {
     let adv = routes(1, &[], &["a.*.example", "ok.example"]);
-    let table = PrefixTable::build([adv].into_iter());
+    let table = PrefixTable::build([&adv].into_iter());
     assert_eq!((table.domain_count(), table.unreadable_domains()), (1, 1));
 }
 
@@ -95,7 +95,7 @@ fn who_offers_nothing_is_no_exit() {
     later.stamp.origin = agent(3);
     later.fragment = 1;
     let advs = [routes(1, &[], &[]), resolver, later];
-    let table = PrefixTable::build(advs.into_iter());
+    let table = PrefixTable::build(advs.iter());
     let exits: Vec<AgentId> = table.exits().iter().map(|exit| exit.id).collect();
     assert_eq!(exits, [agent(2)]);
 }
@@ -125,7 +125,7 @@ proptest! {
             adv.prefixes.push(RoutePrefix { prefix, metric });
             adv
         }).collect();
-        let table = PrefixTable::build(advs.into_iter());
+        let table = PrefixTable::build(advs.iter());
 
         let mut expected: BTreeMap<(u8, IpNet), BTreeMap<AgentId, u32>> = BTreeMap::new();
         for &(origin, prefix, metric) in &offers {
@@ -156,7 +156,7 @@ proptest! {
         name in "([abA]\\.){0,4}[cC]\\.?",
     ) {
         let texts: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        let table = PrefixTable::build([routes(1, &[], &texts)].into_iter());
+        let table = PrefixTable::build([&routes(1, &[], &texts)].into_iter());
         let found = matching(&table, &name);
         let mut expected: Vec<DomainPattern> = patterns
             .iter()

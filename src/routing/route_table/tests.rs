@@ -8,8 +8,8 @@ fn table(mesh: &Mesh, routes: &[RouteAdv]) -> RouteTable {
     RouteTable::build(BuildInput {
         own: agent(0),
         max_hops: 8,
-        links: mesh.advs.iter().cloned(),
-        routes: routes.iter().cloned(),
+        links: mesh.advs.iter(),
+        routes: routes.iter(),
         avoid: Avoid::default(),
     })
 }
