@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::suggest::nearest;
 use super::{HostPort, PasswordHash};
-use crate::identity::{AgentId, DomainPattern};
+use crate::identity::{AgentId, DomainPattern, password};
 
 /// The port of DNS, for servers given without one.
 const DNS_PORT: u16 = 53;
@@ -245,19 +245,10 @@ pub(super) fn agent_id(text: &str) -> Result<AgentId, String> {
 
 /// An argon2 or bcrypt hash. The text may be a secret and is never repeated.
 pub(super) fn password_hash(text: &str) -> Result<PasswordHash, String> {
-    let argon2 = ["$argon2id$", "$argon2i$", "$argon2d$"];
-    let bcrypt = ["$2a$", "$2b$", "$2y$"];
-    let is_hash = if argon2.iter().any(|prefix| text.starts_with(prefix)) {
-        // A hash without its output would be no hash: nothing could verify against it.
-        argon2::PasswordHash::new(text).is_ok_and(|hash| hash.salt.is_some() && hash.hash.is_some())
-    } else {
-        bcrypt.iter().any(|prefix| text.starts_with(prefix))
-            && bcrypt::HashParts::from_str(text).is_ok()
-    };
-    if is_hash {
-        return Ok(PasswordHash(text.to_owned()));
+    match password::check_format(text) {
+        Ok(()) => Ok(PasswordHash(text.to_owned())),
+        Err(error) => Err(error.to_string()),
     }
-    Err("not an argon2 or bcrypt hash; make one with `warren hash`".to_owned())
 }
 
 fn split_number(text: &str) -> Option<(u64, &str)> {

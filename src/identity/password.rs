@@ -8,13 +8,25 @@ use argon2::{Algorithm, Argon2};
 /// Bytes of salt in a new hash; RFC 9106 section 3.1 recommends 16.
 const SALT_LEN: usize = 16;
 
+/// What one login may cost an ingress. Argon2: KiB of memory, the most that RFC 9106 section 4
+/// recommends, passes over it, and lanes. Bcrypt: rounds as a power of two, some five seconds.
+const MAX_M: u32 = 1 << 21;
+const MAX_T: u32 = 64;
+const MAX_P: u32 = 64;
+const MAX_BCRYPT: u32 = 16;
+
 /// A password or a hash that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     #[error("the password is empty; write it to stdin as one line")]
     Empty,
-    #[error("neither an argon2 nor a bcrypt hash; make one with `warren hash`")]
+    #[error("not an argon2 or bcrypt hash; make one with `warren hash`")]
     UnknownFormat,
+    #[error(
+        "a hash that takes more than m={MAX_M}, t={MAX_T}, p={MAX_P} (argon2) or cost {MAX_BCRYPT} \
+         (bcrypt) at every login; make one with `warren hash`"
+    )]
+    TooCostly,
     #[error("hashing failed: {0}")]
     Hash(String),
 }
@@ -35,8 +47,12 @@ pub fn hash(password: &[u8]) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
-/// Whether `password` is the one that `hash` was made of. A malformed hash matches nothing.
+/// Whether `password` is the one that `hash` was made of. A malformed hash, or one that costs too
+/// much, matches nothing.
 pub fn verify(hash: &str, password: impl AsRef<[u8]>) -> bool {
+    if check_format(hash).is_err() {
+        return false;
+    }
     if is_bcrypt(hash) {
         return bcrypt::verify(password, hash).unwrap_or(false);
     }
@@ -49,25 +65,36 @@ pub fn verify(hash: &str, password: impl AsRef<[u8]>) -> bool {
 
 /// Whether [`verify`] can ever say yes to this hash; for refusing it when the file is read.
 pub fn check_format(hash: &str) -> Result<(), PasswordError> {
-    let known = if is_bcrypt(hash) {
-        hash.parse::<bcrypt::HashParts>().is_ok()
+    let cheap = if is_bcrypt(hash) {
+        let parts = hash.parse::<bcrypt::HashParts>();
+        parts.ok().map(|parts| parts.get_cost() <= MAX_BCRYPT)
     } else {
-        PasswordHash::new(hash).is_ok_and(|parsed| {
-            Algorithm::try_from(parsed.algorithm).is_ok()
-                && argon2::Params::try_from(&parsed).is_ok()
-                && parsed.salt.is_some()
-                && parsed.hash.is_some()
-        })
+        PasswordHash::new(hash).ok().and_then(argon2_is_cheap)
     };
-    if known {
-        Ok(())
-    } else {
-        Err(PasswordError::UnknownFormat)
+    match cheap {
+        Some(true) => Ok(()),
+        Some(false) => Err(PasswordError::TooCostly),
+        None => Err(PasswordError::UnknownFormat),
     }
 }
 
+/// `None` if it is no hash of argon2. Costs are judged first: the parameters' own check overflows
+/// with 2²⁹ lanes.
+fn argon2_is_cheap(parsed: PasswordHash<'_>) -> Option<bool> {
+    Algorithm::try_from(parsed.algorithm).ok()?;
+    (parsed.salt.is_some() && parsed.hash.is_some()).then_some(())?;
+    let within = |name, most| {
+        let cost = parsed.params.get_decimal(name);
+        cost.is_none_or(|cost| cost <= most)
+    };
+    if !(within("m", MAX_M) && within("t", MAX_T) && within("p", MAX_P)) {
+        return Some(false);
+    }
+    argon2::Params::try_from(&parsed).ok().map(|_| true)
+}
+
 fn is_bcrypt(hash: &str) -> bool {
-    ["$2a$", "$2b$", "$2x$", "$2y$"]
+    ["$2a$", "$2b$", "$2y$"]
         .iter()
         .any(|prefix| hash.starts_with(prefix))
 }
@@ -122,6 +149,28 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_hash_that_costs_too_much_is_refused() {
+        let argon2 = |m: u32, t: u32, p: u32| {
+            format!("$argon2id$v=19$m={m},t={t},p={p}$c29tZXNhbHQ$aGFzaGhhc2hoYXNoaGFzaA")
+        };
+        let costly = Err(PasswordError::TooCostly);
+        assert_eq!(check_format(&argon2(MAX_M, MAX_T, MAX_P)), Ok(()));
+        for hash in [
+            argon2(MAX_M + 1, 1, 1),
+            argon2(u32::MAX, 1, 1),
+            argon2(64, MAX_T + 1, 1),
+            argon2(8_192, 1, MAX_P + 1),
+            argon2(8, 1, 1 << 29),
+            bcrypt::hash("secret", 4).unwrap().replace("$04$", "$17$"),
+        ] {
+            assert_eq!(check_format(&hash), costly, "{hash}");
+            assert!(!verify(&hash, "secret"), "{hash}");
+        }
+        let unknown = Err(PasswordError::UnknownFormat);
+        assert_eq!(check_format(&argon2(7, 1, 1)), unknown);
     }
 
     #[test]

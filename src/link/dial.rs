@@ -110,13 +110,13 @@ pub async fn dial_forever<R: Resolve>(
                     }
                 }
             }
-            Err(error @ DialError::Superseded(_)) => {
-                // The peer's link is about to come, unless the peer has yet to see that ours died.
-                debug!(peer = %target.id, %error, "not linked twice");
-                wait_or_link(&context, target.id, target.reconnect.initial_delay).await;
-                continue;
-            }
             Err(error) => {
+                if matches!(error, DialError::Superseded(_)) {
+                    wait_or_link(&context, target.id, target.reconnect.initial_delay).await;
+                    if context.links.is_live(target.id) {
+                        continue;
+                    }
+                }
                 let why = error.to_string();
                 warn!(peer = %target.id, address = %target.address, error = %why, "peer not reached");
                 context

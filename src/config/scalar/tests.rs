@@ -173,6 +173,9 @@ fn password_hashes_are_complete_hashes() {
         "$2b$04$äöüXETkX0fnYkrqZU3ta.N8Utt4U77kW4RVbchzgvBvBBEEdCD/u",
         "$1$salt$hash",
         "$6$rounds=5000$salt$hash",
+        "$argon2id$v=19$m=7,t=2,p=1$c29tZXNhbHQ$PP4FvHGrMcdMfYcCkYN4ZQBzRXrFTgNBwjpuNvQ9fSo",
+        "$argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$PP4FvHGrMcdMfYcCkYN4ZQBzRXrFTgNBwjpuNvQ9fSo",
+        "$2b$31$WUHhXETkX0fnYkrqZU3ta.N8Utt4U77kW4RVbchzgvBvBBEEdCD/u",
     ] {
         let error = password_hash(text).unwrap_err();
         assert!(error.contains("warren hash"), "{error}");

@@ -21,7 +21,7 @@ use super::super::record::Struck;
 const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// A machine that stood still for so long has stopped all agents: sessions wait a second.
-const STANDSTILL: Duration = Duration::from_secs(1);
+pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::super::judge::Finding;
+use super::excuse::STANDSTILL;
 use super::growth::{LEAST_STATES, Measure, Trend, WARM_UP, trends};
 use super::record::{Cycle, Record};
 use crate::table;
@@ -62,7 +63,12 @@ pub fn judge(record: &Record) -> Vec<Finding> {
             "no open connection broke unprovoked",
             &all(|cycle| &cycle.unprovoked),
             "none while there is a way to every exit",
-            format!("{} broke, all provoked", count(|cycle| cycle.broken)),
+            format!(
+                "{} broke, all provoked; the machine stood still in {} of {} cycles",
+                count(|cycle| cycle.broken),
+                count(|cycle| u64::from(cycle.pause >= STANDSTILL)),
+                record.cycles.len()
+            ),
         ),
         finding(
             "no agent ended by itself",
