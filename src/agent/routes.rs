@@ -42,6 +42,20 @@ impl Routes for MeshRoutes {
     fn resolvers(&self) -> Vec<AgentId> {
         exits(self.mesh.borrow().table.resolvers())
     }
+
+    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> T {
+        let mut mesh = self.mesh.clone();
+        loop {
+            mesh.mark_unchanged();
+            if let Some(found) = found() {
+                return found;
+            }
+            if mesh.changed().await.is_err() {
+                // The agent stops, and whoever waits with it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }
 
 fn exits(candidates: Vec<Candidate>) -> Vec<AgentId> {

@@ -5,10 +5,12 @@
 //! name ──► exits of its domain route, which resolve ───┼──► attempts ──► connected | the verdict
 //! name ──► resolvers ──► addresses ──► their exits ────┘       ▲  │ all failed in the mesh
 //!                                                              └──┘ once, by the routes as of then
+//!                                                                   or half a second later
 //! ```
 //!
 //! A failure in the mesh or at the exit leads to the next attempt; one whose exit goes out of reach
-//! fails at that moment. A verdict about the target ends the attempts on that target; a name's other
+//! fails at that moment. If that leaves no route, one is waited for: where the last way to an exit
+//! died, the mesh may still hold another back that has just returned. A verdict about the target ends the attempts on that target; a name's other
 //! addresses are still tried.
 
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +40,8 @@ pub struct Patience {
     pub one_of_many: Duration,
     /// The same for the last candidate.
     pub last: Duration,
+    /// Until there is a route again, if the exits that were asked went out of reach and left none.
+    pub way_back: Duration,
     /// Until a resolver answers while there is another one.
     pub resolver: Duration,
     /// Until the client has its reply. A kernel's own attempts on a silent target take about two
@@ -50,6 +54,7 @@ impl Default for Patience {
         Self {
             one_of_many: Duration::from_secs(1),
             last: Duration::from_secs(10),
+            way_back: Duration::from_millis(500),
             resolver: Duration::from_secs(2),
             overall: Duration::from_secs(120),
         }
@@ -129,10 +134,21 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         if let Some(connected) = self.try_each(attempts, &mut failures).await {
             return Ok(connected);
         }
-        let again = failures.worth_trying(self.attempts(&targets));
+        let again = self.attempts_again(&targets, &failures).await;
         let connected = self.try_each(again, &mut failures).await;
         let no_route = || ConnectError::NoRoute(describe(destination));
         connected.ok_or_else(|| failures.verdict.unwrap_or_else(no_route))
+    }
+
+    /// Those of the second round.
+    async fn attempts_again(&self, targets: &[Target], failures: &Failures) -> Vec<Attempt> {
+        let offered = || failures.worth_trying(self.attempts(targets));
+        if !failures.lost_the_way() {
+            return offered();
+        }
+        let found = || Some(offered()).filter(|attempts| !attempts.is_empty());
+        let back = timeout(self.patience.way_back, self.routes.wait_for(found));
+        back.await.unwrap_or_default()
     }
 
     async fn resolved(&self, name: &str, port: u16) -> Result<Vec<Target>, ConnectError> {
@@ -281,11 +297,23 @@ impl Failures {
         failed.any(|(attempt, blame)| *blame == Blame::Target && attempt.target == *target)
     }
 
+    /// Whether every failure was the mesh's.
+    fn are_of_mesh(&self) -> bool {
+        let mut blames = self.attempts.iter().map(|(_, blame)| blame);
+        blames.all(|blame| matches!(blame, Blame::Way | Blame::Exit))
+    }
+
+    /// Whether nothing but the mesh failed, and that because an exit went out of reach.
+    fn lost_the_way(&self) -> bool {
+        let mut blames = self.attempts.iter().map(|(_, blame)| blame);
+        let is_room = self.attempts.len() < MAX_ATTEMPTS;
+        is_room && self.are_of_mesh() && blames.any(|blame| *blame == Blame::Way)
+    }
+
     /// Those of `attempts` that deserve another round: if every failure so far was the mesh's, exits
     /// that were not asked, and those that are in reach again.
     fn worth_trying(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
-        let is_of_mesh = |blame: Blame| matches!(blame, Blame::Way | Blame::Exit);
-        if !self.attempts.iter().all(|(_, blame)| is_of_mesh(*blame)) {
+        if !self.are_of_mesh() {
             return Vec::new();
         }
         attempts.retain(|attempt| {

@@ -50,6 +50,13 @@ pub trait Routes: Send + Sync + 'static {
 
     /// Exits that resolve names for others, nearest first.
     fn resolvers(&self) -> Vec<AgentId>;
+
+    /// Completes once `found` has found something in the routes of now or later. Never, if that
+    /// never happens.
+    fn wait_for<T: Send>(
+        &self,
+        found: impl FnMut() -> Option<T> + Send,
+    ) -> impl Future<Output = T> + Send;
 }
 
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.

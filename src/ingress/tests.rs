@@ -7,11 +7,12 @@ mod retries;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::*;
 use crate::config::{Limits, Socks5, User};
@@ -33,12 +34,12 @@ struct Table {
     domains: Vec<(DomainPattern, Vec<AgentId>)>,
     resolvers: Vec<AgentId>,
     /// Once it is there, takes the place of `prefixes`.
-    changed: Mutex<Option<Prefixes>>,
+    changed: watch::Sender<Option<Prefixes>>,
 }
 
 impl Routes for Table {
     fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId> {
-        let changed = self.changed.lock().unwrap();
+        let changed = self.changed.borrow();
         let prefixes = changed.as_ref().unwrap_or(&self.prefixes);
         let found = prefixes.iter().find(|(net, _)| net.contains(&ip));
         found.map(|(_, exits)| exits.clone()).unwrap_or_default()
@@ -54,6 +55,16 @@ impl Routes for Table {
 
     fn resolvers(&self) -> Vec<AgentId> {
         self.resolvers.clone()
+    }
+
+    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> T {
+        let mut changed = self.changed.subscribe();
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            changed.changed().await.unwrap();
+        }
     }
 }
 

@@ -88,13 +88,59 @@ async fn an_exit_that_turned_up_meanwhile_is_asked_when_all_others_were_lost() {
     let changing = async {
         is_asked(&running, SECOND).await;
         let now = vec![("127.0.0.0/8".parse().unwrap(), vec![FIRST])];
-        *running.ingress.routes.changed.lock().unwrap() = Some(now);
+        running.ingress.routes.changed.send_replace(Some(now));
         running.sessions.lost.send_replace(vec![SECOND]);
     };
     let target = testing::echo_server().await;
     let ((code, _), ()) = tokio::join!(running.ask(target), changing);
     assert_eq!(code, 0);
     assert_eq!(running.ingress.metrics().retries.get(), 1);
+}
+
+/// The one way to an exit died, and the mesh is about to tell of another.
+#[tokio::test]
+async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
+    let mut bed = patient(Bed::with_loopback_exit().await);
+    bed.patience.way_back = FOR_EVER;
+    bed.sessions.silent.push(SECOND);
+    bed.table.prefixes[0].1 = vec![SECOND];
+    let running = bed.start().await;
+    let routes = &running.ingress.routes.changed;
+    let changing = async {
+        is_asked(&running, SECOND).await;
+        routes.send_replace(Some(Vec::new()));
+        running.sessions.lost.send_replace(vec![SECOND]);
+        while routes.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // One that does not help, then one that does.
+        let prefix = |text: &str| vec![(text.parse().unwrap(), vec![FIRST])];
+        routes.send_replace(Some(prefix("10.0.0.0/8")));
+        routes.send_replace(Some(prefix("127.0.0.0/8")));
+    };
+    let target = testing::echo_server().await;
+    let ((code, _), ()) = tokio::join!(running.ask(target), changing);
+    assert_eq!(code, 0);
+    assert_eq!(asked(&running), HashMap::from([(FIRST, 1), (SECOND, 1)]));
+}
+
+#[tokio::test]
+async fn a_way_that_does_not_come_back_is_waited_for_so_long_only() {
+    let mut bed = patient(Bed::new());
+    bed.patience.way_back = Duration::from_millis(50);
+    bed.sessions.silent.push(SECOND);
+    bed.route("127.0.0.0/8", &[SECOND]);
+    let running = bed.start().await;
+    let changing = async {
+        is_asked(&running, SECOND).await;
+        let routes = &running.ingress.routes.changed;
+        routes.send_replace(Some(Vec::new()));
+        running.sessions.lost.send_replace(vec![SECOND]);
+    };
+    let target = testing::echo_server().await;
+    let ((code, _), ()) = tokio::join!(running.ask(target), changing);
+    assert_eq!(code, 3);
+    assert_eq!(asked(&running), HashMap::from([(SECOND, 1)]));
 }
 
 #[tokio::test]

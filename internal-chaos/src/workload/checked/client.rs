@@ -34,7 +34,8 @@ pub(super) async fn run(plan: &Plan, seed: u64) -> Seen {
             };
         }
     };
-    let deadline = Instant::now() + plan.time + plan.grace;
+    let directions = if plan.kind == Kind::HalfClose { 2 } else { 1 };
+    let deadline = Instant::now() + directions * plan.time + plan.grace;
     let mut connection = Connection::new(plan, seed, stream, deadline);
     let request = connection.request;
     let begun = timeout_at(deadline, request.write(&mut connection.write)).await;
