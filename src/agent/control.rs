@@ -277,9 +277,15 @@ impl Control {
             .link_advs()
             .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
             .collect();
+        let table = RouteTable::new(prefixes, paths);
+        let lost_at = match table.has_lost_an_exit_of(&current.table) {
+            true => Some(clock::now()),
+            false => current.lost_at,
+        };
         self.mesh.send_replace(Arc::new(Mesh {
-            table: RouteTable::new(prefixes, paths),
+            table,
             incarnations,
+            lost_at,
             suspects: self.suspects.clone(),
             duplicate_identity: self.core.duplicate_identity(),
             limits: self.limits,

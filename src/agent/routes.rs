@@ -2,14 +2,20 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 
 use super::mesh::Mesh;
 use crate::identity::AgentId;
 use crate::ingress::Routes;
 use crate::routing::{Balancer, Candidate};
 use crate::tunnel::StreamTable;
+
+/// How long requests wait for a way after an exit went out of reach. A link that is let go of because
+/// nothing else leads to its neighbour is told within 100 ms, an exit that restarts is back after 400.
+const WAY_BACK: Duration = Duration::from_millis(500);
 
 /// Looks routes up in the current mesh.
 pub(super) struct MeshRoutes {
@@ -43,17 +49,15 @@ impl Routes for MeshRoutes {
         exits(self.mesh.borrow().table.resolvers())
     }
 
-    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> T {
+    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {
         let mut mesh = self.mesh.clone();
         loop {
-            mesh.mark_unchanged();
+            let lost_at = mesh.borrow_and_update().lost_at;
             if let Some(found) = found() {
-                return found;
+                return Some(found);
             }
-            if mesh.changed().await.is_err() {
-                // The agent stops, and whoever waits with it.
-                std::future::pending::<()>().await;
-            }
+            let until = lost_at? + WAY_BACK;
+            timeout_at(until.into(), mesh.changed()).await.ok()?.ok()?;
         }
     }
 }

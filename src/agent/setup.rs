@@ -170,6 +170,7 @@ fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
     Mesh {
         table: RouteTable::new(prefixes, paths),
         incarnations: Default::default(),
+        lost_at: None,
         suspects: Default::default(),
         duplicate_identity: false,
         limits,

@@ -5,12 +5,11 @@
 //! name ──► exits of its domain route, which resolve ───┼──► attempts ──► connected | the verdict
 //! name ──► resolvers ──► addresses ──► their exits ────┘       ▲  │ all failed in the mesh
 //!                                                              └──┘ once, by the routes as of then
-//!                                                                   or half a second later
 //! ```
 //!
 //! A failure in the mesh or at the exit leads to the next attempt; one whose exit goes out of reach
-//! fails at that moment. If that leaves no route, one is waited for: where the last way to an exit
-//! died, the mesh may still hold another back that has just returned. A verdict about the target ends the attempts on that target; a name's other
+//! fails at that moment. If no route is left when an exit has just gone out of reach, one is waited
+//! for ([`Routes::wait_for`]). A verdict about the target ends the attempts on that target; a name's other
 //! addresses are still tried.
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,8 +39,6 @@ pub struct Patience {
     pub one_of_many: Duration,
     /// The same for the last candidate.
     pub last: Duration,
-    /// Until there is a route again, if the exits that were asked went out of reach and left none.
-    pub way_back: Duration,
     /// Until a resolver answers while there is another one.
     pub resolver: Duration,
     /// Until the client has its reply. A kernel's own attempts on a silent target take about two
@@ -54,7 +51,6 @@ impl Default for Patience {
         Self {
             one_of_many: Duration::from_secs(1),
             last: Duration::from_secs(10),
-            way_back: Duration::from_millis(500),
             resolver: Duration::from_secs(2),
             overall: Duration::from_secs(120),
         }
@@ -140,15 +136,14 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         connected.ok_or_else(|| failures.verdict.unwrap_or_else(no_route))
     }
 
-    /// Those of the second round.
+    /// Those of the second round: if every failure of the first was the mesh's, and left time for one.
     async fn attempts_again(&self, targets: &[Target], failures: &Failures) -> Vec<Attempt> {
-        let offered = || failures.worth_trying(self.attempts(targets));
-        if !failures.lost_the_way() {
-            return offered();
+        if !failures.are_of_mesh() || failures.attempts.len() >= MAX_ATTEMPTS {
+            return Vec::new();
         }
+        let offered = || failures.worth_trying(self.attempts(targets));
         let found = || Some(offered()).filter(|attempts| !attempts.is_empty());
-        let back = timeout(self.patience.way_back, self.routes.wait_for(found));
-        back.await.unwrap_or_default()
+        self.routes.wait_for(found).await.unwrap_or_default()
     }
 
     async fn resolved(&self, name: &str, port: u16) -> Result<Vec<Target>, ConnectError> {
@@ -303,19 +298,9 @@ impl Failures {
         blames.all(|blame| matches!(blame, Blame::Way | Blame::Exit))
     }
 
-    /// Whether nothing but the mesh failed, and that because an exit went out of reach.
-    fn lost_the_way(&self) -> bool {
-        let mut blames = self.attempts.iter().map(|(_, blame)| blame);
-        let is_room = self.attempts.len() < MAX_ATTEMPTS;
-        is_room && self.are_of_mesh() && blames.any(|blame| *blame == Blame::Way)
-    }
-
-    /// Those of `attempts` that deserve another round: if every failure so far was the mesh's, exits
-    /// that were not asked, and those that are in reach again.
+    /// Those of `attempts` that deserve another round: exits that were not asked, and those that are
+    /// in reach again.
     fn worth_trying(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
-        if !self.are_of_mesh() {
-            return Vec::new();
-        }
         attempts.retain(|attempt| {
             let mut before = self.attempts.iter().filter(|(made, _)| made == attempt);
             before.all(|(_, blame)| *blame == Blame::Way)

@@ -51,12 +51,12 @@ pub trait Routes: Send + Sync + 'static {
     /// Exits that resolve names for others, nearest first.
     fn resolvers(&self) -> Vec<AgentId>;
 
-    /// Completes once `found` has found something in the routes of now or later. Never, if that
-    /// never happens.
+    /// What `found` finds in the routes of now, or in those of the next moments if an exit has just
+    /// gone out of reach: where the last way to it died, the mesh may be about to tell of another.
     fn wait_for<T: Send>(
         &self,
         found: impl FnMut() -> Option<T> + Send,
-    ) -> impl Future<Output = T> + Send;
+    ) -> impl Future<Output = Option<T>> + Send;
 }
 
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.

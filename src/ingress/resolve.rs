@@ -31,7 +31,8 @@ enum Silence {
     Mesh,
 }
 
-/// The addresses of `name`, at least one, in the order of the first resolver that knows any.
+/// The addresses of `name`, at least one, in the order of the first resolver that knows any. If none
+/// was reached, they are asked once more, by the routes as of then.
 pub(super) async fn resolve<T: OpenStream, R: Routes>(
     name: &str,
     opener: &T,
@@ -39,7 +40,24 @@ pub(super) async fn resolve<T: OpenStream, R: Routes>(
     own: Option<&OwnExit>,
     patience: &Patience,
 ) -> Result<Vec<IpAddr>, ConnectError> {
-    let mut resolvers = routes.resolvers();
+    let first = ask_each(routes.resolvers(), name, opener, own, patience).await;
+    if !matches!(first, Err(ConnectError::NoRoute(_))) {
+        return first;
+    }
+    let found = || Some(routes.resolvers()).filter(|resolvers| !resolvers.is_empty());
+    match routes.wait_for(found).await {
+        Some(resolvers) => ask_each(resolvers, name, opener, own, patience).await,
+        None => first,
+    }
+}
+
+async fn ask_each<T: OpenStream>(
+    mut resolvers: Vec<AgentId>,
+    name: &str,
+    opener: &T,
+    own: Option<&OwnExit>,
+    patience: &Patience,
+) -> Result<Vec<IpAddr>, ConnectError> {
     resolvers.truncate(MAX_RESOLVERS);
     let mut verdict = ConnectError::NoRoute(name.to_owned());
     let count = resolvers.len();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Limits, Socks5, User};
@@ -33,6 +34,8 @@ struct Table {
     prefixes: Prefixes,
     domains: Vec<(DomainPattern, Vec<AgentId>)>,
     resolvers: Vec<AgentId>,
+    /// How long each change of routes is waited for.
+    way_back: Duration,
     /// Once it is there, takes the place of `prefixes`.
     changed: watch::Sender<Option<Prefixes>>,
 }
@@ -57,13 +60,13 @@ impl Routes for Table {
         self.resolvers.clone()
     }
 
-    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> T {
+    async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {
         let mut changed = self.changed.subscribe();
         loop {
             if let Some(found) = found() {
-                return found;
+                return Some(found);
             }
-            changed.changed().await.unwrap();
+            timeout(self.way_back, changed.changed()).await.ok()?.ok()?;
         }
     }
 }

@@ -183,6 +183,12 @@ impl RouteTable {
         self.paths.is_reachable(exit)
     }
 
+    /// Whether an exit that still says what it offers was in reach `before`, and is not any more.
+    pub fn has_lost_an_exit_of(&self, before: &Self) -> bool {
+        let mut offering = self.prefixes.exits().iter().map(|exit| exit.id);
+        offering.any(|exit| before.is_reachable(exit) && !self.is_reachable(exit))
+    }
+
     /// Every live exit of every prefix, then of every domain; of each the preferred first. Ask
     /// [`alternate`](Self::alternate) for second paths.
     pub fn routes(&self) -> impl Iterator<Item = Candidate> + '_ {

@@ -24,6 +24,7 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("one-way-cut-out"),
     scenario!("grey-transit"),
     scenario!("flapping-link"),
+    scenario!("held-link"),
     scenario!("all-transits-die"),
     scenario!("ingress-alone"),
     scenario!("exit-lost-briefly"),

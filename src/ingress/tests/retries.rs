@@ -101,7 +101,7 @@ async fn an_exit_that_turned_up_meanwhile_is_asked_when_all_others_were_lost() {
 #[tokio::test]
 async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
     let mut bed = patient(Bed::with_loopback_exit().await);
-    bed.patience.way_back = FOR_EVER;
+    bed.table.way_back = FOR_EVER;
     bed.sessions.silent.push(SECOND);
     bed.table.prefixes[0].1 = vec![SECOND];
     let running = bed.start().await;
@@ -127,7 +127,7 @@ async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
 #[tokio::test]
 async fn a_way_that_does_not_come_back_is_waited_for_so_long_only() {
     let mut bed = patient(Bed::new());
-    bed.patience.way_back = Duration::from_millis(50);
+    bed.table.way_back = Duration::from_millis(50);
     bed.sessions.silent.push(SECOND);
     bed.route("127.0.0.0/8", &[SECOND]);
     let running = bed.start().await;
@@ -177,4 +177,16 @@ async fn attempts_are_bounded_over_both_rounds() {
     let running = bed.start().await;
     assert_eq!(running.ask(testing::echo_server().await).await.0, 3);
     assert_eq!(asked(&running).values().sum::<usize>(), 8);
+}
+
+#[tokio::test]
+async fn the_only_resolver_gets_a_second_chance_and_no_third() {
+    let mut bed = patient(Bed::new());
+    bed.sessions.silent.push(SECOND);
+    bed.table.resolvers = vec![SECOND];
+    let running = bed.start().await;
+    let asking = running.ask_name("web.example", 80);
+    let ((code, _), ()) = tokio::join!(asking, lose(&running, SECOND));
+    assert_eq!(code, 3);
+    assert_eq!(asked(&running), HashMap::from([(SECOND, 2)]));
 }
