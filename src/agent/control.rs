@@ -278,7 +278,7 @@ impl Control {
             .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
             .collect();
         let table = RouteTable::new(prefixes, paths);
-        let lost_at = match table.has_lost_an_exit_of(&current.table) {
+        let lost_at = match changed.topology && table.has_lost_an_exit_of(&current.table) {
             true => Some(clock::now()),
             false => current.lost_at,
         };

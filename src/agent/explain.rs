@@ -23,7 +23,7 @@ impl Status {
         };
         match ingress.resolve(name).await {
             Ok(addresses) => Ok(self.explain_addresses(name, &addresses)),
-            Err(ConnectError::NoRoute(_)) => Ok(explained),
+            Err(ConnectError::NoRoute(_)) => Ok(self.explain_name(name)),
             Err(ConnectError::TimedOut(_)) => Err(ExplainError::TimedOut { name: name.clone() }),
             Err(error) => Err(ExplainError::Resolve {
                 name: name.clone(),

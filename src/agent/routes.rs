@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::mesh::Mesh;
+use crate::clock;
 use crate::identity::AgentId;
 use crate::ingress::Routes;
 use crate::routing::{Balancer, Candidate};
@@ -51,12 +52,15 @@ impl Routes for MeshRoutes {
 
     async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {
         let mut mesh = self.mesh.clone();
+        // Exits that are lost one after the other prolong nothing.
+        let latest = clock::now() + WAY_BACK;
         loop {
-            let lost_at = mesh.borrow_and_update().lost_at;
+            mesh.mark_unchanged();
             if let Some(found) = found() {
                 return Some(found);
             }
-            let until = lost_at? + WAY_BACK;
+            let lost_at = mesh.borrow().lost_at?;
+            let until = latest.min(lost_at + WAY_BACK);
             timeout_at(until.into(), mesh.changed()).await.ok()?.ok()?;
         }
     }
@@ -68,3 +72,6 @@ fn exits(candidates: Vec<Candidate>) -> Vec<AgentId> {
         .map(|candidate| candidate.exit)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,7 +163,7 @@ pub(super) fn link_context(
     }
 }
 
-fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
+pub(super) fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
     let graph = Arc::new(Graph::build(own, std::iter::empty()));
     let paths = Arc::new(PathTable::build(graph, limits.max_hops, Avoid::default()));
     let prefixes = Arc::new(PrefixTable::build(std::iter::empty()));

@@ -19,6 +19,10 @@ use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
 
+/// By then the link has come for which the peer closed ours, unless the peer has yet to see that it
+/// died.
+const SUPERSEDED: Duration = Duration::from_millis(100);
+
 /// A configured peer.
 pub struct DialTarget {
     pub id: AgentId,
@@ -112,8 +116,8 @@ pub async fn dial_forever<R: Resolve>(
             }
             Err(error) => {
                 if matches!(error, DialError::Superseded(_)) {
-                    wait_or_link(&context, target.id, target.reconnect.initial_delay).await;
-                    if context.links.is_live(target.id) {
+                    wait_or_link(&context, target.id, SUPERSEDED).await;
+                    if context.links.is_live(target.id) || context.links.is_closed() {
                         continue;
                     }
                 }

@@ -116,6 +116,7 @@ async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
         // One that does not help, then one that does.
         let prefix = |text: &str| vec![(text.parse().unwrap(), vec![FIRST])];
         routes.send_replace(Some(prefix("10.0.0.0/8")));
+        tokio::task::yield_now().await;
         routes.send_replace(Some(prefix("127.0.0.0/8")));
     };
     let target = testing::echo_server().await;
