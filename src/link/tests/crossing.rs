@@ -72,6 +72,30 @@ impl Acceptor {
     }
 }
 
+/// Holds the link that was kept for a while, in which nothing may be dialled, and ends it.
+async fn end_after_a_while(kept: &Connection, listening: &Endpoint) {
+    for _ in 0..A_WHILE {
+        tokio::select! {
+            biased;
+            _ = listening.accept() => panic!("dialled beside a live link"),
+            beat = kept.read_datagram() => drop(beat.expect("it is kept")),
+        }
+    }
+    close(kept, code::GOODBYE, "enough");
+}
+
+/// Refuses the next dial; the attempts that the agent has counted then.
+async fn attempts_after_another(
+    agent: &Acceptor,
+    neighbor: &Identity,
+    listening: &Endpoint,
+) -> u32 {
+    next_dial(listening).await.refuse();
+    // The one after it comes once the failure was noted.
+    let _next = next_dial(listening).await;
+    agent.context.links.snapshot()[&neighbor.id()].attempts
+}
+
 /// Both dial after an attempt of the agent's that was refused; hellos are said on one of the links
 /// after the other. At the end the back-off must know of the refused attempt alone.
 async fn cross(own: &Identity, neighbor: &Identity, own_dial_first: bool) {
@@ -113,24 +137,16 @@ async fn cross(own: &Identity, neighbor: &Identity, own_dial_first: bool) {
         other => panic!("{other}"),
     }
 
-    for _ in 0..A_WHILE {
-        tokio::select! {
-            biased;
-            _ = listening.accept() => panic!("dialled beside a live link"),
-            beat = kept.read_datagram() => drop(beat.expect("it is kept")),
-        }
-    }
-    close(&kept, code::GOODBYE, "enough");
+    end_after_a_while(&kept, &listening).await;
     let replacements = usize::from(own_wins != own_dial_first);
     let goodbye = DownReason::Goodbye("enough".to_owned());
     assert_eq!(agent.until_down().await, (replacements, goodbye));
 
-    // The next attempt comes after the failure of the one before was noted.
-    next_dial(&listening).await.refuse();
-    let _next = next_dial(&listening).await;
-    let peers = agent.context.links.snapshot();
     // The refused one and this one: the link that lost was no attempt, and no success.
-    assert_eq!(peers[&neighbor.id()].attempts, 2);
+    assert_eq!(
+        attempts_after_another(&agent, neighbor, &listening).await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -159,17 +175,10 @@ async fn a_dial_that_loses_before_its_hello_is_no_attempt() {
     assert!(matches!(agent.next_event().await, LinkEvent::Up { .. }));
     close(&losing, code::DUPLICATE, "duplicate link");
 
-    for _ in 0..A_WHILE {
-        tokio::select! {
-            biased;
-            _ = listening.accept() => panic!("dialled beside a live link"),
-            beat = kept.read_datagram() => drop(beat.expect("it is kept")),
-        }
-    }
-    close(&kept, code::GOODBYE, "enough");
-    next_dial(&listening).await.refuse();
-    let _next = next_dial(&listening).await;
-    let peers = agent.context.links.snapshot();
-    // The refused one and this one.
-    assert_eq!(peers[&neighbor.id()].attempts, 2);
+    end_after_a_while(&kept, &listening).await;
+    // The refused one and this one: the link that lost was no attempt, and no success.
+    assert_eq!(
+        attempts_after_another(&agent, neighbor, &listening).await,
+        2
+    );
 }

@@ -7,7 +7,8 @@
 //! together: of two transits, each is the way around the other.
 //!
 //! New connections are not judged so. A link that came back after several flaps is in its hold for
-//! up to a minute: sessions wait until it is let go of, but what is asked for just then is refused.
+//! up to a minute, and for a second even if nothing else is left: sessions wait until it is let go
+//! of, new connections for half a second only.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
