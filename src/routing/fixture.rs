@@ -16,9 +16,10 @@ pub(super) fn agent(number: u32) -> AgentId {
     AgentId(u128::from(number).to_be_bytes())
 }
 
-fn stamp(origin: u32) -> Stamp {
+/// The stamp of `origin`'s first advertisement.
+pub(crate) fn stamp(origin: AgentId) -> Stamp {
     Stamp {
-        origin: agent(origin),
+        origin,
         certificate_hash: [0; 32],
         incarnation: 1,
         answers: 0,
@@ -40,7 +41,7 @@ impl Mesh {
     /// Agents 0 to `count - 1` without links.
     pub(super) fn of(count: u32) -> Self {
         let adv = |number| LinkAdv {
-            stamp: stamp(number),
+            stamp: stamp(agent(number)),
             flags: LinkFlags::default(),
             neighbors: Vec::new(),
             display_name: format!("agent-{number}"),
@@ -108,7 +109,7 @@ pub(super) fn routes(origin: u32, prefixes: &[(&str, u32)], domains: &[&str]) ->
         metric,
     };
     RouteAdv {
-        stamp: stamp(origin),
+        stamp: stamp(agent(origin)),
         fragment: 0,
         fragments: 1,
         prefixes: prefixes.iter().map(route).collect(),

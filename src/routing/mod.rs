@@ -60,7 +60,7 @@ mod candidate;
 mod choice;
 mod explain;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod graph;
 mod id_index;
 mod liveness;

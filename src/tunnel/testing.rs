@@ -14,8 +14,9 @@ use super::congestion::{Factory, Signals};
 use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings};
 use crate::clock;
 use crate::identity::AgentId;
+use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, Graph, Path, PathTable};
-use crate::wire::{LinkAdv, LinkFlags, Neighbor, Stamp};
+use crate::wire::{LinkAdv, LinkFlags, Neighbor};
 
 /// Long enough for a loaded machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,17 +130,7 @@ impl View {
 
 fn link_adv(origin: AgentId) -> LinkAdv {
     LinkAdv {
-        stamp: Stamp {
-            origin,
-            certificate_hash: [0; 32],
-            incarnation: 1,
-            answers: 0,
-            epoch: 1,
-            sequence: 1,
-            issued_at_ms: 0,
-            lifetime_ms: 300_000,
-            max_hops: 15,
-        },
+        stamp: stamp(origin),
         flags: LinkFlags::default(),
         neighbors: Vec::new(),
         display_name: String::new(),
