@@ -25,6 +25,7 @@
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
 //! | `routes` | the ingress's questions to the mesh |
+//! | `readiness` | whether it can carry traffic |
 //! | `status`, `collector`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
 //! | `resolve` | names of peers |
@@ -44,6 +45,7 @@ mod logging;
 mod mesh;
 mod parts;
 mod probe;
+mod readiness;
 mod resolve;
 mod routes;
 mod run;

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::collector::Collector;
 use super::mesh::Mesh;
+use super::readiness::{Means, verdict};
 use super::routes::MeshRoutes;
 use super::setup::Shared;
 use crate::api::{
@@ -73,16 +74,14 @@ impl Status {
         Reporter { status, registry }
     }
 
-    /// Why traffic cannot be carried.
-    fn obstacles(&self, mesh: &Mesh) -> Vec<String> {
-        let mut obstacles = Vec::new();
-        if !self.peer_costs.is_empty() && self.shared.links.live().is_empty() {
-            obstacles.push("no live link to any peer".to_owned());
+    /// What decides whether traffic can be carried.
+    fn means(&self, mesh: &Mesh) -> Means {
+        Means {
+            peers: self.peer_costs.len(),
+            links: self.shared.links.live().len(),
+            ingress: self.ingress.is_some(),
+            routes: mesh.table.counts().destinations(),
         }
-        if self.ingress.is_some() && !self.peer_costs.is_empty() && mesh.table.counts().exits == 0 {
-            obstacles.push("no usable route".to_owned());
-        }
-        obstacles
     }
 
     /// What is lost or about to be, though traffic flows.
@@ -175,26 +174,25 @@ impl api::Agent for Reporter {
     fn health(&self) -> Health {
         let status = &self.status;
         let mesh = status.mesh();
-        let obstacles = status.obstacles(&mesh);
+        let means = status.means(&mesh);
+        let obstacles = means.obstacles();
         let worries = status.worries(&mesh);
-        let verdict = match (obstacles.is_empty(), worries.is_empty()) {
-            (false, _) => api::Status::Unavailable,
-            (true, false) => api::Status::Degraded,
-            (true, true) => api::Status::Healthy,
-        };
-        let counts = mesh.table.counts();
         Health {
-            status: verdict,
+            status: verdict(obstacles.len(), worries.len()),
             agent_id: status.id,
             display_name: status.display_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: clock::since(status.started).as_secs(),
-            peers: status.shared.links.live().len(),
-            routes: counts.prefixes + counts.domains,
+            peers: means.links,
+            routes: means.routes,
             streams: status.shared.streams.count(),
             socks5_running: status.ingress.is_some(),
             exit_handler_running: status.exit.is_some(),
-            reasons: obstacles.into_iter().chain(worries).collect(),
+            reasons: obstacles
+                .into_iter()
+                .map(str::to_owned)
+                .chain(worries)
+                .collect(),
         }
     }
 

@@ -79,8 +79,15 @@ pub struct Counts {
     /// Prefixes and domains that are one agent or link away from being cut; see
     /// [`RouteTable::single_path`].
     pub single_path: usize,
-    /// Live exits, our own agent included if it is one.
+    /// Agents in reach that advertise anything, be it only that they resolve names; our own included.
     pub exits: usize,
+}
+
+impl Counts {
+    /// Prefixes and domains that a request would be sent to now.
+    pub fn destinations(&self) -> usize {
+        self.prefixes + self.domains
+    }
 }
 
 impl RouteTable {

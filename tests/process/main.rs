@@ -6,8 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../clients/installed.rs"]
+mod installed;
+
 mod accounting;
 mod bad_input;
+mod balancer;
 mod clock;
 mod commands;
 mod demo;

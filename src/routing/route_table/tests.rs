@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::super::fixture::{Mesh, agent, all_ways, any_mesh, numbers, routes};
@@ -269,7 +271,8 @@ proptest! {
             adv
         }).collect();
         let ip = IpAddr::from([10, host, 0, 1]);
-        let found = table(&mesh, &advs).candidates_for_ip(ip);
+        let table = table(&mesh, &advs);
+        let found = table.candidates_for_ip(ip);
 
         let mut scanned = Vec::new();
         for adv in &advs {
@@ -299,5 +302,44 @@ proptest! {
         }
         let found: Vec<(AgentId, u32)> = found.iter().map(|c| (c.exit, c.metric)).collect();
         prop_assert_eq!(found, expected);
+    }
+
+    /// What `/ready` goes by. Exits that only resolve names, are out of reach or too far away, or
+    /// lost all their routes, count for nothing.
+    #[test]
+    fn a_destination_is_counted_exactly_if_a_request_for_it_has_an_exit(
+        mesh in any_mesh(),
+        offers in prop::collection::vec(
+            (0_u32..9, any::<bool>(), prop::option::of(8_u8..12), prop::option::of(0_u8..4)),
+            0..8,
+        ),
+    ) {
+        let advs: Vec<RouteAdv> = offers.iter().map(|&(exit, resolves, length, near)| {
+            let mut adv = routes(exit, &[], &[]);
+            adv.resolves = resolves;
+            adv.stamp.max_hops = near.unwrap_or(15);
+            if let Some(length) = length {
+                let prefix = IpNet::new([10, 0, 0, 0].into(), length).unwrap();
+                adv.prefixes.push(RoutePrefix { prefix, metric: 0 });
+                adv.domains.push(format!("*.d{length}.example"));
+            }
+            adv
+        }).collect();
+        let table = table(&mesh, &advs);
+        let answered: BTreeSet<IpNet> = advs
+            .iter()
+            .flat_map(|adv| adv.prefixes.iter().map(|route| route.prefix))
+            .filter(|prefix| {
+                // An address that no longer prefix of the list contains.
+                let found = table.candidates_for_ip(prefix.broadcast());
+                found.iter().any(|candidate| candidate.prefix == Some(*prefix))
+            })
+            .collect();
+        let named: BTreeSet<u8> = (8..12)
+            .filter(|n| !table.candidates_for_domain(&format!("a.d{n}.example")).is_empty())
+            .collect();
+        prop_assert_eq!(table.counts().domains, named.len());
+        prop_assert_eq!(table.counts().prefixes, answered.len());
+        prop_assert_eq!(table.counts().destinations(), answered.len() + named.len());
     }
 }

@@ -1,0 +1,141 @@
+//! A load balancer steers by `/ready` and `/healthz`: Debian's HAProxy in front of an ingress.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use crate::installed::program;
+use crate::support::dns::Dns;
+use crate::support::ports::free_port;
+use crate::support::process::Process;
+use crate::support::socks::refusal;
+use crate::support::traffic::fetch;
+use crate::support::wait::eventually;
+use crate::support::{Mesh, Spec, Target};
+
+const NO_ROUTE: u8 = 0x03;
+
+/// Each endpoint that a balancer may check, and the backend that does.
+const CHECKS: [(&str, &str); 2] = [("ready", "/ready"), ("healthz", "/healthz")];
+
+struct Balancer {
+    control: PathBuf,
+    /// Where clients of the backends connect, in the order of [`CHECKS`].
+    fronts: [SocketAddr; 2],
+    _process: Process,
+}
+
+impl Balancer {
+    /// In front of the mesh's `ingress`, with the checks of `docs/operations.md`, ten times as fast.
+    fn start(mesh: &Mesh) -> Self {
+        let control = mesh.dir().join("haproxy.sock");
+        let (http, socks) = (mesh.http("ingress"), mesh.socks("ingress"));
+        let fronts = CHECKS.map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let mut text = format!(
+            "global\n  stats socket {}\n\
+             defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n",
+            control.display()
+        );
+        for ((name, path), front) in CHECKS.iter().zip(fronts) {
+            text.push_str(&format!(
+                "listen {name}\n  bind {front}\n  option httpchk\n  \
+                 http-check send meth GET uri {path} ver HTTP/1.1 hdr Host warren\n  \
+                 http-check expect status 200\n  \
+                 server ingress {socks} check port {} inter 100ms fall 2 rise 2\n",
+                http.port()
+            ));
+        }
+        let config = mesh.dir().join("haproxy.cfg");
+        fs::write(&config, text).expect("a writable folder");
+        let mut command = program("/usr/sbin/haproxy", "haproxy");
+        command.arg("-db").arg("-f").arg(&config);
+        let log = mesh.dir().join("haproxy.log");
+        Self {
+            control,
+            fronts,
+            _process: Process::spawn("haproxy", &mut command, &log),
+        }
+    }
+
+    /// What HAProxy thinks of the ingress, by backend.
+    fn status(&self) -> Option<[String; 2]> {
+        let mut stream = UnixStream::connect(&self.control).ok()?;
+        stream.write_all(b"show stat\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let mut lines = text.lines();
+        let head: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
+        let column = |name| head.iter().position(|title| *title == name);
+        let (backend, server, status) = (column("pxname")?, column("svname")?, column("status")?);
+        let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+        let of = |name: &str| {
+            let mut rows = rows.iter();
+            let row = rows.find(|row| row.get(backend) == Some(&name) && row[server] == "ingress");
+            row.map(|row| row[status].to_owned())
+        };
+        Some([of(CHECKS[0].0)?, of(CHECKS[1].0)?])
+    }
+
+    fn await_status(&self, status: &str) {
+        eventually(
+            &format!("HAProxy has the ingress {status} by both checks"),
+            || {
+                let seen = self.status()?;
+                seen.iter().all(|seen| seen == status).then_some(())
+            },
+        );
+    }
+}
+
+/// The exit answers name queries all along, and its link is up: neither is a route.
+#[test]
+fn an_ingress_whose_every_route_is_withdrawn_by_health_checks_leaves_the_balancer_until_one_is_back()
+ {
+    let dns = Dns::start(&[("target.example", Ipv4Addr::LOCALHOST)]);
+    let guarded = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let exit = format!(
+        "routes: [127.0.0.0/8], domain_routes: ['*.example'], dns: {{ servers: ['{}'] }}, \
+         health_checks: [{{ tcp: '{guarded}', interval: 250ms, timeout: 250ms, fall: 3, rise: 2 }}]",
+        dns.address()
+    );
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(&exit),
+        Spec::new("transit").listen().peer("exit"),
+        Spec::new("ingress").socks5().peer("transit"),
+    ]);
+    let target = Target::start();
+    let balancer = Balancer::start(&mesh);
+    for _ in 0..2 {
+        let service = TcpListener::bind(guarded).expect("the port is free");
+        balancer.await_status("UP");
+        let health = mesh.get("ingress", "/healthz");
+        assert_eq!((health.status, &health.json()["routes"]), (200, &2.into()));
+        balancer
+            .fronts
+            .iter()
+            .for_each(|front| fetch(*front, target.address()));
+
+        drop(service);
+        balancer.await_status("DOWN");
+        let (ready, health) = (
+            mesh.get("ingress", "/ready"),
+            mesh.get("ingress", "/healthz"),
+        );
+        assert_eq!((ready.status, ready.body.trim()), (503, "NOT READY"));
+        let json = health.json();
+        assert_eq!((health.status, &json["routes"]), (503, &0.into()), "{json}");
+        assert_eq!(
+            (&json["status"], &json["peers"]),
+            (&"unavailable".into(), &1.into())
+        );
+        assert_eq!(json["reasons"][0], "no usable route");
+        let socks = mesh.socks("ingress");
+        assert_eq!(refusal(socks, target.address()), NO_ROUTE);
+        assert_eq!(
+            refusal(socks, ("target.example", target.address().port())),
+            NO_ROUTE
+        );
+    }
+}
