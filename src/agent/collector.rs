@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::runtime::Handle;
 
+use super::logging;
 use super::status::Status;
 use crate::clock::unix_now;
 use crate::routing::LinkState;
@@ -22,6 +23,12 @@ impl collector::Collector for Collector {
         self.routes(&mut encoder)?;
         self.advertisements(&mut encoder)?;
         tasks(&mut encoder)?;
+        counter(
+            &mut encoder,
+            "log_lines_lost",
+            "Log lines of this process that standard error did not take",
+            logging::lines_lost(),
+        )?;
         let left = self.0.not_after as i64 - unix_now() as i64;
         gauge(
             &mut encoder,
@@ -99,6 +106,12 @@ fn tasks(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     };
     let alive = runtime.metrics().num_alive_tasks() as i64;
     gauge(encoder, "tasks", "Tasks alive in the runtime", alive)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    let counter = ConstCounter::new(value);
+    let descriptor = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+    counter.encode(descriptor)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {

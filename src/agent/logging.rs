@@ -1,28 +1,134 @@
-//! Logs to standard error.
+//! Logs to standard error, on a thread of their own.
+//!
+//! ```text
+//!  any thread ── format ──► queue of limits.log_lines ──► thread `log` ──► Outlet ──► stderr
+//!                             full: dropped, counted       may stand still for ever
+//! ```
+//!
+//! Nobody waits for standard error but that thread: a pipe that nobody reads, a closed one or a full
+//! disk costs lines, which are counted and told once lines can be written again. The thread ends
+//! with the process. Why so is in decision 0021.
 
-use std::io::IsTerminal;
+mod outlet;
 
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tracing::error;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
+use self::outlet::{Outlet, Tally};
 use crate::config::LogFormat;
 
-/// Starts logging for the process. `level` is a level or a filter directive, checked when the
-/// configuration was loaded.
-pub(super) fn init(level: &str, format: LogFormat) {
+/// What the last lines may take to leave. The end of an agent takes up to 1.5 s, and SIGTERM promises
+/// one within 2 s.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// The process's log; there is one, whoever started it.
+static LOG: OnceLock<Arc<Tally>> = OnceLock::new();
+
+/// A started log. Dropping it waits for the last lines, but not for long.
+#[must_use]
+pub(super) struct Log {
+    tally: Arc<Tally>,
+    /// Dropping this one prints when standard error is stuck, and so would get stuck itself.
+    _worker: std::mem::ManuallyDrop<WorkerGuard>,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.tally.wait_idle(LAST_LINES);
+    }
+}
+
+/// Starts logging for the process, panics included. `level` is a level or a filter directive, checked
+/// when the configuration was loaded; at most `lines` wait to be written. `None`: this process logs
+/// already.
+pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> {
     // quinn and its TLS report per connection what our own lines say better.
     let directives = match level {
         "error" | "warn" | "info" => format!("{level},quinn=error,quinn_proto=error,rustls=error"),
         other => other.to_owned(),
     };
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let tally = Arc::new(Tally::default());
+    let (writer, worker) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(lines)
+        .thread_name("log")
+        .finish(Outlet::new(stderr(), format, tally.clone()));
+    tally.count_dropped(writer.error_counter());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         // A file or a journal shows colours as rubbish.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // A second agent in the same process (the demo, tests) logs through the first one's.
-    let _ = match format {
+        .with_ansi(io::stderr().is_terminal())
+        // It would be told on standard error, past the queue.
+        .log_internal_errors(false)
+        .with_writer(Counted {
+            writer,
+            tally: tally.clone(),
+        });
+    let started = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+    started.ok()?;
+    let _ = LOG.set(tally.clone());
+    std::panic::set_hook(Box::new(log_panic));
+    Some(Log {
+        tally,
+        _worker: std::mem::ManuallyDrop::new(worker),
+    })
+}
+
+/// Log lines of this process that never reached standard error.
+pub(super) fn lines_lost() -> u64 {
+    LOG.get().map_or(0, |tally| tally.lost())
+}
+
+/// Standard error without the lock that others wait for: the thread may stand still in a write.
+fn stderr() -> Box<dyn Write + Send> {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(File::from(descriptor)),
+        Err(_) => Box::new(io::stderr()),
+    }
+}
+
+/// The default hook writes to standard error itself, and waits for it.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let at = info.location().map(tracing::field::display);
+    let backtrace = std::backtrace::Backtrace::capture();
+    let wanted = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
+    let backtrace = wanted.then(|| tracing::field::display(&backtrace));
+    error!(message, thread, at, backtrace, "panicked");
+}
+
+/// Counts the lines that are handed over.
+struct Counted {
+    writer: NonBlocking,
+    tally: Arc<Tally>,
+}
+
+impl<'a> MakeWriter<'a> for Counted {
+    type Writer = NonBlocking;
+
+    /// One is made for each line.
+    fn make_writer(&'a self) -> NonBlocking {
+        self.tally.count_queued();
+        self.writer.clone()
+    }
 }

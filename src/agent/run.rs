@@ -33,7 +33,8 @@ pub fn runtime() -> io::Result<Runtime> {
 /// Runs the agent that `file` describes until SIGTERM or SIGINT; a second signal ends at once.
 pub fn run(file: &Path) -> Result<(), RunError> {
     let config = Config::load(file)?;
-    logging::init(&config.agent.log_level, config.agent.log_format);
+    let agent = &config.agent;
+    let _log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
     let parts = Parts::load(config)?;
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;

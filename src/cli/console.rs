@@ -1,6 +1,12 @@
 //! What a command reads and writes.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, LineWriter, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// What an error line may take to leave. A command that is to end must not wait for a pipe that
+/// nobody reads; a busy machine may take some hundred milliseconds to start a thread.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A command's three streams.
 pub struct Console {
@@ -16,7 +22,7 @@ impl Console {
         Self {
             input: Box::new(BufReader::new(io::stdin())),
             out: Box::new(UntilClosed::new(io::stdout())),
-            err: Box::new(io::stderr()),
+            err: Box::new(LineWriter::new(Impatient::new(io::stderr))),
         }
     }
 }
@@ -63,9 +69,76 @@ impl<W: Write> Write for UntilClosed<W> {
     }
 }
 
+/// Writes on a thread of its own, and gives up what is not taken in time.
+struct Impatient<W> {
+    open: fn() -> W,
+    stuck: bool,
+}
+
+impl<W: Write + 'static> Impatient<W> {
+    fn new(open: fn() -> W) -> Self {
+        Self { open, stuck: false }
+    }
+
+    fn write_within(&mut self, bytes: &[u8], limit: Duration) -> io::Result<usize> {
+        if self.stuck {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let (open, copy) = (self.open, bytes.to_vec());
+        let (done, taken) = mpsc::sync_channel(1);
+        std::thread::Builder::new().spawn(move || {
+            // Nobody waits any more if it took too long.
+            let _ = done.send(open().write_all(&copy));
+        })?;
+        match taken.recv_timeout(limit) {
+            Ok(written) => written.map(|()| bytes.len()),
+            Err(_) => {
+                self.stuck = true;
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+    }
+}
+
+impl<W: Write + 'static> Write for Impatient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_within(bytes, LAST_WORDS)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A pipe that nobody reads.
+    struct Stuck;
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            loop {
+                std::thread::park();
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_takes_is_given_up() {
+        let mut err = Impatient::new(|| Stuck);
+        for _ in 0..2 {
+            let given_up = err.write_within(b"warren: no\n", Duration::from_millis(1));
+            assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        let mut err = Impatient::new(io::sink);
+        assert_eq!(err.write(b"warren: no\n").unwrap(), 11);
+    }
 
     struct Closing(Vec<io::ErrorKind>);
 

@@ -23,7 +23,8 @@ pub fn run(args: InitArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let loaded = Identity::load_or_create(&args.dir)
         .with_context(|| format!("no identity in {}", args.dir.display()))?;
     if let Some(warning) = loaded.warning {
-        writeln!(std::io::stderr(), "warning: {warning}")?;
+        // A warning that nobody can read is no reason to fail.
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     writeln!(out, "{}", loaded.value.id())?;
     Ok(())

@@ -53,6 +53,8 @@ pub struct Limits {
     pub health_checks: usize,
     /// HTTP connections at once.
     pub http_connections: usize,
+    /// Log lines that wait to be written.
+    pub log_lines: usize,
 }
 
 impl Default for Limits {
@@ -79,6 +81,8 @@ impl Default for Limits {
             dns_queries: 1_024,
             health_checks: 64,
             http_connections: 256,
+            // Under a megabyte, as lines are; a start with hundreds of peers fits.
+            log_lines: 4_096,
         }
     }
 }
@@ -153,5 +157,8 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         http_connections: s
             .number("http_connections", 1..=65_536)
             .unwrap_or(default.http_connections),
+        log_lines: s
+            .number("log_lines", 16..=1_048_576)
+            .unwrap_or(default.log_lines),
     }
 }

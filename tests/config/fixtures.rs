@@ -127,6 +127,7 @@ fn every_key_reaches_its_field() {
     assert!(http.token_hash.is_some());
     assert_eq!(config.limits.control_message, 128 * 1024);
     assert_eq!(config.limits.http_connections, 110);
+    assert_eq!(config.limits.log_lines, 113);
     let shown = format!("{config:?}");
     assert!(
         !shown.contains("$argon2") && !shown.contains("$2b$"),

@@ -24,6 +24,7 @@ mod grey;
 mod health_checks;
 mod http;
 mod login;
+mod logs;
 mod names;
 mod paths;
 mod patterns;
