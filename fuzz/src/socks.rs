@@ -6,9 +6,8 @@ use std::sync::LazyLock;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
-use warren::config::{PasswordHash, User};
-use warren::ingress::{Destination, HandshakeError, Users, handshake};
+use warren::identity::{Checks, Login};
+use warren::ingress::{Destination, HandshakeError, handshake};
 
 /// Longer than the longest handshake with something behind it: 257 + 513 + 262 bytes.
 const LONGEST: usize = 2_048;
@@ -22,12 +21,10 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime.expect("a runtime without drivers")
 });
 
-static USERS: LazyLock<Users> = LazyLock::new(|| {
-    Users::new(&[User {
-        username: "u".to_owned(),
-        password_hash: PasswordHash(HASH.to_owned()),
-    }])
-});
+/// New for each input, so that none is refused for the failures of those before.
+fn users() -> Login {
+    Login::new("fuzz", [("u", HASH)], Checks::new(1, 1))
+}
 
 /// A client gets as far as RFC 1928 and RFC 1929 say, hears what they say, and not one byte is read
 /// that is the target's.
@@ -36,8 +33,8 @@ pub fn run(input: &[u8]) {
         return;
     };
     let sent = &sent[..sent.len().min(LONGEST)];
-    let users = (mode & 1 == 1).then_some(&*USERS);
-    let (result, heard, unread) = RUNTIME.block_on(serve(sent, users));
+    let users = (mode & 1 == 1).then(users);
+    let (result, heard, unread) = RUNTIME.block_on(serve(sent, users.as_ref()));
     let expected = expect(sent, users.is_some());
     match (&result, &expected) {
         (Ok(destination), Some(client)) => {
@@ -62,11 +59,11 @@ type Served = (Result<Destination, HandshakeError>, Vec<u8>, Vec<u8>);
 
 /// What became of a client that sends all this and then nothing more, what it heard, and what was
 /// not read.
-async fn serve(sent: &[u8], users: Option<&Users>) -> Served {
+async fn serve(sent: &[u8], users: Option<&Login>) -> Served {
     let (mut client, mut server) = duplex(2 * LONGEST);
     client.write_all(sent).await.expect("room for it");
     client.shutdown().await.expect("an open stream");
-    let result = handshake(&mut server, users, &Semaphore::new(1)).await;
+    let result = handshake(&mut server, users, Ipv4Addr::LOCALHOST.into()).await;
     let (mut heard, mut unread) = (Vec::new(), Vec::new());
     server.read_to_end(&mut unread).await.expect("in memory");
     drop(server);

@@ -13,7 +13,7 @@ use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, tunnel_client, tunnel_server};
+use crate::identity::{AgentId, Checks, tunnel_client, tunnel_server};
 use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
     Avoid, Core, Counters, Graph, Now, PathTable, PrefixTable, RouteTable, Settings,
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) tunnel: Arc<Tunnel<Mesh>>,
     pub(super) events: EventLog,
     pub(super) streams: Arc<StreamTable>,
+    /// Password and token hashes of all doors together.
+    pub(super) checks: Arc<Checks>,
     /// What became of the advertisements seen so far.
     pub(super) counters: Arc<Mutex<Counters>>,
 }
@@ -66,6 +68,7 @@ impl Shared {
             fib,
             mesh,
             streams: StreamTable::new(),
+            checks: Checks::new(config.limits.password_checks, config.limits.password_queue),
             counters: Arc::default(),
         };
         let ends = ControlEnds {

@@ -212,6 +212,7 @@ fn start_ingress(
     let ingress = Arc::new(Ingress::new(
         config.socks5.as_ref()?,
         &config.limits,
+        shared.checks.clone(),
         SessionOpener(sessions),
         routes,
         exit.clone().map(|exit| OwnExit { id, exit }),
@@ -231,7 +232,7 @@ fn start_http(
 ) {
     let config = &parts.config;
     let metrics = api::Metrics::default();
-    let settings = api::Settings::new(config, metrics.clone());
+    let settings = api::Settings::new(config, shared.checks.clone(), metrics.clone());
     let status = Status {
         id: parts.id(),
         display_name: parts.display_name(),

@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use super::Metrics;
 use super::error::ApiError;
 use super::origin;
-use super::token::{TokenCheck, Verdict};
+use super::token::TokenCheck;
+use crate::identity::Verdict;
 
 /// Decides on management requests: the holder of the token from anywhere, anyone from loopback.
 pub(super) struct Guard {

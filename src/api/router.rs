@@ -50,7 +50,7 @@ struct Shared<A> {
 pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
     let token = settings.token_hash.clone();
     let guard = Arc::new(Guard {
-        token: token.map(|hash| TokenCheck::new(hash, settings.password_checks)),
+        token: token.map(|hash| TokenCheck::new(hash, settings.checks.clone())),
         metrics: settings.metrics.clone(),
     });
     let management = Router::new()

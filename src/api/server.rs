@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use super::router::router;
 use super::{Agent, Metrics};
 use crate::config::{Config, PasswordHash};
+use crate::identity::Checks;
 
 /// Share of `limits.http_connections` that only this host may use, so that strangers who hold
 /// connections to the open endpoints do not lock its operator out: one in this many.
@@ -55,14 +56,14 @@ impl Default for Timeouts {
 }
 
 /// What the server needs besides the agent.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Opens management to other hosts.
     pub token_hash: Option<PasswordHash>,
     /// `limits.http_connections`.
     pub connections: usize,
-    /// `limits.password_checks`.
-    pub password_checks: usize,
+    /// Where tokens take their turn to be hashed.
+    pub checks: Arc<Checks>,
     pub metrics: Metrics,
     pub(super) timeouts: Timeouts,
 }
@@ -84,11 +85,11 @@ pub struct Server {
 
 impl Settings {
     /// The settings that `config` asks for.
-    pub fn new(config: &Config, metrics: Metrics) -> Self {
+    pub fn new(config: &Config, checks: Arc<Checks>, metrics: Metrics) -> Self {
         Self {
             token_hash: config.http.as_ref().and_then(|h| h.token_hash.clone()),
             connections: config.limits.http_connections,
-            password_checks: config.limits.password_checks,
+            checks,
             metrics,
             timeouts: Timeouts::default(),
         }
@@ -99,7 +100,7 @@ impl Settings {
         Self {
             token_hash: None,
             connections: 64,
-            password_checks: 2,
+            checks: Checks::new(2, 16),
             metrics: Metrics::default(),
             timeouts,
         }

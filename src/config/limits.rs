@@ -45,8 +45,10 @@ pub struct Limits {
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
     pub socks_handshake_timeout: Duration,
-    /// Password checks under way at once.
+    /// Password and token hashes computed at once.
     pub password_checks: usize,
+    /// Logins waiting for one of them; the worst placed is refused for a further one.
+    pub password_queue: usize,
     /// Names waiting for a resolver at an exit at once.
     pub dns_queries: usize,
     /// Health checks of an exit.
@@ -78,6 +80,7 @@ impl Default for Limits {
             provisional_paths: 4_096,
             socks_handshake_timeout: Duration::from_secs(10),
             password_checks: 4,
+            password_queue: 256,
             dns_queries: 1_024,
             health_checks: 64,
             http_connections: 256,
@@ -148,6 +151,9 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         password_checks: s
             .number("password_checks", 1..=1_024)
             .unwrap_or(default.password_checks),
+        password_queue: s
+            .number("password_queue", 1..=65_536)
+            .unwrap_or(default.password_queue),
         dns_queries: s
             .number("dns_queries", 1..=1_048_576)
             .unwrap_or(default.dns_queries),

@@ -1,6 +1,6 @@
 //! Who an agent is and whom it trusts: ids, keys, certificates, grants, TLS configurations.
 //!
-//! Nothing here owns a task or a socket. Private keys enter through [`Identity`] and leave only
+//! Nothing here owns a task or a socket; password hashes run on threads of their own. Private keys enter through [`Identity`] and leave only
 //! as signatures; [`Trust`] is the one place that decides whether a peer is accepted.
 
 mod certificate;
@@ -11,6 +11,7 @@ mod grants;
 mod id;
 mod issue;
 mod keys;
+mod login;
 mod own;
 pub mod password;
 mod refusal;
@@ -30,6 +31,7 @@ pub use issue::{
     Authority, AuthorityError, CA_CERTIFICATE, CA_KEY, IssueError, Issued, StoreError, Validity,
 };
 pub use keys::{PemError, verify_signature};
+pub use login::{Checks, Login, Verdict};
 pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
 pub use text::is_steering;

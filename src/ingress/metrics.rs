@@ -20,12 +20,13 @@ const RESULTS: [&str; 8] = [
 ];
 
 /// Every reason for which a client gets no further than its greeting.
-const FAILURES: [&str; 9] = [
+const FAILURES: [&str; 10] = [
     "io",
     "version",
     "no_method",
     "malformed",
     "auth",
+    "auth_too_often",
     "request",
     "timed_out",
     "max_connections",

@@ -7,7 +7,6 @@
 //! connection. The accept loop may be aborted at any time (drain, a changed address); the clients'
 //! tasks live on.
 
-mod auth;
 mod connect;
 mod error;
 mod metrics;
@@ -16,21 +15,19 @@ mod serve;
 mod socks;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Checks, Login};
 use crate::tunnel::{OpenStream, StreamTable};
 
-pub use auth::Users;
 pub use connect::Patience;
 pub use error::ConnectError;
 pub use metrics::Metrics;
@@ -69,7 +66,7 @@ pub struct OwnExit {
 /// An ingress in operation.
 pub struct Ingress<T, R> {
     /// `None`: no authentication.
-    users: Option<Users>,
+    users: Option<Login>,
     max_connections: usize,
     opener: T,
     routes: R,
@@ -77,23 +74,24 @@ pub struct Ingress<T, R> {
     streams: Arc<StreamTable>,
     patience: Patience,
     handshake_timeout: Duration,
-    password_checks: Arc<Semaphore>,
     connections: Arc<AtomicUsize>,
     metrics: Metrics,
 }
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
-    /// An ingress by the configuration's `socks5` section. Its streams are listed in `streams`.
+    /// An ingress by the configuration's `socks5` section. Passwords take their turn in `checks`;
+    /// its streams are listed in `streams`.
     pub fn new(
         config: &config::Socks5,
         limits: &config::Limits,
+        checks: Arc<Checks>,
         opener: T,
         routes: R,
         own: Option<OwnExit>,
         streams: Arc<StreamTable>,
     ) -> Self {
         Self {
-            users: config.users.as_deref().map(Users::new),
+            users: config.users.as_deref().map(|users| login(users, checks)),
             max_connections: config.max_connections,
             opener,
             routes,
@@ -101,7 +99,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             streams,
             patience: Patience::default(),
             handshake_timeout: limits.socks_handshake_timeout,
-            password_checks: Arc::new(Semaphore::new(limits.password_checks)),
             connections: Arc::default(),
             metrics: Metrics::default(),
         }
@@ -135,9 +132,9 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         let mut failing = false;
         loop {
             match listener.accept().await {
-                Ok((tcp, _)) => {
+                Ok((tcp, client)) => {
                     failing = false;
-                    self.admit(tcp);
+                    self.admit(tcp, client);
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -153,7 +150,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 
     /// Starts serving a client, or closes its connection if there are `max_connections` already.
-    fn admit(self: &Arc<Self>, tcp: TcpStream) {
+    fn admit(self: &Arc<Self>, tcp: TcpStream, client: SocketAddr) {
         let Some(slot) = Slot::take(&self.connections, self.max_connections) else {
             self.metrics.handshake_failed("max_connections");
             debug!("client refused: socks5.max_connections are connected");
@@ -161,10 +158,18 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         };
         let ingress = self.clone();
         tokio::spawn(async move {
-            ingress.serve(tcp).await;
+            ingress.serve(tcp, client).await;
             drop(slot);
         });
     }
+}
+
+/// Who may use the port.
+fn login(users: &[config::User], checks: Arc<Checks>) -> Login {
+    let users = users
+        .iter()
+        .map(|user| (user.username.as_str(), user.password_hash.0.as_str()));
+    Login::new("socks5", users, checks)
 }
 
 /// Whether an accept error is about the one connection that was to be accepted.

@@ -1,6 +1,7 @@
 //! One client from its first byte to its last.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -25,9 +26,9 @@ const LINGER_BYTES: u64 = 64 * 1024;
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// Serves one client until its connection ends.
-    pub(super) async fn serve(&self, tcp: TcpStream) {
+    pub(super) async fn serve(&self, tcp: TcpStream, client: SocketAddr) {
         // What happens before the relay is large and short-lived: it gets a box of its own.
-        let Some((tcp, link, guard)) = Box::pin(self.establish(tcp)).await else {
+        let Some((tcp, link, guard)) = Box::pin(self.establish(tcp, client)).await else {
             return;
         };
         match link {
@@ -43,10 +44,14 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 
     /// Handshake, connect and reply; `None` if the client is done with.
-    async fn establish(&self, mut tcp: TcpStream) -> Option<(TcpStream, Link, StreamGuard)> {
+    async fn establish(
+        &self,
+        mut tcp: TcpStream,
+        client: SocketAddr,
+    ) -> Option<(TcpStream, Link, StreamGuard)> {
         // Fails only on a socket that is gone already, which the first read reports.
         let _ = tune(&tcp);
-        let destination = self.admit_request(&mut tcp).await?;
+        let destination = self.admit_request(&mut tcp, client.ip()).await?;
         let connected = tokio::select! {
             biased;
             outcome = self.connect(&destination) => outcome,
@@ -59,8 +64,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         match connected {
             Ok(Connected { link, exit, bound }) => {
                 self.metrics.connected("connected");
-                let (client, target) = (tcp.peer_addr().ok(), describe(&destination));
-                let guard = self.streams.open(Side::Ingress, exit, client, target);
+                let target = describe(&destination);
+                let guard = self.streams.open(Side::Ingress, exit, Some(client), target);
                 reply_connected(&mut tcp, bound).await.ok()?;
                 Some((tcp, link, guard))
             }
@@ -74,8 +79,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 
     /// The client's request; `None` if it made none in time.
-    async fn admit_request(&self, tcp: &mut TcpStream) -> Option<Destination> {
-        let shake = handshake(tcp, self.users.as_ref(), &self.password_checks);
+    async fn admit_request(&self, tcp: &mut TcpStream, client: IpAddr) -> Option<Destination> {
+        let shake = handshake(tcp, self.users.as_ref(), client);
         match timeout(self.handshake_timeout, shake).await {
             Ok(Ok(destination)) => Some(destination),
             Ok(Err(error)) => {

@@ -4,7 +4,7 @@
 //! the socket for the relay.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use fast_socks5::ReplyError;
 use fast_socks5::consts::{SOCKS5_CMD_TCP_CONNECT, SOCKS5_REPLY_SUCCEEDED, SOCKS5_VERSION};
@@ -13,9 +13,8 @@ use fast_socks5::server::{
 };
 use fast_socks5::util::target_addr::{AddrError, TargetAddr, read_address};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
 
-use super::auth::Users;
+use crate::identity::{Login, Verdict};
 
 /// Version of the username/password sub-negotiation (RFC 1929).
 const PASSWORD_VERSION: u8 = 1;
@@ -48,6 +47,9 @@ pub enum HandshakeError {
     BadPasswordMessage,
     #[error("wrong username or password")]
     Refused,
+    /// Nor was the client told more than that it is refused.
+    #[error("the password was not looked at: too many failed or wait")]
+    TooOften,
     /// The client was sent this reply.
     #[error("request refused: {0}")]
     Request(ReplyError),
@@ -62,6 +64,7 @@ impl HandshakeError {
             Self::NoMethod => "no_method",
             Self::BadPasswordMessage => "malformed",
             Self::Refused => "auth",
+            Self::TooOften => "auth_too_often",
             Self::Request(_) => "request",
         }
     }
@@ -70,11 +73,11 @@ impl HandshakeError {
 /// Leads a client up to its request. The client has been told of a failure, as far as the protocol
 /// has words for it.
 ///
-/// `users`: `None` asks for no authentication. `checks` bounds the password checks under way.
+/// `users`: `None` asks for no authentication. `client` is where the connection comes from.
 pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
     tcp: &mut S,
-    users: Option<&Users>,
-    checks: &Semaphore,
+    users: Option<&Login>,
+    client: IpAddr,
 ) -> Result<Destination, HandshakeError> {
     let opened = Socks5ServerProtocol::start(&mut *tcp);
     match users {
@@ -85,8 +88,8 @@ pub async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
                 .finish_auth();
         }
         Some(users) => {
-            let client = opened.negotiate_auth(&[Password]).await?;
-            client.authenticate(users, checks).await?;
+            let started = opened.negotiate_auth(&[Password]).await?;
+            started.authenticate(users, client).await?;
         }
     }
     match read_request(tcp).await? {
@@ -166,8 +169,7 @@ async fn read_request<S: AsyncRead + Unpin>(
 
 /// `None`: no name can look like this.
 fn destination(target: TargetAddr) -> Option<Destination> {
-    let address =
-        |ip: std::net::IpAddr, port| Destination::Address(SocketAddr::new(ip.to_canonical(), port));
+    let address = |ip: IpAddr, port| Destination::Address(SocketAddr::new(ip.to_canonical(), port));
     match target {
         TargetAddr::Ip(target) => Some(address(target.ip(), target.port())),
         TargetAddr::Domain(name, port) => {
@@ -220,7 +222,7 @@ impl<T> AuthMethodSuccessState<T> for PasswordDone<T> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> PasswordStarted<&mut S> {
-    async fn authenticate(self, users: &Users, checks: &Semaphore) -> Result<(), HandshakeError> {
+    async fn authenticate(self, users: &Login, client: IpAddr) -> Result<(), HandshakeError> {
         let tcp = self.0;
         let mut version = [0];
         tcp.read_exact(&mut version).await?;
@@ -229,9 +231,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> PasswordStarted<&mut S> {
         }
         let username = read_counted(tcp).await?;
         let password = read_counted(tcp).await?;
-        if !users.verify(&username, password, checks).await {
+        let refused = match users.verify(client, &username, password).await {
+            Verdict::Valid => None,
+            Verdict::Wrong => Some(HandshakeError::Refused),
+            Verdict::TooOften => Some(HandshakeError::TooOften),
+        };
+        if let Some(refused) = refused {
             tcp.write_all(&[PASSWORD_VERSION, PASSWORD_REFUSED]).await?;
-            return Err(HandshakeError::Refused);
+            return Err(refused);
         }
         tcp.write_all(&[PASSWORD_VERSION, PASSWORD_ACCEPTED])
             .await?;

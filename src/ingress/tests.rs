@@ -150,6 +150,7 @@ impl Bed {
         let ingress = Ingress::new(
             &self.config,
             &self.limits,
+            Checks::new(self.limits.password_checks, self.limits.password_queue),
             sessions.clone(),
             self.table,
             self.own,

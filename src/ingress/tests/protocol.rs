@@ -4,10 +4,26 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::*;
-use crate::ingress::auth::tests::{argon2_user, bcrypt_user};
+use crate::identity::password;
 use crate::tunnel::reset_on_drop;
 use crate::tunnel::testing::PATIENCE;
 use clients::{request_address, request_name};
+
+fn user(username: &str, hash: String) -> User {
+    User {
+        username: username.to_owned(),
+        password_hash: config::PasswordHash(hash),
+    }
+}
+
+fn argon2_user(username: &str, password: &str) -> User {
+    user(username, password::hash(password.as_bytes()).unwrap())
+}
+
+fn bcrypt_user(username: &str, password: &str) -> User {
+    // The lowest cost keeps the tests quick.
+    user(username, bcrypt::hash(password, 4).unwrap())
+}
 
 #[tokio::test]
 async fn a_client_is_connected_and_told_the_exits_address() {
