@@ -18,7 +18,7 @@ use super::status::{MeshIngress, Status};
 use super::{health, links};
 use crate::api::{self, Server};
 use crate::clock;
-use crate::exit::Exit;
+use crate::exit::{Exit, OwnListeners};
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
 use crate::routing::Balancer;
@@ -71,7 +71,8 @@ impl Agent {
             &shared.tunnel.local,
             &mut tasks,
         )?;
-        let exit = start_exit(&parts, &shared, &commands, accepted, &mut tasks);
+        let own = OwnListeners::new(listeners.iter().copied().chain(socks5).chain(http));
+        let exit = start_exit(&parts, &shared, own, &commands, accepted, &mut tasks);
         let ingress = sockets
             .socks5
             .and_then(|listener| start_ingress(&parts, &shared, &exit, listener, &mut tasks));
@@ -150,6 +151,7 @@ fn start_control(
 fn start_exit(
     parts: &Parts,
     shared: &Shared,
+    own: OwnListeners,
     commands: &mpsc::Sender<Command>,
     accepted: Option<mpsc::Sender<AcceptedSession>>,
     tasks: &mut JoinSet<()>,
@@ -158,6 +160,7 @@ fn start_exit(
     let exit = Exit::new(
         config,
         &parts.config.limits,
+        own,
         shared.streams.clone(),
         shared.events.health().clone(),
     );

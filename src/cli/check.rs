@@ -11,6 +11,7 @@ mod peers;
 mod ports;
 mod report;
 mod routes;
+mod special;
 
 use std::path::PathBuf;
 

@@ -112,6 +112,8 @@ pub struct Exit {
     pub domain_routes: Vec<DomainPattern>,
     pub dns: Dns,
     pub connect_timeout: Duration,
+    /// Special ranges (loopback and the like) that a route which is broader than they are includes.
+    pub allow_special: Vec<IpNet>,
     /// Names are distinct. At most `limits.health_checks`.
     pub health_checks: Vec<HealthCheck>,
 }

@@ -57,6 +57,7 @@ pub(super) fn exit(mut section: Section<'_>, limits: &Limits) -> Option<Exit> {
     let exit = Exit {
         routes,
         domain_routes,
+        allow_special: distinct(section.list("allow_special", "a prefix", scalar::prefix)),
         health_checks,
         dns: dns(section.section("dns")),
         connect_timeout: section

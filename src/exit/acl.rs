@@ -5,28 +5,50 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
+use super::special::{contained, special};
+use crate::config;
 use crate::identity::DomainPattern;
 
 /// The exit's own prefixes and domains.
 #[derive(Debug)]
 pub(super) struct Acl {
     prefixes: JointPrefixSet<IpNet>,
+    /// `exit.allow_special`.
+    opened: JointPrefixSet<IpNet>,
     domains: Vec<DomainPattern>,
 }
 
 impl Acl {
-    pub(super) fn new(routes: &[IpNet], domains: &[DomainPattern]) -> Self {
+    pub(super) fn new(exit: &config::Exit) -> Self {
         Self {
-            prefixes: routes.iter().copied().collect(),
-            domains: domains.to_vec(),
+            prefixes: exit.routes.iter().copied().collect(),
+            opened: exit.allow_special.iter().copied().collect(),
+            domains: exit.domain_routes.clone(),
         }
     }
 
-    /// Whether `address`, in its canonical form, lies inside a route. The unspecified address never
-    /// does: the kernel takes it for this host's loopback.
+    /// Whether `address`, in its canonical form, lies inside a route that means it. The unspecified
+    /// address never does: the kernel takes it for this host's loopback.
     pub(super) fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        !address.is_unspecified() && self.prefixes.get_lpm(&IpNet::from(address)).is_some()
+        !address.is_unspecified()
+            && self.prefixes.get_lpm(&IpNet::from(address)).is_some()
+            && self.allows_special(address)
+    }
+
+    /// Whether `address` and what it carries are nothing special, or opened: by a route that lies
+    /// inside the special range, or by `exit.allow_special`.
+    pub(super) fn allows_special(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let carried = contained(address).into_iter().map(IpAddr::V4);
+        [address].into_iter().chain(carried).all(|address| {
+            let host = IpNet::from(address);
+            special(address).is_none_or(|special| {
+                let route = self.prefixes.get_lpm(&host);
+                route.is_some_and(|route| special.range.contains(&route))
+                    || self.opened.get_lpm(&host).is_some()
+            })
+        })
     }
 
     /// Whether a domain route covers `name`.
@@ -37,12 +59,103 @@ impl Acl {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing;
     use super::*;
 
     fn acl(routes: &[&str], domains: &[&str]) -> Acl {
-        let routes: Vec<_> = routes.iter().map(|route| route.parse().unwrap()).collect();
-        let domains: Vec<_> = domains.iter().map(|name| name.parse().unwrap()).collect();
-        Acl::new(&routes, &domains)
+        Acl::new(&testing::config(routes, domains, vec![]))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// What a default route must not lead to, in every spelling.
+    const INSIDES: [&str; 24] = [
+        "127.0.0.1",
+        "127.8.8.8",
+        "169.254.169.254",
+        "100.100.100.200",
+        "0.1.2.3",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
+        "fe80::1",
+        "fd00::1",
+        "fd00:ec2::254",
+        "ff02::1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b::0.0.0.0",
+        "64:ff9b:1::8.8.8.8",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "2002:7f00:1::1",
+        "2002:a9fe:a9fe::1",
+        "2001:0:c000:201:0:0:80ff:fffe",
+        "2001:db8::5efe:127.0.0.1",
+    ];
+
+    #[test]
+    fn a_default_route_does_not_lead_into_the_exits_insides() {
+        let acl = acl(&["0.0.0.0/0", "::/0"], &[]);
+        for address in INSIDES {
+            assert!(!acl.allows(ip(address)), "{address}");
+        }
+        for address in [
+            "8.8.8.8",
+            "10.0.0.1",
+            "192.168.1.1",
+            "2001:db8::1",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+            "::8.8.8.8",
+        ] {
+            assert!(acl.allows(ip(address)), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_route_inside_a_special_range_means_it() {
+        let acl = acl(
+            &[
+                "0.0.0.0/0",
+                "::/0",
+                "127.0.0.0/8",
+                "169.254.7.0/24",
+                "::1/128",
+                "fd00::/8",
+            ],
+            &[],
+        );
+        for (address, allowed) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("fd00::1", true),
+            // The routes for it lie inside the unique-local range, not inside this one.
+            ("fd00:ec2::254", false),
+            ("fc00::1", false),
+            ("169.254.7.1", true),
+            ("169.254.169.254", false),
+            // Its own route and its content's are both there.
+            ("64:ff9b::127.0.0.1", true),
+            ("64:ff9b::169.254.169.254", false),
+        ] {
+            assert_eq!(acl.allows(ip(address)), allowed, "{address}");
+        }
+    }
+
+    #[test]
+    fn allow_special_opens_what_a_route_covers_and_no_more() {
+        let mut config = testing::config(&["0.0.0.0/0"], &[], vec![]);
+        config.allow_special = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+        let acl = Acl::new(&config);
+        assert!(acl.allows(ip("127.0.0.1")));
+        assert!(!acl.allows(ip("169.254.169.254")));
+        assert!(!acl.allows(ip("::1")), "no route");
+        assert!(!acl.allows(ip("0.0.0.0")));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Dialled {
 pub enum ConnectError {
     #[error("this exit is draining")]
     Draining,
-    #[error("{0} is outside this exit's routes")]
+    #[error("{0} is outside this exit's routes, or special and not in exit.allow_special")]
     NotAllowed(String),
     #[error("{0} has no address")]
     NotFound(String),
@@ -107,6 +107,7 @@ impl Exit {
             .map(|ip| ip.to_canonical())
             .filter(|ip| self.acl.allows(*ip))
             .map(|ip| SocketAddr::new(ip, port))
+            .filter(|address| !self.own.take(*address))
             .collect();
         if allowed.is_empty() {
             return Err(not_allowed());

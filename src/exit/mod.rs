@@ -13,8 +13,10 @@ mod dial;
 mod dns;
 mod health;
 mod metrics;
+mod own;
 mod serve;
 mod sessions;
+mod special;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,11 +36,14 @@ pub use dial::DialError;
 pub use dns::ResolveError;
 pub use health::{CheckStatus, HealthChange, HealthChecks, HealthLog, healthy_routes};
 pub use metrics::Metrics;
+pub use own::OwnListeners;
+pub use special::{SPECIAL, Special};
 
 /// An exit in operation.
 #[derive(Debug)]
 pub struct Exit {
     acl: Acl,
+    own: OwnListeners,
     resolver: Resolver,
     connect_timeout: Duration,
     streams: Arc<StreamTable>,
@@ -53,16 +58,18 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// An exit by the configuration's `exit` section. Its streams are listed in `streams`, changes
+    /// An exit by the configuration's `exit` section, of an agent with listeners of its `own`. Its streams are listed in `streams`, changes
     /// of its health checks in `health`.
     pub fn new(
         config: &config::Exit,
         limits: &config::Limits,
+        own: OwnListeners,
         streams: Arc<StreamTable>,
         health: HealthLog,
     ) -> Arc<Self> {
         Arc::new(Self {
-            acl: Acl::new(&config.routes, &config.domain_routes),
+            acl: Acl::new(config),
+            own,
             resolver: Resolver::new(&config.dns, limits.dns_queries),
             connect_timeout: config.connect_timeout,
             streams,
@@ -93,7 +100,7 @@ impl Exit {
 
     /// Runs the health checks, for ever if there are any.
     pub async fn check_health(&self) {
-        self.health.run(&self.resolver).await;
+        self.health.run(&self.resolver, &self.acl).await;
     }
 
     fn is_draining(&self) -> bool {

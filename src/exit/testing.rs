@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::{Exit, HealthLog};
+use super::{Exit, HealthLog, OwnListeners};
 use crate::config::{self, Limits};
 use crate::tunnel::{Numbers, StreamTable};
 
@@ -25,6 +25,7 @@ pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) ->
         },
         connect_timeout: Duration::from_secs(5),
         health_checks: Vec::new(),
+        allow_special: Vec::new(),
     }
 }
 
@@ -36,7 +37,8 @@ pub(crate) fn health_log() -> HealthLog {
 /// An exit with default limits and a stream table of its own.
 pub(crate) fn exit(config: &config::Exit) -> Arc<Exit> {
     let limits = Limits::default();
-    Exit::new(config, &limits, StreamTable::new(), health_log())
+    let own = OwnListeners::default();
+    Exit::new(config, &limits, own, StreamTable::new(), health_log())
 }
 
 /// A name server over UDP. Unknown names do not exist; names with the label `broken` get SERVFAIL,

@@ -116,6 +116,7 @@ async fn queries_over_the_limit_are_refused_at_once() {
     let exit = Exit::new(
         &config(&[], &[], vec![dns]),
         &limits,
+        OwnListeners::default(),
         StreamTable::new(),
         health_log(),
     );
@@ -246,6 +247,7 @@ async fn a_stream_that_says_nothing_is_reset() {
     let exit = Exit::new(
         &config(&[], &[], vec![]),
         &limits,
+        OwnListeners::default(),
         StreamTable::new(),
         health_log(),
     );

@@ -8,6 +8,7 @@ use crate::support::socks::{self, Address, Refused, refusal};
 use crate::support::traffic::fetch;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
+const NOT_ALLOWED: u8 = 0x02;
 const NO_ROUTE: u8 = 0x03;
 const TARGET_REFUSED: u8 = 0x05;
 const COMMAND_NOT_SUPPORTED: u8 = 0x07;
@@ -131,4 +132,39 @@ fn the_exit_dials_only_what_it_advertises_whatever_a_neighbour_asks() {
     let outside: SocketAddr = "10.9.9.9:80".parse().expect("an address");
     assert_eq!(refusal(mesh.socks("ingress"), outside), NO_ROUTE);
     assert!(mesh.process("exit").is_running());
+}
+
+#[test]
+fn a_default_route_does_not_lead_into_the_exit_and_no_route_to_its_own_listeners() {
+    let target = Target::start();
+    let port = target.address().port();
+    let exit = |routes: &str| {
+        let mesh = Mesh::start_all([
+            Spec::new("exit").listen().exit(routes),
+            Spec::new("ingress").socks5().peer("exit"),
+        ]);
+        mesh.await_ready("ingress");
+        mesh
+    };
+    let open = exit("routes: ['0.0.0.0/0', '::/0']");
+    let socks = open.socks("ingress");
+    for inside in [
+        "127.0.0.1",
+        "127.1.2.3",
+        "169.254.169.254",
+        "[::1]",
+        "[fe80::1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+    ] {
+        let address: SocketAddr = format!("{inside}:{port}").parse().expect("an address");
+        assert_eq!(refusal(socks, address), NOT_ALLOWED, "{inside}");
+    }
+    assert_eq!(target.accepted(), 0);
+
+    let meant = exit("routes: ['0.0.0.0/0'], allow_special: [127.0.0.0/8]");
+    fetch(meant.socks("ingress"), target.address());
+    for own in [meant.http("exit"), meant.link("exit")] {
+        assert_eq!(refusal(meant.socks("ingress"), own), NOT_ALLOWED, "{own}");
+    }
 }

@@ -53,6 +53,7 @@ pub(crate) fn exit() -> Config {
                 timeout: Duration::from_secs(1),
             },
             connect_timeout: Duration::from_secs(1),
+            allow_special: Vec::new(),
             health_checks: Vec::new(),
         }),
         routing: Routing {

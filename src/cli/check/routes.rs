@@ -1,6 +1,6 @@
 //! Whether the sections fit each other: routes that reach nothing, agents that meet nobody.
 
-use super::CheckLine;
+use super::{CheckLine, special};
 use crate::config::Config;
 
 pub(super) fn check(config: &Config) -> Vec<CheckLine> {
@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Vec<CheckLine> {
                 format!("advertises prefixes: {prefixes}, domains: {domains}"),
             ),
         });
+        lines.extend(special::check(exit));
     }
     if config.peers.is_empty() {
         lines.push(match (&config.listeners[..], &config.socks5) {

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
+use super::acl::Acl;
 use super::dns::Resolver;
 use crate::clock;
 use crate::config::{self, Guards, HealthCheck, Route};
@@ -108,17 +109,17 @@ impl HealthChecks {
     }
 
     /// Checks for ever.
-    pub(super) async fn run(&self, resolver: &Resolver) {
-        let checks = (0..self.checks().len()).map(|index| self.repeat(index, resolver));
+    pub(super) async fn run(&self, resolver: &Resolver, acl: &Acl) {
+        let checks = (0..self.checks().len()).map(|index| self.repeat(index, resolver, acl));
         futures_util::future::join_all(checks).await;
     }
 
-    async fn repeat(&self, index: usize, resolver: &Resolver) {
+    async fn repeat(&self, index: usize, resolver: &Resolver, acl: &Acl) {
         let check = &self.checks()[index];
         let mut health = Health::new(check.fall, check.rise);
         loop {
             let started = clock::now();
-            let result = probe(check, resolver).await;
+            let result = probe(check, resolver, acl).await;
             self.handle_result(index, &mut health, result);
             sleep_until((started + jittered(check.interval)).into()).await;
         }

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::{HealthCheck, HealthTarget, HostPort};
+use crate::exit::acl::Acl;
 use crate::exit::dial::{DialError, dial};
 use crate::exit::dns::{ResolveError, Resolver};
 
@@ -29,6 +30,8 @@ pub(super) enum ProbeError {
     Resolve(#[from] ResolveError),
     #[error("{0} has no address")]
     NoAddress(String),
+    #[error("{0} has special addresses only; write the address, or open it by exit.allow_special")]
+    Special(String),
     #[error("cannot connect: {0}")]
     Dial(#[from] DialError),
     #[error("no HTTP answer: {0}")]
@@ -38,12 +41,18 @@ pub(super) enum ProbeError {
 }
 
 /// Checks once, within the check's time-out.
-pub(super) async fn probe(check: &HealthCheck, resolver: &Resolver) -> Result<(), ProbeError> {
+pub(super) async fn probe(
+    check: &HealthCheck,
+    resolver: &Resolver,
+    acl: &Acl,
+) -> Result<(), ProbeError> {
     let probing = async {
         match &check.target {
-            HealthTarget::Tcp(address) => connect(address, check.timeout, resolver).await.map(drop),
+            HealthTarget::Tcp(address) => connect(address, check.timeout, resolver, acl)
+                .await
+                .map(drop),
             HealthTarget::Http { host, path, status } => {
-                let tcp = connect(host, check.timeout, resolver).await?;
+                let tcp = connect(host, check.timeout, resolver, acl).await?;
                 let answered = get(tcp, host, path).await?;
                 let is_good = match status {
                     Some(status) => answered.as_u16() == *status,
@@ -63,16 +72,32 @@ async fn connect(
     to: &HostPort,
     within: Duration,
     resolver: &Resolver,
+    acl: &Acl,
 ) -> Result<TcpStream, ProbeError> {
     let found = match to.host.parse::<IpAddr>() {
+        // Whoever wrote the file may check what he likes.
         Ok(ip) => vec![ip],
-        Err(_) => resolver.lookup(&to.host).await?,
+        Err(_) => lookup(&to.host, resolver, acl).await?,
     };
     if found.is_empty() {
         return Err(ProbeError::NoAddress(to.host.clone()));
     }
     let address = |ip: IpAddr| SocketAddr::new(ip, to.port);
     Ok(dial(found.into_iter().map(address).collect(), within).await?)
+}
+
+/// The addresses of a name, without special ones: a check must not be led into this host by whoever
+/// answers for the name. `localhost` says what it means.
+async fn lookup(name: &str, resolver: &Resolver, acl: &Acl) -> Result<Vec<IpAddr>, ProbeError> {
+    let mut found = resolver.lookup(name).await?;
+    if found.is_empty() || name.eq_ignore_ascii_case("localhost") {
+        return Ok(found);
+    }
+    found.retain(|ip| acl.allows_special(*ip));
+    match found.is_empty() {
+        true => Err(ProbeError::Special(name.to_owned())),
+        false => Ok(found),
+    }
 }
 
 /// The status that a GET is answered with.

@@ -78,7 +78,14 @@ async fn server(answer: Vec<u8>, stays: bool) -> SocketAddr {
 
 /// Empty: it passed.
 async fn failure(check: &HealthCheck, resolver: &Resolver) -> String {
-    let result = timeout(2 * PATIENCE, probe(check, resolver)).await.unwrap();
+    failure_at(check, resolver, &["127.0.0.0/8"]).await
+}
+
+/// At an exit with these routes.
+async fn failure_at(check: &HealthCheck, resolver: &Resolver, routes: &[&str]) -> String {
+    let acl = Acl::new(&config(routes, &[], vec![]));
+    let probing = probe(check, resolver, &acl);
+    let result = timeout(2 * PATIENCE, probing).await.unwrap();
     result
         .err()
         .map_or_else(String::new, |error| error.to_string())
@@ -113,6 +120,23 @@ async fn targets_by_name_are_resolved_as_the_exit_resolves() {
         let said = failure(&named, &resolver).await;
         assert!(said.starts_with(expected), "{name}: {said}");
         assert_eq!(said.is_empty(), expected.is_empty(), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_does_not_lead_a_check_into_the_exits_insides() {
+    let port = echo_server().await.port();
+    let servers = vec![name_server(&[("db.example", "127.0.0.1")]).await];
+    let resolver = resolver(servers);
+    let named = |host: &str| {
+        let host = host.to_owned();
+        check("named", HealthTarget::Tcp(HostPort { host, port }))
+    };
+    let said = failure_at(&named("db.example"), &resolver, &["0.0.0.0/0"]).await;
+    assert!(said.contains("special addresses only"), "{said}");
+    for meant in ["127.0.0.1", "localhost"] {
+        let said = failure_at(&named(meant), &resolver, &["10.0.0.0/8"]).await;
+        assert_eq!(said, "", "{meant}");
     }
 }
 
@@ -274,9 +298,10 @@ async fn a_server_that_stops_and_starts_is_followed() {
         }
     };
     let resolver = resolver(vec![]);
+    let acl = Acl::new(&config(&[], &[], vec![]));
     tokio::select! {
         () = follow => {}
-        () = checks.run(&resolver) => unreachable!("checks run for ever"),
+        () = checks.run(&resolver, &acl) => unreachable!("checks run for ever"),
     }
 }
 
