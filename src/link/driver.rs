@@ -92,7 +92,8 @@ impl Driver {
             context.fib.insert(adjacency.clone());
         });
         let theirs = Duration::from_millis(u64::from(hello.heartbeat_ms));
-        let liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
+        let mut liveness = Liveness::new(now, context.heartbeat, theirs, context.dead_after);
+        liveness.handle_rtt(opened.connection.rtt());
         let voice = Voice {
             links: context.links.clone(),
             events: context.events.clone(),
@@ -275,6 +276,7 @@ impl Driver {
                 .await;
         }
         let (rtt, remote) = (self.connection.rtt(), self.connection.remote_address());
+        self.liveness.handle_rtt(rtt);
         self.context
             .links
             .update(self.neighbor, self.number, |info| {

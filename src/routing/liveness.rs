@@ -15,7 +15,11 @@
 //! ```
 //!
 //! Any authenticated receive is a sign of life; a send never is. The deadline is
-//! max(`dead_after` × interval, interval + 4 × jitter).
+//! max(`dead_after` × interval, interval + 4 × jitter, 1.5 × round trip): what is sent at even
+//! distances arrives at uneven ones, and on a long path by much more than an interval.
+//!
+//! The side that was dialled hears the first heartbeat a round trip after it spoke, because the other
+//! one must hear its hello first. Until then both thresholds are [`FIRST_WORD`] round trips later.
 //!
 //! Silence counts only while we are awake to hear. Ticks come at least every half interval, so a
 //! tick that comes late measures how long we were not running, and both thresholds move by as much;
@@ -30,6 +34,14 @@ use std::time::{Duration, Instant};
 /// them, one silence's worth, stay well below the interval that separates late from dead.
 const TIMER_GRAIN: u32 = 10;
 
+/// Round trips that count at most. Three seconds with as much jitter each way are nine; the deadline
+/// stays below the 15 s after which QUIC gives a link connection up.
+const LONGEST_RTT: Duration = Duration::from_millis(9_500);
+
+/// Round trips until the neighbour's first heartbeat: one, and two for a hello that is lost and sent
+/// again (RFC 9002 section 6.2.1), or for jitter of a round trip each way.
+const FIRST_WORD: u32 = 3;
+
 /// One link's liveness.
 #[derive(Debug)]
 pub struct Liveness {
@@ -37,6 +49,9 @@ pub struct Liveness {
     /// Silence that is death, before jitter.
     dead_after: Duration,
     state: LinkState,
+    rtt: Duration,
+    /// Nothing was heard since the link's opening.
+    is_new: bool,
     /// When the neighbour was last heard.
     heard: Instant,
     /// How much of the silence since `heard` we slept through.
@@ -89,6 +104,8 @@ impl Liveness {
             interval,
             dead_after: interval * dead_after.max(1),
             state: LinkState::Up,
+            rtt: Duration::ZERO,
+            is_new: true,
             heard: now,
             slept: Duration::ZERO,
             verdict_from: now,
@@ -108,16 +125,24 @@ impl Liveness {
         self.interval
     }
 
+    /// The round trip, smoothed, as of now. Zero until it is told.
+    pub fn handle_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(LONGEST_RTT);
+    }
+
     /// Silence after which the link is down, our own pauses not counted.
     pub fn deadline(&self) -> Duration {
         self.dead_after
             .max(self.interval + 4 * self.jitter.smoothed)
+            .max(self.rtt * 3 / 2)
     }
 
-    /// Silence after which the link is suspect: 1.5 intervals, or as late as a chronically late
-    /// link usually is.
+    /// Silence after which the link is suspect: 1.5 intervals, as late as a chronically late link
+    /// usually is, or half of what is death on a long path.
     pub fn suspect_after(&self) -> Duration {
-        (self.interval * 3 / 2).max(self.interval + 2 * self.jitter.smoothed)
+        (self.interval * 3 / 2)
+            .max(self.interval + 2 * self.jitter.smoothed)
+            .max(self.rtt * 3 / 4)
     }
 
     /// For how long the neighbour has not been heard.
@@ -138,6 +163,7 @@ impl Liveness {
             LinkState::Down => self.jitter = Jitter::new(now),
         }
         self.heard = now;
+        self.is_new = false;
         self.awake = now;
         self.slept = Duration::ZERO;
         self.verdict_from = now;
@@ -190,11 +216,19 @@ impl Liveness {
     }
 
     fn suspect_at(&self) -> Instant {
-        self.heard + self.suspect_after() + self.slept
+        self.heard + self.suspect_after() + self.slept + self.first_word()
     }
 
     fn down_at(&self) -> Instant {
-        (self.heard + self.deadline() + self.slept).max(self.verdict_from)
+        (self.heard + self.deadline() + self.slept + self.first_word()).max(self.verdict_from)
+    }
+
+    /// How much longer the first heartbeat is waited for.
+    fn first_word(&self) -> Duration {
+        match self.is_new {
+            true => self.rtt * FIRST_WORD,
+            false => Duration::ZERO,
+        }
     }
 
     /// How long past our next tick it is.

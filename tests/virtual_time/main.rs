@@ -9,6 +9,7 @@
 mod condition;
 mod fault;
 mod log;
+mod long;
 mod mesh;
 mod network;
 mod regressions;

@@ -48,6 +48,26 @@ impl Trial {
         weather: Weather,
         heartbeat_ms: u64,
     ) -> Self {
+        let trial = Self::over(seed, costs, heartbeat_ms, |rng| {
+            let mut condition = Condition::clean(rng.within(1..LONGEST_MS + 1));
+            if weather == Weather::Gusty {
+                condition.jitter_ms = rng.within(0..5);
+                condition.duplicates = rng.within(0..20);
+                condition.overtaken = rng.within(0..20);
+            }
+            [condition; 2]
+        });
+        trial.mesh.whole().await;
+        trial
+    }
+
+    /// Starts a mesh over wires as `wire` draws them: towards the exit, and back.
+    pub(crate) fn over(
+        seed: u64,
+        costs: [u32; WIRES.len()],
+        heartbeat_ms: u64,
+        wire: impl Fn(&mut Rng) -> [Condition; 2],
+    ) -> Self {
         let mut rng = Rng::new(seed);
         let layout = Layout {
             costs,
@@ -59,16 +79,10 @@ impl Trial {
         tokio::spawn(serve(sessions, ledger.clone()));
         let mesh = Mesh::start(Rng::new(rng.next()), layout, accepted);
         for (a, b) in WIRES {
-            let mut condition = Condition::clean(rng.within(1..LONGEST_MS + 1));
-            if weather == Weather::Gusty {
-                condition.jitter_ms = rng.within(0..5);
-                condition.duplicates = rng.within(0..20);
-                condition.overtaken = rng.within(0..20);
-            }
-            mesh.network.change(ip(a), ip(b), |way| *way = condition);
-            mesh.network.change(ip(b), ip(a), |way| *way = condition);
+            let [up, down] = wire(&mut rng);
+            mesh.network.change(ip(a), ip(b), |way| *way = up);
+            mesh.network.change(ip(b), ip(a), |way| *way = down);
         }
-        mesh.whole().await;
         Self { mesh, rng, ledger }
     }
 

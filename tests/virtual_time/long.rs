@@ -1,0 +1,112 @@
+//! Links over long round trips: up to 3 s, either way longer than the other, with jitter of up to a
+//! round trip.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use warren::api::EventKind;
+
+use crate::condition::Condition;
+use crate::mesh::{INGRESS, LEFT, ip};
+use crate::rng::Rng;
+use crate::seeds::for_seeds;
+use crate::trial::Trial;
+
+/// Delays there and back and the jitter of either, in milliseconds.
+const ROADS: [(u64, u64, u64); 8] = [
+    // The named conditions `satellite`, `high-jitter` and `asymmetric-delay`.
+    (300, 300, 0),
+    (50, 50, 100),
+    (20, 400, 0),
+    // The corners.
+    (1_500, 1_500, 0),
+    (2_999, 1, 0),
+    (1, 2_999, 0),
+    (1_500, 1_500, 3_000),
+    (150, 150, 300),
+];
+
+const EQUAL: [u32; 4] = [1; 4];
+
+/// A mesh whose wires are all as that road.
+fn mesh((up, down, jitter_ms): (u64, u64, u64), seed: u64) -> Trial {
+    let way = |delay_ms| Condition {
+        jitter_ms,
+        ..Condition::clean(delay_ms)
+    };
+    Trial::over(seed, EQUAL, 100, |_: &mut Rng| [way(up), way(down)])
+}
+
+fn round_trip((up, down, jitter): (u64, u64, u64)) -> Duration {
+    Duration::from_millis(up + down + 2 * jitter)
+}
+
+/// Nothing but links that came up and sessions that opened.
+fn check_peace(trial: &Trial, road: (u64, u64, u64)) {
+    for (agent, event) in trial.mesh.events() {
+        let fine = matches!(
+            event,
+            EventKind::LinkUp { .. } | EventKind::SessionOpened { .. }
+        );
+        assert!(fine, "{road:?}: agent {agent}: {event:?}");
+    }
+}
+
+#[test]
+fn long_links_form_at_the_first_dial_and_stay() {
+    for_seeds(
+        "long_links_form",
+        2 * ROADS.len() as u64,
+        |seed| async move {
+            let road = ROADS[seed as usize % ROADS.len()];
+            let trial = mesh(road, seed);
+            let took = trial.mesh.whole().await;
+            let most = Duration::from_secs(4) + 5 * round_trip(road);
+            assert!(took <= most, "{road:?}: {took:?}");
+            sleep(Duration::from_secs(600)).await;
+            check_peace(&trial, road);
+        },
+    );
+}
+
+#[test]
+fn long_links_carry_checked_traffic() {
+    for_seeds("long_links_carry", ROADS.len() as u64, |seed| async move {
+        let road = ROADS[seed as usize % ROADS.len()];
+        let trial = mesh(road, seed);
+        trial.mesh.whole().await;
+        let transfer = trial.transfer().await;
+        sleep(Duration::from_secs(300)).await;
+        check_peace(&trial, road);
+        transfer.finish().await;
+    });
+}
+
+/// Both ends of a wire that falls silent find that in 1.5 round trips, or the 300 ms of short links.
+#[test]
+fn a_long_link_that_dies_is_found_dead_in_one_and_a_half_round_trips() {
+    for_seeds(
+        "a_long_link_that_dies",
+        ROADS.len() as u64,
+        |seed| async move {
+            let road = ROADS[seed as usize % ROADS.len()];
+            let trial = mesh(road, seed);
+            trial.mesh.whole().await;
+            sleep(Duration::from_secs(30)).await;
+            let cut = Instant::now();
+            for (from, to) in [(INGRESS, LEFT), (LEFT, INGRESS)] {
+                let network = &trial.mesh.network;
+                network.change(ip(from), ip(to), |way| way.cut = true);
+            }
+            let linked = |from: usize, to: usize| {
+                let to = trial.mesh.ids[to];
+                trial.mesh.agent(from).neighbors().contains(&to)
+            };
+            while linked(INGRESS, LEFT) || linked(LEFT, INGRESS) {
+                sleep(Duration::from_millis(10)).await;
+            }
+            let most = Duration::from_millis(400).max(round_trip(road).mul_f64(1.6));
+            assert!(cut.elapsed() <= most, "{road:?}: {:?}", cut.elapsed());
+        },
+    );
+}
