@@ -31,6 +31,10 @@ use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Ta
 /// Attempts inside one SOCKS5 request, whatever the number of exits and addresses.
 const MAX_ATTEMPTS: usize = 8;
 
+/// Round trips that an attempt gets at least: one for a session, one for the request, and two for a
+/// packet that is lost and sent again.
+const ROUND_TRIPS: u32 = 4;
+
 /// How long a client's request may take, and its parts.
 #[derive(Clone, Debug)]
 pub struct Patience {
@@ -58,20 +62,23 @@ impl Default for Patience {
 }
 
 impl Patience {
-    fn attempt(&self, has_alternative: bool) -> Duration {
-        if has_alternative {
+    /// `rtt` is the round trip to the exit.
+    fn attempt(&self, has_alternative: bool, rtt: Duration) -> Duration {
+        let time = if has_alternative {
             self.one_of_many
         } else {
             self.last
-        }
+        };
+        time.max(rtt * ROUND_TRIPS)
     }
 
-    pub(super) fn resolve(&self, has_alternative: bool) -> Duration {
-        if has_alternative {
+    pub(super) fn resolve(&self, has_alternative: bool, rtt: Duration) -> Duration {
+        let time = if has_alternative {
             self.resolver
         } else {
             self.last
-        }
+        };
+        time.max(rtt * ROUND_TRIPS)
     }
 }
 
@@ -191,7 +198,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             if !failures.attempts.is_empty() {
                 self.metrics.retries.inc();
             }
-            let time = self.patience.attempt(waiting.peek().is_some());
+            let rtt = self.opener.round_trip(attempt.exit);
+            let time = self.patience.attempt(waiting.peek().is_some(), rtt);
             match self.attempt(&attempt, time).await {
                 Ok(connected) => return Some(connected),
                 Err(error) => {

@@ -62,7 +62,8 @@ async fn ask_each<T: OpenStream>(
     let mut verdict = ConnectError::NoRoute(name.to_owned());
     let count = resolvers.len();
     for (index, resolver) in resolvers.into_iter().enumerate() {
-        let time = patience.resolve(index + 1 < count);
+        let rtt = opener.round_trip(resolver);
+        let time = patience.resolve(index + 1 < count, rtt);
         let answer = match own {
             Some(own) if own.id == resolver => ask_own(own, name, time).await,
             _ => ask(opener, resolver, name, time).await,

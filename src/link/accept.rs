@@ -13,6 +13,7 @@ use super::greetings::Greetings;
 use super::hello::{self, Introduction, describe};
 use super::mtu;
 use super::opened::{self, LinkContext, Opened};
+use super::patience::patience;
 use crate::identity::{AgentId, peer_certificate};
 
 /// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
@@ -68,7 +69,7 @@ async fn shake_hands(
     incoming: Incoming,
 ) -> Result<(AgentId, Connection), String> {
     let connecting = incoming.accept().map_err(|error| describe(&error))?;
-    let within = context.handshake_timeout;
+    let within = patience(context.handshake_timeout, None);
     let connection = timeout(within, connecting)
         .await
         .map_err(|_| format!("no handshake within {within:?}"))?
@@ -95,7 +96,7 @@ async fn greet(
         hello: &context.hello,
         token_in,
         message_limit: context.control_message,
-        within: context.handshake_timeout,
+        within: patience(context.handshake_timeout, Some(connection.rtt())),
     };
     let greeting = match hello::answer(&connection, own).await {
         Ok(greeting) => greeting,

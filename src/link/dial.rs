@@ -15,6 +15,7 @@ use super::event::DownReason;
 use super::hello::{self, Introduction, describe};
 use super::mtu;
 use super::opened::{self, Ended, LinkContext, Opened};
+use super::patience::patience;
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
@@ -189,7 +190,7 @@ async fn dial_address(
     address: SocketAddr,
     rtt: Option<Duration>,
 ) -> Result<Opened, DialError> {
-    let within = context.handshake_timeout;
+    let within = patience(context.handshake_timeout, rtt);
     let endpoint = endpoints
         .iter()
         .find(|endpoint| endpoint.port.reaches(address))
@@ -218,7 +219,7 @@ async fn dial_address(
         hello: &hello,
         token_in,
         message_limit: context.control_message,
-        within,
+        within: patience(context.handshake_timeout, Some(connection.rtt())),
     };
     let greeting = hello::open(&connection, own).await.map_err(|error| {
         let reason = error.describe();

@@ -28,8 +28,11 @@ use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
 use crate::wire::{ControlMessage, Token};
 
-/// How long a leaving agent waits for its last messages to arrive.
+/// How long a leaving agent waits for its last messages to arrive: so long, or 1.5 round trips.
 const FAREWELL: Duration = Duration::from_millis(400);
+
+/// But no longer than this, as it ends within two seconds.
+const LONGEST_FAREWELL: Duration = Duration::from_millis(1_000);
 
 /// Datagrams sent in each heartbeat's time, so that one that is lost raises no suspicion. A socket
 /// that a download keeps full loses single packets of quiet neighbours: with one datagram a
@@ -337,7 +340,8 @@ impl Driver {
         let abort = writer.abort_handle();
         if *reason == DownReason::Stopping {
             // Removing the link closed its queue: the writer ends once the neighbour has it all.
-            let _ = timeout(FAREWELL, writer).await;
+            let arrives = connection.rtt() * 3 / 2;
+            let _ = timeout(arrives.clamp(FAREWELL, LONGEST_FAREWELL), writer).await;
         }
         abort.abort();
         ending::close(&connection, ending::code_of(reason), &text);

@@ -23,6 +23,7 @@ mod hello;
 mod mtu;
 mod opened;
 mod path_errors;
+mod patience;
 mod probe;
 mod remote;
 mod table;
@@ -37,6 +38,7 @@ pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
 pub use hello::{FEATURES, VERSION};
 pub use opened::LinkContext;
+pub use patience::patience;
 pub use probe::{Probed, probe};
 pub use table::{LinkInfo, Links, PeerStatus};
 

@@ -16,7 +16,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// delay; a value that stood for twice that is final.
 const ACK_DELAY: Duration = Duration::from_millis(25);
 
-/// A link is announced after this much waiting, whatever is known; the value follows later.
+/// A link is announced after this much waiting, whatever is known; the value follows later. On a path
+/// whose round trip is that long nothing would be known by then: there nothing is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Returns the path MTU once it has come to rest, or the connection has ended, or patience has.
@@ -24,6 +25,9 @@ pub(super) async fn settled(connection: &Connection) -> u16 {
     let started = clock::now();
     let current = || connection.stats().path.current_mtu;
     let (mut mtu, mut since) = (current(), started);
+    if connection.rtt() >= PATIENCE {
+        return mtu;
+    }
     while connection.close_reason().is_none() && clock::since(started) < PATIENCE {
         if clock::since(since) >= 2 * (connection.rtt() + ACK_DELAY) {
             break;

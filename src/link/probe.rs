@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::dial::DialError;
 use super::endpoint::client_config;
 use super::hello::{self, describe};
+use super::patience::patience;
 use crate::config::Limits;
 use crate::identity::SERVER_NAME;
 
@@ -33,7 +34,7 @@ pub async fn probe(
     crypto: Arc<QuicClientConfig>,
     limits: &Limits,
 ) -> Result<Probed, DialError> {
-    let within = limits.handshake_timeout;
+    let within = patience(limits.handshake_timeout, None);
     let endpoint = endpoint(address).map_err(|_| DialError::NoPort(address))?;
     let connecting = endpoint
         .connect_with(client_config(crypto, None), address, SERVER_NAME)

@@ -142,7 +142,7 @@ impl Liveness {
     pub fn suspect_after(&self) -> Duration {
         (self.interval * 3 / 2)
             .max(self.interval + 2 * self.jitter.smoothed)
-            .max(self.rtt * 3 / 4)
+            .max(self.rtt)
     }
 
     /// For how long the neighbour has not been heard.

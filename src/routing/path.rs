@@ -1,6 +1,7 @@
 //! An explicit path through the mesh.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::identity::AgentId;
 
@@ -41,6 +42,11 @@ impl Path {
     /// The exit.
     pub fn exit(&self) -> AgentId {
         *self.hops.last().expect("a path has at least one hop")
+    }
+
+    /// Round trip, as far as the links' classes tell it.
+    pub fn rtt(&self) -> Duration {
+        Duration::from_micros(self.rtt_us)
     }
 
     /// The neighbour that the path leaves through.

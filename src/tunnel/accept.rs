@@ -27,6 +27,7 @@ use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
+use crate::link::patience;
 
 /// Sessions handed over and not yet taken.
 const HANDOVER: usize = 16;
@@ -133,6 +134,7 @@ impl<V: MeshView> SessionListener<V> {
         incoming: Incoming,
         settings: SessionSettings,
     ) -> Result<Shaken, String> {
+        let within = patience(self.parts.limits.handshake_timeout, Some(settings.rtt));
         let signals = Arc::new(Signals::default());
         let config = server_config(
             self.parts.crypto.clone(),
@@ -143,7 +145,6 @@ impl<V: MeshView> SessionListener<V> {
         let connecting = incoming
             .accept_with(Arc::new(config))
             .map_err(|error| error.to_string())?;
-        let within = self.parts.limits.handshake_timeout;
         let connection = timeout(within, connecting)
             .await
             .map_err(|_| format!("no handshake within {within:?}"))?

@@ -38,12 +38,12 @@ use super::timing::Timing;
 use crate::clock;
 use crate::forward::Fib;
 use crate::identity::{AgentId, ShortId};
-use crate::routing::SwitchCause;
+use crate::routing::{Path, SwitchCause};
 use crate::wire::packet::PacketType;
 
 /// A word of doubt and the probe that answers it take a round trip of the path and this: the word goes
-/// along the backup, whose round trip this end does not know. An ingress that does not heed it says so
-/// with a later probe.
+/// along the backup, whose round trip is longer at most where the mesh says so. An ingress that does
+/// not heed it says so with a later probe.
 const CROSSING: Duration = Duration::from_millis(250);
 
 /// Wakes the task though nothing is due.
@@ -94,6 +94,9 @@ struct Task<V> {
     /// The way back that is in use, and another one.
     active: Vec<ShortId>,
     backup: Option<Vec<ShortId>>,
+    /// Round trips of both as the mesh tells them.
+    active_rtt: Duration,
+    backup_rtt: Duration,
     /// Highest sequence of an active and of a backup probe: older ones are late or replayed.
     seen_active: u64,
     seen_backup: u64,
@@ -128,6 +131,8 @@ impl<V: MeshView> Task<V> {
             flow,
             active: first.back,
             backup: None,
+            active_rtt: Duration::ZERO,
+            backup_rtt: Duration::ZERO,
             seen_active: first.probe.sequence,
             seen_backup: 0,
             told: first.probe.sequence,
@@ -144,6 +149,7 @@ impl<V: MeshView> Task<V> {
     }
 
     async fn run(&mut self) -> String {
+        self.measure();
         loop {
             let wake = self.wake_at();
             let flow = self.flow.clone();
@@ -181,7 +187,32 @@ impl<V: MeshView> Task<V> {
     }
 
     fn overdue_at(&self) -> Option<Instant> {
-        self.flow.overdue_at(self.session.connection.rtt())
+        self.flow.overdue_at(self.rtt())
+    }
+
+    /// What the active path's round trip may be: what the connection measured may be another path's.
+    fn rtt(&self) -> Duration {
+        self.session.connection.rtt().max(self.active_rtt)
+    }
+
+    /// Looks up how long the ways back are.
+    fn measure(&mut self) {
+        self.active_rtt = self.rtt_of(&self.active);
+        let backup = self.backup.as_ref();
+        self.backup_rtt = backup.map_or(Duration::ZERO, |path| self.rtt_of(path));
+    }
+
+    /// The round trip of a way back as far as the mesh tells it.
+    fn rtt_of(&self, path: &[ShortId]) -> Duration {
+        let view = self.session.view.borrow();
+        let path = Path {
+            hops: self.named(path),
+            cost: 0,
+            rtt_us: 0,
+            mtu: 0,
+        };
+        let assessed = view.path_table().assess(&path);
+        assessed.map_or(Duration::ZERO, |(path, _)| path.rtt())
     }
 
     fn handle_asked(&mut self, asked: Asked) {
@@ -197,7 +228,10 @@ impl<V: MeshView> Task<V> {
         *seen = probe.sequence;
         let moved = active && back != self.active;
         if !active {
-            self.backup = Some(back);
+            if self.backup.as_ref() != Some(&back) {
+                self.backup = Some(back);
+                self.measure();
+            }
         } else if moved {
             self.take(now, back, SwitchCause::PeerMoved);
             self.link_suspect = self.is_suspect();
@@ -247,6 +281,7 @@ impl<V: MeshView> Task<V> {
     /// followed and no more is done about it.
     fn take(&mut self, now: Instant, path: Vec<ShortId>, cause: SwitchCause) {
         let left = std::mem::replace(&mut self.active, path);
+        self.measure();
         self.flow.forgive();
         self.route();
         if cause == SwitchCause::PeerMoved && !self.credit.pay_move(now) {
@@ -298,7 +333,7 @@ impl<V: MeshView> Task<V> {
 
     /// Whether a probe that came now may have left before the ingress heard of our doubt.
     fn has_crossed(&self, now: Instant) -> bool {
-        let heard_by = |since: Instant| since + self.session.connection.rtt() + CROSSING;
+        let heard_by = |since: Instant| since + self.rtt() + CROSSING.max(self.backup_rtt);
         let waits = self.own_doubt && !self.agreed;
         waits && self.doubted.is_some_and(|since| now < heard_by(since))
     }

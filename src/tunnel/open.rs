@@ -1,6 +1,7 @@
 //! The seam between an ingress and the sessions that carry its streams.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::identity::AgentId;
 
@@ -31,6 +32,11 @@ pub enum OpenError {
 pub trait OpenStream: Send + Sync + 'static {
     /// Opens a stream to `exit`; waits for the session's handshake if there is no live session.
     fn open(&self, exit: AgentId) -> impl Future<Output = Result<ExitStream, OpenError>> + Send;
+
+    /// The round trip to `exit`, as far as the mesh tells it; zero if it does not.
+    fn round_trip(&self, _exit: AgentId) -> Duration {
+        Duration::ZERO
+    }
 
     /// Completes when no live path leads to `exit`, at once if none does now.
     fn lost(&self, exit: AgentId) -> impl Future<Output = ()> + Send;

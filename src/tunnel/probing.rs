@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::pace::pace;
 use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::Prober;
 use super::timing::Timing;
@@ -19,19 +20,17 @@ use crate::identity::ShortId;
 /// before the next packet does.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Probes until the exit has confirmed a path: it answers along the old one until then.
-const CONFIRM: Duration = Duration::from_millis(20);
-
 /// How long a probe of the backup waits until another backup is looked for: three misses of one a
-/// second.
+/// second. On long paths two round trips and a second.
 const BACKUP_SILENT: Duration = Duration::from_secs(3);
 
 /// In haste one probe in so many has full size, the first of them included: thousands of sessions may
 /// be in haste at once, where one transit fell silent. Until a short one is answered.
 const FULL_IN_HASTE: u32 = 5;
 
-/// Probes on their way that are remembered.
-const OUTSTANDING: usize = 128;
+/// Probes on their way that are remembered: ten a second for the 18 s that two hops of 3 s take whose
+/// jitter is as long each way.
+const OUTSTANDING: usize = 256;
 
 /// A session's probes, sent and counted.
 pub(super) struct Probing {
@@ -46,6 +45,8 @@ pub(super) struct Probing {
     missed: u64,
     /// The exit has answered a probe of the active path.
     confirmed: bool,
+    /// When the active path was taken. Until it is confirmed the exit answers along the old one.
+    moved: Instant,
     /// The active path was doubted at the last tick.
     hurried: bool,
     active: Lane,
@@ -105,6 +106,7 @@ impl Probing {
             outstanding: VecDeque::new(),
             missed: 0,
             confirmed: false,
+            moved: now,
             hurried: false,
             active: Lane::due(now),
             backup: Lane::due(now),
@@ -142,7 +144,7 @@ impl Probing {
             let interval = match hurry {
                 Some(pace) => pace,
                 None if ways.active.is_none() => QUIET,
-                None if !self.confirmed => CONFIRM,
+                None if !self.confirmed => pace(now.saturating_duration_since(self.moved)),
                 None if is_busy => self.timing.busy,
                 None => QUIET,
             };
@@ -164,7 +166,7 @@ impl Probing {
     /// The session took another path: what the old one still says does not confirm it.
     pub(super) fn handle_moved(&mut self, now: Instant) {
         self.forget();
-        self.confirmed = false;
+        (self.confirmed, self.moved) = (false, now);
         // The exit must know another way, too, before it needs it.
         (self.active, self.backup) = (Lane::due(now), Lane::due(now));
     }
@@ -236,10 +238,12 @@ impl Probing {
         Some(oldest.at + self.timing.probe_wait(rtt))
     }
 
-    /// Whether a probe of the backup has waited for its answer so long that the backup looks dead.
-    pub(super) fn is_backup_silent(&self, now: Instant) -> bool {
+    /// Whether a probe of the backup, which has that round trip, has waited for its answer so long
+    /// that the backup looks dead.
+    pub(super) fn is_backup_silent(&self, now: Instant, rtt: Duration) -> bool {
         let oldest = self.outstanding.iter().find(|sent| sent.way == Way::Backup);
-        oldest.is_some_and(|sent| now.saturating_duration_since(sent.at) > BACKUP_SILENT)
+        let most = BACKUP_SILENT.max(rtt * 2 + QUIET);
+        oldest.is_some_and(|sent| now.saturating_duration_since(sent.at) > most)
     }
 
     /// Waits for none of those on their way: the paths changed, or were judged by them.

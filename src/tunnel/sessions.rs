@@ -27,6 +27,7 @@ use super::timing::Timing;
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
+use crate::link::patience;
 use crate::routing::{Avoid, Path, PathTable};
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
@@ -262,6 +263,7 @@ impl<V: MeshView> Sessions<V> {
         settings: SessionSettings,
         signals: Arc<Signals>,
     ) -> Result<Connection, OpenError> {
+        let within = patience(self.handshake_timeout, Some(settings.rtt));
         let refused = |reason| OpenError::Refused { exit, reason };
         let crypto = (self.crypto)(exit).map_err(refused)?;
         let connecting = self
@@ -272,7 +274,7 @@ impl<V: MeshView> Sessions<V> {
                 SERVER_NAME,
             )
             .map_err(|error| refused(error.to_string()))?;
-        timeout(self.handshake_timeout, connecting)
+        timeout(within, connecting)
             .await
             .map_err(|_| OpenError::TimedOut { exit })?
             .map_err(|source| match Refusal::of(&source) {
@@ -330,6 +332,12 @@ impl<V: MeshView> OpenStream for SessionOpener<V> {
             .await
             .map_err(|source| OpenError::Session { exit, source })?;
         Ok(ExitStream { send, recv })
+    }
+
+    fn round_trip(&self, exit: AgentId) -> Duration {
+        let view = self.0.view.borrow();
+        let path = view.path_table().best(exit);
+        path.map_or(Duration::ZERO, |path| path.rtt())
     }
 
     async fn lost(&self, exit: AgentId) {

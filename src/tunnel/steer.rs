@@ -16,7 +16,7 @@
 mod act;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn::Connection;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -177,7 +177,7 @@ impl<V: MeshView> Task<V> {
 
     /// When [`turn`](Self::turn) is due without any input.
     fn wake_at(&self) -> Instant {
-        let rtt = self.steering.connection.rtt();
+        let rtt = self.rtt();
         let unanswered = self.steering.flow.overdue_at(rtt);
         let missed = self.probing.overdue_at(rtt);
         let trusted = self.doubt.since().is_none();
@@ -188,11 +188,17 @@ impl<V: MeshView> Task<V> {
                 .filter(|_| trusted)
                 .map(|at| self.unanswered.due(at)),
             missed.filter(|_| trusted).map(|at| self.missed.due(at)),
-            self.reach.given_up_at(),
+            self.reach.given_up_at(rtt),
         ]
         .into_iter()
         .flatten()
         .fold(self.probing.due(), Instant::min)
+    }
+
+    /// What the active path's round trip may be: what the connection measured may be another path's.
+    fn rtt(&self) -> Duration {
+        let advertised = self.choice.active().map_or(Duration::ZERO, Path::rtt);
+        self.steering.connection.rtt().max(advertised)
     }
 
     fn close(&self, reason: &str) -> String {
@@ -203,7 +209,7 @@ impl<V: MeshView> Task<V> {
     }
 
     fn out_of_reach(&self) -> Option<&'static str> {
-        let given_up = self.reach.given_up_at()?;
+        let given_up = self.reach.given_up_at(self.rtt())?;
         (clock::now() >= given_up).then_some("the exit is out of reach")
     }
 
@@ -327,7 +333,7 @@ impl<V: MeshView> Task<V> {
 
     /// Looks for signs of a dead path, and at the verdict.
     fn judge(&mut self, now: Instant) {
-        let rtt = self.steering.connection.rtt();
+        let rtt = self.rtt();
         if self.doubt.since().is_none() {
             let unanswered = self.steering.flow.overdue_at(rtt);
             let missed = self.probing.overdue_at(rtt);

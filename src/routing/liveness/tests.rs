@@ -64,6 +64,47 @@ fn a_silent_peer_is_suspect_at_one_and_a_half_intervals_and_down_at_the_deadline
     assert_eq!(link.poll_timeout(), None);
 }
 
+/// Silence until the suspicion and the end, in milliseconds, on a link that was heard once.
+#[test]
+fn a_long_round_trip_moves_both_thresholds_and_a_short_one_none() {
+    let table = [
+        (0, 150, 300),
+        (90, 150, 300),
+        (150, 150, 300),
+        (200, 200, 300),
+        (600, 600, 900),
+        (3_000, 3_000, 4_500),
+        (60_000, 9_500, 14_250),
+    ];
+    for (rtt, suspect, down) in table {
+        let start = Instant::now();
+        let mut link = link(start);
+        link.handle_rtt(rtt * MS);
+        link.handle_received(start);
+        let changes = run_until(&mut link, start, start + INTERVAL * 200);
+        let expected = [
+            (suspect * MS, LinkState::Suspect),
+            (down * MS, LinkState::Down),
+        ];
+        assert_eq!(changes, expected, "{rtt} ms");
+    }
+}
+
+/// The neighbour begins only when it hears our hello: at first silence says less.
+#[test]
+fn the_first_heartbeat_is_waited_for_three_round_trips_more() {
+    for rtt in [1, 600, 3_000] {
+        let start = Instant::now();
+        let mut link = link(start);
+        link.handle_rtt(rtt * MS);
+        let first = start + (rtt * 3 + rtt.max(150) - 1) * MS;
+        assert_eq!(run_until(&mut link, start, first), [], "{rtt} ms");
+        link.handle_received(first);
+        let down = run_until(&mut link, first, first + INTERVAL * 100);
+        assert_eq!(down[1].0, (300 * MS).max(rtt * 3 / 2 * MS), "{rtt} ms");
+    }
+}
+
 #[test]
 fn the_slower_side_sets_the_interval() {
     let now = Instant::now();

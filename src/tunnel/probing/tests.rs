@@ -116,7 +116,7 @@ fn full_before_verdict(heartbeat: u32, rtt: u32) -> usize {
             }
             !answered
         });
-        let hurry = Some(crate::tunnel::pace::pace(now - begun));
+        let hurry = Some(pace(now - begun));
         let sent = tick(&mut probing, now, hurry);
         for sent in sent.into_iter().filter(|sent| sent.way == Way::Active) {
             full += usize::from(sent.full);

@@ -1,6 +1,6 @@
 //! What a steering task does: moves the session, mirrors, kicks, probes, and tells of all this.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -113,7 +113,8 @@ impl<V: MeshView> Task<V> {
             activity,
             pace,
         );
-        if pace.is_none() && self.probing.is_backup_silent(now) {
+        let backup_rtt = self.choice.backup().map_or(Duration::ZERO, Path::rtt);
+        if pace.is_none() && self.probing.is_backup_silent(now, backup_rtt) {
             self.blame_backup();
         }
     }
