@@ -34,7 +34,7 @@ use super::prober::{Asked, Prober};
 use super::rescue::{Move, Rescue};
 use super::sessions::MeshView;
 use super::side::Side;
-use super::timing::Timing;
+use super::timing::{Timing, round_trip};
 use crate::clock;
 use crate::forward::Fib;
 use crate::identity::{AgentId, ShortId};
@@ -192,7 +192,7 @@ impl<V: MeshView> Task<V> {
 
     /// What the active path's round trip may be: what the connection measured may be another path's.
     fn rtt(&self) -> Duration {
-        self.session.connection.rtt().max(self.active_rtt)
+        round_trip(self.session.connection.rtt(), self.active_rtt)
     }
 
     /// Looks up how long the ways back are.

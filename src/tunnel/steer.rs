@@ -37,6 +37,7 @@ use super::reach::Reach;
 use super::rescue::Rescue;
 use super::sessions::{MeshView, SessionInfo, Sessions};
 use super::side::Side;
+use super::timing::round_trip;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::routing::{Avoid, Path, PathChoice};
@@ -198,7 +199,7 @@ impl<V: MeshView> Task<V> {
     /// What the active path's round trip may be: what the connection measured may be another path's.
     fn rtt(&self) -> Duration {
         let advertised = self.choice.active().map_or(Duration::ZERO, Path::rtt);
-        self.steering.connection.rtt().max(advertised)
+        round_trip(self.steering.connection.rtt(), advertised)
     }
 
     fn close(&self, reason: &str) -> String {

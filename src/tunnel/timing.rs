@@ -26,6 +26,10 @@ const LEAST_BUSY: Duration = Duration::from_millis(100);
 /// one or two may be lost by chance.
 const LEAST_VERDICT: Duration = Duration::from_millis(300);
 
+/// Advertised round trips count from here on. Links know theirs as powers of √2, and young ones as too
+/// long by the delay of an acknowledgement; and a shorter path answers twice before any verdict.
+const LONG: Duration = Duration::from_millis(200);
+
 /// The times of one agent's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timing {
@@ -72,6 +76,15 @@ impl Timing {
     }
 }
 
+/// What a path's round trip may be: `measured` by the session, perhaps on another path, but no less
+/// than `advertised` by the links if that is long.
+pub(super) fn round_trip(measured: Duration, advertised: Duration) -> Duration {
+    match advertised >= LONG {
+        true => measured.max(advertised),
+        false => measured,
+    }
+}
+
 /// `reference` milliseconds in proportion to the heartbeat, between `least` and themselves.
 fn share(heartbeat: Duration, reference: u64, least: Duration) -> Duration {
     let reference = Duration::from_millis(reference);
@@ -105,6 +118,15 @@ mod tests {
             verdict: 600 * MS,
         };
         assert_eq!(Timing::new(REFERENCE), wanted);
+    }
+
+    #[test]
+    fn a_path_is_no_shorter_than_its_links_say_if_they_are_long() {
+        for (measured, advertised, wanted) in
+            [(10, 199, 10), (10, 600, 600), (900, 600, 900), (40, 0, 40)]
+        {
+            assert_eq!(round_trip(measured * MS, advertised * MS), wanted * MS);
+        }
     }
 
     #[test]

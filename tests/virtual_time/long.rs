@@ -26,7 +26,7 @@ const ROADS: [(u64, u64, u64); 8] = [
     (150, 150, 300),
 ];
 
-/// These are held for ten minutes, and five under load, the others for a tenth of that.
+/// These are held for ten minutes, and five under load, the others for a fifth of that.
 const NAMED: usize = 3;
 
 const EQUAL: [u32; 4] = [1; 4];
@@ -44,7 +44,7 @@ fn mesh((up, down, jitter_ms): (u64, u64, u64), seed: u64) -> Trial {
 fn road(seed: u64, minutes: u64) -> ((u64, u64, u64), Duration) {
     let at = seed as usize % ROADS.len();
     let whole = Duration::from_secs(60 * minutes);
-    (ROADS[at], if at < NAMED { whole } else { whole / 10 })
+    (ROADS[at], if at < NAMED { whole } else { whole / 5 })
 }
 
 fn round_trip((up, down, jitter): (u64, u64, u64)) -> Duration {
