@@ -17,6 +17,46 @@ pub fn since(at: Instant) -> Duration {
     now().saturating_duration_since(at)
 }
 
+/// Time that may pass, of which only what this process is awake for counts: who was stopped or
+/// suspended for a minute would otherwise find every wait over that others could still have ended.
+#[derive(Clone, Debug)]
+pub struct Allowance(Duration);
+
+/// Into so many parts an [`Allowance`] is cut. A standstill costs one of them at most.
+const PARTS: u32 = 10;
+
+impl Allowance {
+    /// So much.
+    pub fn new(time: Duration) -> Self {
+        Self(time)
+    }
+
+    /// Whether it is used up.
+    pub fn is_over(&self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// Takes what passes until `future` is done from it; `None`: it was used up before.
+    pub async fn spend<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        let part = (self.0 / PARTS).max(Duration::from_millis(1));
+        while !self.is_over() {
+            let (begun, part) = (now(), part.min(self.0));
+            let done = tokio::time::timeout(part, &mut future).await;
+            self.0 -= since(begun).min(part);
+            if let Ok(done) = done {
+                return Some(done);
+            }
+        }
+        None
+    }
+}
+
+/// What `future` gives, unless that takes more than `time`, standstills not counted.
+pub async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    Allowance::new(time).spend(future).await
+}
+
 /// Seconds since the Unix epoch; 0 on a clock that stands before it.
 pub fn unix_now() -> u64 {
     unix_ms() / 1_000
@@ -50,6 +90,38 @@ pub fn format_time(unix_ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_is_spent_in_one_or_several_waits() {
+        let begun = now();
+        let mut allowance = Allowance::new(2 * SECOND);
+        let third = tokio::time::sleep(SECOND / 3);
+        assert_eq!(allowance.spend(third).await, Some(()));
+        assert_eq!(allowance.spend(std::future::pending::<()>()).await, None);
+        let took = since(begun);
+        assert!(
+            (2 * SECOND..2 * SECOND + SECOND / 20).contains(&took),
+            "{took:?}"
+        );
+        assert!(allowance.is_over());
+        assert_eq!(allowance.spend(async {}).await, None);
+        assert_eq!(within(Duration::ZERO, async {}).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_standstill_spends_a_tenth_of_it_at_most() {
+        let mut allowance = Allowance::new(2 * SECOND);
+        let standing = async {
+            tokio::time::sleep(SECOND / 2).await;
+            // Nothing else runs meanwhile.
+            tokio::time::advance(60 * SECOND).await;
+            tokio::time::sleep(SECOND).await;
+        };
+        assert_eq!(allowance.spend(standing).await, Some(()));
+        assert!(!allowance.is_over());
+    }
 
     #[test]
     fn dates_print_in_utc_and_never_fail() {

@@ -25,8 +25,8 @@ use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links};
 use crate::routing::{
-    Alarm, Avoid, Core, Counters, Graph, LinkMetrics, LinkUp, Now, Output, OwnRoutes, PathTable,
-    PrefixTable, RouteTable, Shunned,
+    Alarm, Avoid, Core, Counters, Graph, Lately, LinkMetrics, LinkUp, Now, Output, OwnRoutes,
+    PathTable, PrefixTable, RouteTable, Shunned,
 };
 use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
@@ -65,6 +65,8 @@ pub(super) struct Control {
     pub(super) mesh: watch::Sender<Arc<Mesh>>,
     /// What became of the advertisements seen so far, for the metrics.
     pub(super) counters: Arc<Mutex<Counters>>,
+    /// What had a route lately. Present: this agent is an ingress, whose requests wait.
+    pub(super) lately: Option<Arc<Mutex<Lately>>>,
     /// Where the epoch is kept; `None`: it is not.
     pub(super) data_dir: Option<PathBuf>,
     /// Present: this agent is an exit, and these are its streams.
@@ -278,14 +280,13 @@ impl Control {
             .map(|adv| (adv.stamp.origin, adv.stamp.incarnation))
             .collect();
         let table = RouteTable::new(prefixes, paths);
-        let lost_at = match changed.topology && table.has_lost_an_exit_of(&current.table) {
-            true => Some(clock::now()),
-            false => current.lost_at,
-        };
+        if let Some(lately) = &self.lately {
+            let mut lately = lately.lock().expect("no panic while locked");
+            lately.handle_change(clock::now(), &current.table, &table);
+        }
         self.mesh.send_replace(Arc::new(Mesh {
             table,
             incarnations,
-            lost_at,
             suspects: self.suspects.clone(),
             duplicate_identity: self.core.duplicate_identity(),
             limits: self.limits,

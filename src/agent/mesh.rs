@@ -1,7 +1,7 @@
 //! The mesh as of one moment: what the control task publishes and everybody else reads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::identity::{AgentId, ShortId};
 use crate::routing::{Path, PathTable, RouteTable};
@@ -19,8 +19,6 @@ pub(super) struct Mesh {
     pub(super) table: RouteTable,
     /// Which process of each origin advertises.
     pub(super) incarnations: BTreeMap<AgentId, u64>,
-    /// When an exit last went out of reach though it still says what it offers.
-    pub(super) lost_at: Option<Instant>,
     /// Neighbours whose links are silent.
     pub(super) suspects: BTreeSet<AgentId>,
     /// Another process has this agent's key.

@@ -2,27 +2,22 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout_at;
 
 use super::mesh::Mesh;
 use crate::clock;
 use crate::identity::AgentId;
-use crate::ingress::Routes;
-use crate::routing::{Balancer, Candidate};
+use crate::ingress::{Routes, Wanted};
+use crate::routing::{Balancer, Candidate, Lately};
 use crate::tunnel::StreamTable;
-
-/// How long requests wait for a way after an exit went out of reach. A link that is let go of because
-/// nothing else leads to its neighbour is told within 100 ms, an exit that restarts is back after 400.
-const WAY_BACK: Duration = Duration::from_millis(500);
 
 /// Looks routes up in the current mesh.
 pub(super) struct MeshRoutes {
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) streams: Arc<StreamTable>,
+    pub(super) lately: Arc<Mutex<Lately>>,
 }
 
 impl MeshRoutes {
@@ -50,18 +45,24 @@ impl Routes for MeshRoutes {
         exits(self.mesh.borrow().table.resolvers())
     }
 
+    fn had(&self, wanted: Wanted<'_>) -> bool {
+        let (now, lately) = (clock::now(), self.lately.lock());
+        let lately = lately.expect("no panic while locked");
+        match wanted {
+            Wanted::Address(ip) => lately.had_ip(now, ip),
+            Wanted::Domain(name) => lately.had_domain(now, name),
+            Wanted::Resolver => lately.had_resolvers(now),
+        }
+    }
+
     async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {
         let mut mesh = self.mesh.clone();
-        // Exits that are lost one after the other prolong nothing.
-        let latest = clock::now() + WAY_BACK;
         loop {
             mesh.mark_unchanged();
             if let Some(found) = found() {
                 return Some(found);
             }
-            let lost_at = mesh.borrow().lost_at?;
-            let until = latest.min(lost_at + WAY_BACK);
-            timeout_at(until.into(), mesh.changed()).await.ok()?.ok()?;
+            mesh.changed().await.ok()?;
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, Checks, tunnel_client, tunnel_server};
 use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
-    Avoid, Core, Counters, Graph, Now, PathTable, PrefixTable, RouteTable, Settings,
+    Avoid, Core, Counters, Graph, Lately, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
 use crate::tunnel::{SessionCrypto, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) checks: Arc<Checks>,
     /// What became of the advertisements seen so far.
     pub(super) counters: Arc<Mutex<Counters>>,
+    /// What had a route lately.
+    pub(super) lately: Arc<Mutex<Lately>>,
 }
 
 /// The control task's ends of what is shared.
@@ -70,6 +72,7 @@ impl Shared {
             streams: StreamTable::new(),
             checks: Checks::new(config.limits.password_checks, config.limits.password_queue),
             counters: Arc::default(),
+            lately: Arc::new(Mutex::new(Lately::new(config.limits.lost_routes))),
         };
         let ends = ControlEnds {
             mesh: sender,
@@ -173,7 +176,6 @@ pub(super) fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
     Mesh {
         table: RouteTable::new(prefixes, paths),
         incarnations: Default::default(),
-        lost_at: None,
         suspects: Default::default(),
         duplicate_identity: false,
         limits,

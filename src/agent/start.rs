@@ -137,6 +137,7 @@ fn start_control(
         path_errors: shared.tunnel.path_errors.clone(),
         mesh: ends.mesh,
         counters: shared.counters.clone(),
+        lately: config.socks5.as_ref().map(|_| shared.lately.clone()),
         data_dir: parts.keeps_epoch.then(|| config.agent.data_dir.clone()),
         load: config.exit.as_ref().map(|_| shared.streams.clone()),
         suspects: Default::default(),
@@ -210,6 +211,7 @@ fn start_ingress(
         mesh: shared.mesh.clone(),
         balancer: Mutex::new(Balancer::new(config.routing.balance)),
         streams: shared.streams.clone(),
+        lately: shared.lately.clone(),
     };
     let id = parts.id();
     let ingress = Arc::new(Ingress::new(

@@ -45,6 +45,10 @@ pub struct Limits {
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
     pub socks_handshake_timeout: Duration,
+    /// Requests waiting for a route at once; further ones are refused as if `socks5.route_wait` were 0.
+    pub waiting_requests: usize,
+    /// Prefixes and domains remembered because they had a route lately.
+    pub lost_routes: usize,
     /// Password and token hashes computed at once.
     pub password_checks: usize,
     /// Logins waiting for one of them; the worst placed is refused for a further one.
@@ -79,6 +83,8 @@ impl Default for Limits {
             session_window: 256 * 1024 * 1024,
             provisional_paths: 4_096,
             socks_handshake_timeout: Duration::from_secs(10),
+            waiting_requests: 4_096,
+            lost_routes: 100_000,
             password_checks: 4,
             password_queue: 256,
             dns_queries: 1_024,
@@ -148,6 +154,12 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         socks_handshake_timeout: s
             .duration("socks_handshake_timeout", handshake)
             .unwrap_or(default.socks_handshake_timeout),
+        waiting_requests: s
+            .number("waiting_requests", 1..=1_000_000)
+            .unwrap_or(default.waiting_requests),
+        lost_routes: s
+            .number("lost_routes", 1..=1_000_000)
+            .unwrap_or(default.lost_routes),
         password_checks: s
             .number("password_checks", 1..=1_024)
             .unwrap_or(default.password_checks),

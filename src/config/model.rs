@@ -91,6 +91,8 @@ pub struct Socks5 {
     /// `None`: no authentication. `Some`: one of these users, always.
     pub users: Option<Vec<User>>,
     pub max_connections: usize,
+    /// How long a request whose destination had a route lately waits for one. Zero: not at all.
+    pub route_wait: Duration,
 }
 
 /// One entry of `socks5.auth.users`.

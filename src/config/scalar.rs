@@ -92,8 +92,11 @@ pub(super) fn choice<T: Copy>(text: &str, choices: &[(&'static str, T)]) -> Resu
     })
 }
 
-/// A whole number and one of `ms`, `s`, `m`, `h`.
+/// A whole number and one of `ms`, `s`, `m`, `h`. Nothing needs no unit: `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let error = || {
         let hint = "write a whole number and a unit: 500ms, 30s, 5m, 1h";
         format!("{} is not a duration; {hint}", quote(text))

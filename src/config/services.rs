@@ -22,6 +22,13 @@ const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 const WAITS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(120);
 
+/// Longer than an agent that stood still, or the transits that restart, take to be back; shorter than
+/// the patience of a client that has another proxy to go to.
+const DEFAULT_ROUTE_WAIT: Duration = Duration::from_secs(2);
+
+/// Past that, what had a route is not remembered.
+const MOST_ROUTE_WAIT: Duration = Duration::from_secs(10);
+
 /// RFC 1929 gives the length one byte.
 const USERNAME_BYTES: RangeInclusive<usize> = 1..=255;
 
@@ -35,6 +42,9 @@ pub(super) fn socks5(mut section: Section<'_>) -> Option<Socks5> {
         max_connections: section
             .number("max_connections", 1..=1_000_000)
             .unwrap_or(DEFAULT_MAX_CONNECTIONS),
+        route_wait: section
+            .duration("route_wait", Duration::ZERO..=MOST_ROUTE_WAIT)
+            .unwrap_or(DEFAULT_ROUTE_WAIT),
     };
     enabled.then_some(socks5)
 }

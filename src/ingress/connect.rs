@@ -4,25 +4,25 @@
 //! address ──► exits of its prefix ─────────────────────┐
 //! name ──► exits of its domain route, which resolve ───┼──► attempts ──► connected | the verdict
 //! name ──► resolvers ──► addresses ──► their exits ────┘       ▲  │ all failed in the mesh
-//!                                                              └──┘ once, by the routes as of then
+//!                                                              └──┘ by the routes as of then
 //! ```
 //!
 //! A failure in the mesh or at the exit leads to the next attempt; one whose exit goes out of reach
-//! fails at that moment. If no route is left when an exit has just gone out of reach, one is waited
-//! for ([`Routes::wait_for`]). A verdict about the target ends the attempts on that target; a name's other
-//! addresses are still tried.
+//! fails at that moment. If there is no route but was one lately, one is waited for ([`Waiting`]), up to
+//! `socks5.route_wait` in all. A verdict about the target ends the attempts on that target; a name's
+//! other addresses are still tried.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::error::{Blame, ConnectError};
-use super::resolve::resolve;
 use super::socks::Destination;
-use super::{Ingress, Routes};
+use super::waiting::Waiting;
+use super::{Ingress, Routes, Wanted};
+use crate::clock::within;
 use crate::exit::Dialled;
 use crate::identity::AgentId;
 use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
@@ -118,46 +118,67 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         &self,
         destination: &Destination,
     ) -> Result<Connected, ConnectError> {
-        match timeout(self.patience.overall, self.try_all(destination)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ConnectError::TimedOut(describe(destination))),
-        }
+        let outcome = within(self.patience.overall, self.try_all(destination)).await;
+        outcome.unwrap_or_else(|| Err(ConnectError::TimedOut(describe(destination))))
     }
 
     async fn try_all(&self, destination: &Destination) -> Result<Connected, ConnectError> {
-        let mut targets = vec![destination.target()];
-        let mut attempts = self.attempts(&targets);
-        if attempts.is_empty()
-            && let Destination::Name(name, port) = destination
-        {
-            targets = self.resolved(name, *port).await?;
-            attempts = self.attempts(&targets);
-        }
+        let mut waiting = self.waiting(self.route_wait);
+        let targets = self.targets(destination, &mut waiting).await?;
         let mut failures = Failures::default();
-        if let Some(connected) = self.try_each(attempts, &mut failures).await {
-            return Ok(connected);
+        while let Some(attempts) = self.next_round(&targets, &failures, &mut waiting).await {
+            if let Some(connected) = self.try_each(attempts, &mut failures).await {
+                return Ok(connected);
+            }
         }
-        let again = self.attempts_again(&targets, &failures).await;
-        let connected = self.try_each(again, &mut failures).await;
         let no_route = || ConnectError::NoRoute(describe(destination));
-        connected.ok_or_else(|| failures.verdict.unwrap_or_else(no_route))
+        Err(failures.verdict.unwrap_or_else(no_route))
     }
 
-    /// Those of the second round: if every failure of the first was the mesh's, and left time for one.
-    async fn attempts_again(&self, targets: &[Target], failures: &Failures) -> Vec<Attempt> {
-        if !failures.are_of_mesh() || failures.attempts.len() >= MAX_ATTEMPTS {
-            return Vec::new();
+    /// What exits are asked for: the name itself where a domain route covers it, or did until a moment
+    /// ago, because nobody else must be asked for it; else its addresses.
+    async fn targets(
+        &self,
+        destination: &Destination,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<Vec<Target>, ConnectError> {
+        let Destination::Name(name, port) = destination else {
+            return Ok(vec![destination.target()]);
+        };
+        if !self.routes.exits_for_domain(name).is_empty() || self.routes.had(Wanted::Domain(name)) {
+            return Ok(vec![destination.target()]);
         }
-        let offered = || failures.worth_trying(self.attempts(targets));
-        let found = || Some(offered()).filter(|attempts| !attempts.is_empty());
-        self.routes.wait_for(found).await.unwrap_or_default()
+        let found = self.resolve_patiently(name, waiting).await?;
+        let target = |ip: IpAddr| Target::Address(SocketAddr::new(ip.to_canonical(), *port));
+        Ok(found.into_iter().map(target).collect())
     }
 
-    async fn resolved(&self, name: &str, port: u16) -> Result<Vec<Target>, ConnectError> {
-        let own = self.own.as_ref();
-        let found = resolve(name, &self.opener, &self.routes, own, &self.patience).await?;
-        let target = |ip: IpAddr| Target::Address(SocketAddr::new(ip.to_canonical(), port));
-        Ok(found.into_iter().map(target).collect())
+    /// The attempts to make next: those of now, or those of the first change of routes that offers any.
+    /// `None`: it is over.
+    async fn next_round(
+        &self,
+        targets: &[Target],
+        failures: &Failures,
+        waiting: &mut Waiting<'_>,
+    ) -> Option<Vec<Attempt>> {
+        if !failures.are_of_mesh() || failures.attempts.len() >= MAX_ATTEMPTS {
+            return None;
+        }
+        let mut is_news = false;
+        let found = || {
+            let offered = failures.worth_trying(self.attempts(targets), is_news);
+            is_news = true;
+            Some(offered).filter(|attempts| !attempts.is_empty())
+        };
+        let worth = failures.has_lost_a_way() || targets.iter().any(|target| self.had(target));
+        waiting.find(&self.routes, worth, found).await
+    }
+
+    fn had(&self, target: &Target) -> bool {
+        self.routes.had(match target {
+            Target::Address(address) => Wanted::Address(address.ip()),
+            Target::Domain(name, _) => Wanted::Domain(name),
+        })
     }
 
     /// The attempts that today's routes offer: the best exit of each target first, then the second
@@ -253,9 +274,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         time: Duration,
     ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
         let exit = attempt.exit;
-        let asked = timeout(time, self.ask(attempt)).await;
-        let (mut stream, mut reply) =
-            asked.map_err(|_| ConnectError::Silent { exit, after: time })??;
+        let asked = within(time, self.ask(attempt)).await;
+        let (mut stream, mut reply) = asked.ok_or(ConnectError::Silent { exit, after: time })??;
         while reply.status == ConnectStatus::Pending {
             reply = receive(&mut stream, exit).await?;
         }
@@ -306,12 +326,21 @@ impl Failures {
         blames.all(|blame| matches!(blame, Blame::Way | Blame::Exit))
     }
 
-    /// Those of `attempts` that deserve another round: exits that were not asked, and those that are
-    /// in reach again.
-    fn worth_trying(&self, mut attempts: Vec<Attempt>) -> Vec<Attempt> {
+    /// Whether a way to an exit was there and died.
+    fn has_lost_a_way(&self) -> bool {
+        let mut blames = self.attempts.iter().map(|(_, blame)| blame);
+        blames.any(|blame| *blame == Blame::Way)
+    }
+
+    /// Those of `attempts` that deserve to be made: exits that were not asked; those that are in reach
+    /// again, once at once and then only if that `is_news`, or eight attempts would be over in a
+    /// millisecond.
+    fn worth_trying(&self, mut attempts: Vec<Attempt>, is_news: bool) -> Vec<Attempt> {
         attempts.retain(|attempt| {
-            let mut before = self.attempts.iter().filter(|(made, _)| made == attempt);
-            before.all(|(_, blame)| *blame == Blame::Way)
+            let before = self.attempts.iter().filter(|(made, _)| made == attempt);
+            let lost = before.clone().filter(|(_, blame)| *blame == Blame::Way);
+            let (before, lost) = (before.count(), lost.count());
+            before == lost && (is_news || lost < 2)
         });
         attempts.truncate(MAX_ATTEMPTS - self.attempts.len());
         attempts

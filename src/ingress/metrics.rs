@@ -19,6 +19,9 @@ const RESULTS: [&str; 8] = [
     "timed_out",
 ];
 
+/// How a wait for a route ends that the client does not end by hanging up.
+const WAITS: [&str; 3] = ["found", "in_vain", "no_room"];
+
 /// Every reason for which a client gets no further than its greeting.
 const FAILURES: [&str; 10] = [
     "io",
@@ -39,17 +42,22 @@ pub struct Metrics {
     connects: Labelled,
     pub(super) retries: Counter,
     handshake_failures: Labelled,
+    route_waits: Labelled,
 }
 
 impl Metrics {
-    /// Adds `connects{result}`, `connect_retries` and `socks_handshake_failures{reason}`, each
-    /// label from 0: a rate needs the value before the first event.
+    /// Adds `connects{result}`, `connect_retries`, `route_waits{result}` and
+    /// `socks_handshake_failures{reason}`, each label from 0: a rate needs the value before the first
+    /// event.
     pub fn register(&self, registry: &mut Registry) {
         for result in RESULTS {
             drop(self.connects.get_or_create(&[("result", result)]));
         }
         for reason in FAILURES {
             drop(self.handshake_failures.get_or_create(&[("reason", reason)]));
+        }
+        for result in WAITS {
+            drop(self.route_waits.get_or_create(&[("result", result)]));
         }
         registry.register(
             "connects",
@@ -60,6 +68,11 @@ impl Metrics {
             "connect_retries",
             "Attempts on a further exit or address inside one SOCKS5 request",
             self.retries.clone(),
+        );
+        registry.register(
+            "route_waits",
+            "Waits of requests whose destination had a route lately",
+            self.route_waits.clone(),
         );
         registry.register(
             "socks_handshake_failures",
@@ -73,6 +86,11 @@ impl Metrics {
         self.connects.get_or_create(&[("result", result)]).inc();
     }
 
+    pub(super) fn waited(&self, result: &'static str) {
+        debug_assert!(WAITS.contains(&result), "{result}");
+        self.route_waits.get_or_create(&[("result", result)]).inc();
+    }
+
     pub(super) fn handshake_failed(&self, reason: &'static str) {
         debug_assert!(FAILURES.contains(&reason), "{reason}");
         self.handshake_failures
@@ -84,6 +102,12 @@ impl Metrics {
     #[cfg(test)]
     pub(super) fn connects(&self, result: &'static str) -> u64 {
         self.connects.get_or_create(&[("result", result)]).get()
+    }
+
+    /// Waits for a route that ended with `result`.
+    #[cfg(test)]
+    pub(super) fn waits(&self, result: &'static str) -> u64 {
+        self.route_waits.get_or_create(&[("result", result)]).get()
     }
 
     /// Handshakes that failed for `reason`.

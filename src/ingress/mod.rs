@@ -13,6 +13,7 @@ mod metrics;
 mod resolve;
 mod serve;
 mod socks;
+mod waiting;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,12 +22,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
 use crate::tunnel::{OpenStream, StreamTable};
+use waiting::Waiting;
 
 pub use connect::Patience;
 pub use error::ConnectError;
@@ -48,12 +52,25 @@ pub trait Routes: Send + Sync + 'static {
     /// Exits that resolve names for others, nearest first.
     fn resolvers(&self) -> Vec<AgentId>;
 
-    /// What `found` finds in the routes of now, or in those of the next moments if an exit has just
-    /// gone out of reach: where the last way to it died, the mesh may be about to tell of another.
+    /// Whether `wanted` had a route within the last seconds and lost it: it may be about to come back.
+    fn had(&self, wanted: Wanted<'_>) -> bool;
+
+    /// What `found` finds in the routes of now or, looked at after every change, in later ones. `None`:
+    /// the agent stops, and there will be none.
     fn wait_for<T: Send>(
         &self,
         found: impl FnMut() -> Option<T> + Send,
     ) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// What a request needs a route for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    Address(IpAddr),
+    /// A name, by a domain route.
+    Domain(&'a str),
+    /// Somebody who resolves names.
+    Resolver,
 }
 
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.
@@ -73,6 +90,9 @@ pub struct Ingress<T, R> {
     own: Option<OwnExit>,
     streams: Arc<StreamTable>,
     patience: Patience,
+    route_wait: Duration,
+    /// For requests that wait for a route.
+    waiting_places: Semaphore,
     handshake_timeout: Duration,
     connections: Arc<AtomicUsize>,
     metrics: Metrics,
@@ -98,6 +118,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             own,
             streams,
             patience: Patience::default(),
+            route_wait: config.route_wait,
+            waiting_places: Semaphore::new(limits.waiting_requests),
             handshake_timeout: limits.socks_handshake_timeout,
             connections: Arc::default(),
             metrics: Metrics::default(),
@@ -121,10 +143,15 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// The addresses of `name`, as a client's request would resolve it: by exits, through the mesh.
+    /// The addresses of `name`, as a client's request would resolve it now, without waiting for a
+    /// route: by exits, through the mesh.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
-        let own = self.own.as_ref();
-        resolve::resolve(name, &self.opener, &self.routes, own, &self.patience).await
+        let mut waiting = self.waiting(Duration::ZERO);
+        self.resolve_patiently(name, &mut waiting).await
+    }
+
+    fn waiting(&self, time: Duration) -> Waiting<'_> {
+        Waiting::new(Allowance::new(time), &self.waiting_places, &self.metrics)
     }
 
     /// Accepts clients for ever.

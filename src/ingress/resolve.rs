@@ -3,18 +3,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::connect::Patience;
 use super::error::ConnectError;
-use super::{OwnExit, Routes};
+use super::waiting::Waiting;
+use super::{Ingress, OwnExit, Routes, Wanted};
+use crate::clock::within;
 use crate::identity::AgentId;
 use crate::tunnel::{OpenStream, receive_message, send_message};
 use crate::wire::{ResolveReply, ResolveRequest, StreamRequest};
 
 /// Resolvers asked for one name before the client is told that there is none.
 const MAX_RESOLVERS: usize = 4;
+
+/// Times that they are asked while none of them is reached.
+const MAX_ROUNDS: usize = 4;
 
 /// Addresses of one name that are matched against routes.
 const MAX_ADDRESSES: usize = 16;
@@ -31,23 +35,33 @@ enum Silence {
     Mesh,
 }
 
-/// The addresses of `name`, at least one, in the order of the first resolver that knows any. If none
-/// was reached, they are asked once more, by the routes as of then.
-pub(super) async fn resolve<T: OpenStream, R: Routes>(
-    name: &str,
-    opener: &T,
-    routes: &R,
-    own: Option<&OwnExit>,
-    patience: &Patience,
-) -> Result<Vec<IpAddr>, ConnectError> {
-    let first = ask_each(routes.resolvers(), name, opener, own, patience).await;
-    if !matches!(first, Err(ConnectError::NoRoute(_))) {
-        return first;
-    }
-    let found = || Some(routes.resolvers()).filter(|resolvers| !resolvers.is_empty());
-    match routes.wait_for(found).await {
-        Some(resolvers) => ask_each(resolvers, name, opener, own, patience).await,
-        None => first,
+impl<T: OpenStream, R: Routes> Ingress<T, R> {
+    /// The addresses of `name`, at least one, in the order of the first resolver that knows any. If none
+    /// was reached, they are asked once more at once, and then whenever the mesh has changed.
+    pub(super) async fn resolve_patiently(
+        &self,
+        name: &str,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<Vec<IpAddr>, ConnectError> {
+        for round in 0..MAX_ROUNDS {
+            let mut is_news = round < 2;
+            let found = || {
+                let resolvers = Some(self.routes.resolvers());
+                let looked = std::mem::replace(&mut is_news, true);
+                resolvers.filter(|resolvers| looked && !resolvers.is_empty())
+            };
+            // One that was there at the first look, and then was not, was had lately too.
+            let worth = round > 0 || self.routes.had(Wanted::Resolver);
+            let Some(resolvers) = waiting.find(&self.routes, worth, found).await else {
+                break;
+            };
+            let (opener, own) = (&self.opener, self.own.as_ref());
+            let outcome = ask_each(resolvers, name, opener, own, &self.patience).await;
+            if !matches!(outcome, Err(ConnectError::NoRoute(_))) {
+                return outcome;
+            }
+        }
+        Err(ConnectError::NoRoute(name.to_owned()))
     }
 }
 
@@ -92,11 +106,11 @@ impl Silence {
 }
 
 async fn ask_own(own: &OwnExit, name: &str, time: Duration) -> Result<Vec<IpAddr>, Silence> {
-    match timeout(time, own.exit.resolve(name)).await {
-        Ok(Ok(found)) if found.is_empty() => Err(Silence::NotFound),
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(_)) => Err(Silence::Failed),
-        Err(_) => Err(Silence::TimedOut),
+    match within(time, own.exit.resolve(name)).await {
+        Some(Ok(found)) if found.is_empty() => Err(Silence::NotFound),
+        Some(Ok(found)) => Ok(found),
+        Some(Err(_)) => Err(Silence::Failed),
+        None => Err(Silence::TimedOut),
     }
 }
 
@@ -115,10 +129,10 @@ async fn ask<T: OpenStream>(
         let reply = receive_message::<ResolveReply>(&mut stream.recv).await;
         reply.map_err(|_| Silence::Mesh)
     };
-    let answer = timeout(time, exchange);
+    let answer = within(time, exchange);
     let reply = tokio::select! {
         biased;
-        answer = answer => answer.map_err(|_| Silence::TimedOut)??,
+        answer = answer => answer.ok_or(Silence::TimedOut)??,
         () = opener.lost(resolver) => return Err(Silence::Mesh),
     };
     if let Some(reason) = reply.error {

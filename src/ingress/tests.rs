@@ -4,6 +4,7 @@ mod clients;
 mod outcomes;
 mod protocol;
 mod retries;
+mod waits;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +14,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Limits, Socks5, User};
@@ -34,8 +34,8 @@ struct Table {
     prefixes: Prefixes,
     domains: Vec<(DomainPattern, Vec<AgentId>)>,
     resolvers: Vec<AgentId>,
-    /// How long each change of routes is waited for.
-    way_back: Duration,
+    /// Everything was routed lately.
+    had: bool,
     /// Once it is there, takes the place of `prefixes`.
     changed: watch::Sender<Option<Prefixes>>,
 }
@@ -60,13 +60,17 @@ impl Routes for Table {
         self.resolvers.clone()
     }
 
+    fn had(&self, _: Wanted<'_>) -> bool {
+        self.had
+    }
+
     async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {
         let mut changed = self.changed.subscribe();
         loop {
             if let Some(found) = found() {
                 return Some(found);
             }
-            timeout(self.way_back, changed.changed()).await.ok()?.ok()?;
+            changed.changed().await.ok()?;
         }
     }
 }
@@ -101,6 +105,7 @@ impl Bed {
                 address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 users: None,
                 max_connections: 100,
+                route_wait: Duration::ZERO,
             },
             limits: Limits::default(),
             patience: Patience {

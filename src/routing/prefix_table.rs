@@ -13,6 +13,8 @@ use prefix_trie::joint::map::JointPrefixMap;
 use crate::identity::{AgentId, DomainPattern};
 use crate::wire::RouteAdv;
 
+use super::route_table::Destination;
+
 /// One exit that advertises anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExitRecord {
@@ -142,6 +144,15 @@ impl PrefixTable {
             .map(|group| (&group.key, &self.entries[group.entries.clone()]))
     }
 
+    /// The offers of one destination; none if nobody advertises it.
+    pub(super) fn offers_of(&self, destination: &Destination) -> &[Entry] {
+        let entries = match destination {
+            Destination::Prefix(prefix) => entries_of(&self.prefixes, prefix),
+            Destination::Domain(pattern) => entries_of(&self.domains, pattern),
+        };
+        entries.map_or(&[], |entries| &self.entries[entries])
+    }
+
     /// The prefixes that contain `ip`, longest first. An IPv4-mapped address is taken as IPv4.
     pub(super) fn covering(&self, ip: IpAddr) -> Vec<(IpNet, &[Entry])> {
         let host = IpNet::from(ip.to_canonical());
@@ -204,6 +215,11 @@ impl PrefixTable {
             };
         }
     }
+}
+
+fn entries_of<K: Ord>(groups: &[Group<K>], key: &K) -> Option<Range<usize>> {
+    let at = groups.binary_search_by(|group| group.key.cmp(key)).ok()?;
+    Some(groups[at].entries.clone())
 }
 
 /// What an exit says of itself as a whole counts in its first fragment.

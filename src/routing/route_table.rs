@@ -190,10 +190,39 @@ impl RouteTable {
         self.paths.is_reachable(exit)
     }
 
-    /// Whether an exit that still says what it offers was in reach `before`, and is not any more.
-    pub fn has_lost_an_exit_of(&self, before: &Self) -> bool {
-        let mut offering = self.prefixes.exits().iter().map(|exit| exit.id);
-        offering.any(|exit| before.is_reachable(exit) && !self.is_reachable(exit))
+    /// Tells `lost` of every destination that was usable `before` and is not any more.
+    pub(super) fn lost_of(&self, before: &Self, mut lost: impl FnMut(Destination)) {
+        // Almost every change is one of links that leaves all exits in reach.
+        if Arc::ptr_eq(&self.prefixes, &before.prefixes) && !self.reaches_less_than(before) {
+            return;
+        }
+        for (destination, entries) in before.destinations() {
+            let now = self.prefixes.offers_of(&destination);
+            if before.is_live(entries) && !self.is_live(now) {
+                lost(destination);
+            }
+        }
+    }
+
+    /// Whether anybody in reach resolves names for us.
+    pub(super) fn has_resolvers(&self) -> bool {
+        let mut exits = self.prefixes.exits().iter().zip(&self.reach);
+        exits.any(|(exit, reach)| reach.is_some() && (exit.resolves || exit.id != self.own()))
+    }
+
+    /// Whether an exit is out of reach or farther away than `before`; both have the same exits.
+    fn reaches_less_than(&self, before: &Self) -> bool {
+        let hops = |reach: &Option<Reach>| match reach {
+            Some(Reach::Own) => 0,
+            Some(Reach::Via { hops, .. }) => *hops,
+            None => u8::MAX,
+        };
+        let mut reach = self.reach.iter().zip(&before.reach);
+        reach.any(|(now, before)| hops(now) > hops(before))
+    }
+
+    fn is_live(&self, entries: &[Entry]) -> bool {
+        entries.iter().any(|entry| self.rank(entry).is_some())
     }
 
     /// Every live exit of every prefix, then of every domain; of each the preferred first. Ask
@@ -219,12 +248,13 @@ impl RouteTable {
     /// Sizes, counted at the first call.
     pub fn counts(&self) -> Counts {
         *self.counts.get_or_init(|| {
-            let live = |entries: &[Entry]| entries.iter().any(|entry| self.rank(entry).is_some());
             let prefixes = self.prefixes.prefixes();
             let domains = self.prefixes.domains();
             Counts {
-                prefixes: prefixes.filter(|(_, entries)| live(entries)).count(),
-                domains: domains.filter(|(_, entries)| live(entries)).count(),
+                prefixes: prefixes
+                    .filter(|(_, entries)| self.is_live(entries))
+                    .count(),
+                domains: domains.filter(|(_, entries)| self.is_live(entries)).count(),
                 single_path: self.single_path().count(),
                 exits: self.reach.iter().flatten().count(),
             }

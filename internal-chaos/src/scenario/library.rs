@@ -48,6 +48,7 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("burst-loss"),
     scenario!("lossy-wan"),
     scenario!("ingress-pause"),
+    scenario!("transits-pause"),
     scenario!("busy-transit"),
     scenario!("clock-step"),
     scenario!("disk-full"),

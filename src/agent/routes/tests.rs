@@ -1,66 +1,87 @@
-use std::time::Instant;
+use std::time::Duration;
 
 use super::*;
 use crate::agent::mesh::SessionLimits;
 use crate::agent::setup::empty_mesh;
 use crate::config::Balance;
+use crate::routing::fixture::stamp;
+use crate::routing::{Avoid, BuildInput, LATELY, RouteTable};
+use crate::wire::{RouteAdv, RoutePrefix};
 
 const MS: Duration = Duration::from_millis(1);
+const OWN: AgentId = AgentId([1; 16]);
 
 struct Bed {
     mesh: watch::Sender<Arc<Mesh>>,
     routes: MeshRoutes,
 }
 
-fn mesh(lost_at: Option<Instant>) -> Arc<Mesh> {
+fn mesh() -> Mesh {
     let limits = SessionLimits {
         max_hops: 8,
         streams: 100,
         window: 1 << 20,
     };
-    let own = AgentId([1; 16]);
-    Arc::new(Mesh {
-        lost_at,
-        ..empty_mesh(own, limits)
-    })
+    empty_mesh(OWN, limits)
 }
 
-fn bed(lost_at: Option<Instant>) -> Bed {
-    let (mesh, view) = watch::channel(mesh(lost_at));
+fn bed() -> Bed {
+    let (mesh, view) = watch::channel(Arc::new(mesh()));
     let routes = MeshRoutes {
         mesh: view,
         balancer: Mutex::new(Balancer::new(Balance::LowestMetric)),
         streams: StreamTable::new(),
+        lately: Arc::new(Mutex::new(Lately::new(100))),
     };
     Bed { mesh, routes }
 }
 
-/// How long a wait for what never comes lasts.
-async fn in_vain(routes: &MeshRoutes) -> Duration {
-    let begun = clock::now();
-    assert_eq!(routes.wait_for(|| None::<()>).await, None);
-    clock::since(begun)
+/// Our own routes.
+fn table() -> RouteTable {
+    let adv = RouteAdv {
+        stamp: stamp(OWN),
+        fragment: 0,
+        fragments: 1,
+        prefixes: vec![RoutePrefix {
+            prefix: "10.0.0.0/8".parse().unwrap(),
+            metric: 0,
+        }],
+        domains: vec!["*.corp.example".to_owned()],
+        resolves: true,
+        load: 0,
+        pool: String::new(),
+    };
+    RouteTable::build(BuildInput {
+        own: OWN,
+        max_hops: 8,
+        links: std::iter::empty(),
+        routes: [&adv].into_iter(),
+        avoid: Avoid::default(),
+    })
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_is_not_waited_for_and_nothing_is_without_a_loss() {
-    let bed = bed(None);
-    assert_eq!(bed.routes.wait_for(|| Some(7)).await, Some(7));
-    assert_eq!(in_vain(&bed.routes).await, Duration::ZERO);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_way_is_waited_for_until_half_a_second_after_the_loss() {
-    let begun = clock::now();
-    let bed = bed(Some(begun));
-    tokio::time::sleep(200 * MS).await;
-    assert_eq!(in_vain(&bed.routes).await, 300 * MS);
-    assert_eq!(in_vain(&bed.routes).await, Duration::ZERO);
+async fn what_was_lost_was_had_for_ten_seconds() {
+    let bed = bed();
+    let wanted = [
+        Wanted::Address("10.1.2.3".parse().unwrap()),
+        Wanted::Domain("a.corp.example"),
+        Wanted::Resolver,
+    ];
+    let had = || wanted.map(|wanted| bed.routes.had(wanted));
+    assert_eq!(had(), [false; 3]);
+    let lose = |lately: &mut Lately| lately.handle_change(clock::now(), &table(), &mesh().table);
+    lose(&mut bed.routes.lately.lock().unwrap());
+    assert_eq!(had(), [true; 3]);
+    tokio::time::sleep(LATELY - MS).await;
+    assert_eq!(had(), [true; 3]);
+    tokio::time::sleep(MS).await;
+    assert_eq!(had(), [false; 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_change_is_looked_at() {
-    let bed = bed(Some(clock::now()));
+    let bed = bed();
     let mut looks = 0;
     let found = || {
         looks += 1;
@@ -77,21 +98,9 @@ async fn each_change_is_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn losses_one_after_the_other_prolong_nothing() {
-    let bed = bed(Some(clock::now()));
-    let losing = async {
-        for _ in 0..10 {
-            tokio::time::sleep(200 * MS).await;
-            bed.mesh.send_replace(mesh(Some(clock::now())));
-        }
-    };
-    let (waited, ()) = tokio::join!(in_vain(&bed.routes), losing);
-    assert_eq!(waited, WAY_BACK);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_agent_that_stops_keeps_nobody_waiting() {
-    let Bed { mesh, routes } = bed(Some(clock::now()));
+async fn what_is_there_is_not_waited_for_and_an_agent_that_stops_keeps_nobody_waiting() {
+    let Bed { mesh, routes } = bed();
+    assert_eq!(routes.wait_for(|| Some(7)).await, Some(7));
     drop(mesh);
-    assert_eq!(in_vain(&routes).await, Duration::ZERO);
+    assert_eq!(routes.wait_for(|| None::<()>).await, None);
 }

@@ -24,6 +24,7 @@ pub(crate) fn ingress() -> Config {
             address: any,
             users: None,
             max_connections: 10,
+            route_wait: Duration::from_secs(2),
         }),
         exit: None,
         ..exit()

@@ -101,7 +101,7 @@ async fn an_exit_that_turned_up_meanwhile_is_asked_when_all_others_were_lost() {
 #[tokio::test]
 async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
     let mut bed = patient(Bed::with_loopback_exit().await);
-    bed.table.way_back = FOR_EVER;
+    bed.config.route_wait = FOR_EVER;
     bed.sessions.silent.push(SECOND);
     bed.table.prefixes[0].1 = vec![SECOND];
     let running = bed.start().await;
@@ -128,7 +128,7 @@ async fn a_request_whose_exits_were_lost_waits_for_a_way_back() {
 #[tokio::test]
 async fn a_way_that_does_not_come_back_is_waited_for_so_long_only() {
     let mut bed = patient(Bed::new());
-    bed.table.way_back = Duration::from_millis(50);
+    bed.config.route_wait = Duration::from_millis(50);
     bed.sessions.silent.push(SECOND);
     bed.route("127.0.0.0/8", &[SECOND]);
     let running = bed.start().await;

@@ -47,26 +47,6 @@ fn only_the_longest_prefix_with_a_live_exit_counts() {
 }
 
 #[test]
-fn an_exit_is_lost_if_it_offers_routes_and_went_out_of_reach() {
-    let advs = [
-        routes(3, &[("10.0.0.0/8", 0)], &[]),
-        routes(4, &[("10.1.0.0/16", 0)], &[]),
-    ];
-    let mut mesh = diamond();
-    let whole = table(&mesh, &advs);
-    mesh.cut(1, 4);
-    let one_way_left = table(&mesh, &advs);
-    mesh.cut(2, 4);
-    let lost = table(&mesh, &advs);
-    assert!(!one_way_left.has_lost_an_exit_of(&whole));
-    assert!(lost.has_lost_an_exit_of(&one_way_left));
-    assert!(!lost.has_lost_an_exit_of(&lost));
-    assert!(!whole.has_lost_an_exit_of(&lost));
-    // One that withdrew what it offered is not missed.
-    assert!(!table(&mesh, &advs[..1]).has_lost_an_exit_of(&whole));
-}
-
-#[test]
 fn exits_are_ordered_by_standing_metric_rtt_and_id() {
     let mut mesh = Mesh::of(6);
     for (exit, rtt_class) in [(1, 0), (2, 3), (3, 1), (4, 1), (5, 0)] {

@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::super::fixture::{Mesh, agent, routes};
+use super::*;
+use crate::wire::RouteAdv;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MANY: usize = 1_000;
+
+fn table(mesh: &Mesh, advs: &[RouteAdv]) -> RouteTable {
+    let prefixes = super::super::PrefixTable::build(advs.iter());
+    RouteTable::new(prefixes.into(), mesh.table(8).into())
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn linked() -> Mesh {
+    Mesh::with_links(3, &[(0, 1), (1, 2)])
+}
+
+fn offers() -> RouteAdv {
+    routes(
+        2,
+        &[("10.0.0.0/8", 0), ("fd00::/8", 0)],
+        &["*.corp.example", "exact.example"],
+    )
+}
+
+#[test]
+fn what_went_out_of_reach_or_was_withdrawn_had_a_route_for_ten_seconds() {
+    let mut cut = linked();
+    cut.cut(1, 2);
+    let whole = table(&linked(), &[offers()]);
+    let mut mute = offers();
+    mute.prefixes.clear();
+    mute.domains.clear();
+    mute.resolves = true;
+    let lost = [
+        table(&cut, &[offers()]),
+        table(&linked(), &[]),
+        table(&linked(), &[mute]),
+    ];
+    for after in &lost {
+        let now = Instant::now();
+        let mut lately = Lately::new(MANY);
+        lately.handle_change(now, &whole, after);
+        for (at, had) in [(now, true), (now + 9 * SECOND, true), (now + LATELY, false)] {
+            for address in ["10.1.2.3", "::ffff:10.1.2.3", "fd00::1"] {
+                assert_eq!(lately.had_ip(at, ip(address)), had, "{address}");
+            }
+            for name in ["a.corp.example", "A.B.Corp.example.", "exact.example"] {
+                assert_eq!(lately.had_domain(at, name), had, "{name}");
+            }
+        }
+        for address in ["11.0.0.1", "fe80::1"] {
+            assert!(!lately.had_ip(now, ip(address)), "{address}");
+        }
+        for name in [
+            "corp.example",
+            "a.exact.example",
+            "other.example",
+            ".corp.example",
+        ] {
+            assert!(!lately.had_domain(now, name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_served_still_or_was_never_served_is_no_loss() {
+    let mut mesh = linked();
+    mesh.link(0, 2, 5, 1);
+    let (whole, now) = (table(&mesh, &[offers()]), Instant::now());
+    let mut lately = Lately::new(MANY);
+    // One way is left, then another exit, then nothing that anybody could miss.
+    mesh.cut(1, 2);
+    let one_way = table(&mesh, &[offers()]);
+    lately.handle_change(now, &whole, &one_way);
+    let mut other = offers();
+    other.stamp.origin = agent(1);
+    let other = table(&mesh, &[other]);
+    lately.handle_change(now, &one_way, &other);
+    lately.handle_change(now, &table(&mesh, &[]), &table(&mesh, &[]));
+    assert!(!lately.had_ip(now, ip("10.0.0.1")));
+    assert!(!lately.had_domain(now, "exact.example"));
+    assert!(!lately.had_resolvers(now));
+}
+
+#[test]
+fn a_way_that_grew_too_long_for_an_exit_is_a_loss() {
+    let mut near = offers();
+    near.stamp.max_hops = 1;
+    let mut mesh = Mesh::with_links(3, &[(0, 1), (1, 2), (0, 2)]);
+    let whole = table(&mesh, &[near.clone()]);
+    mesh.cut(0, 2);
+    let (after, now) = (table(&mesh, &[near]), Instant::now());
+    let mut lately = Lately::new(MANY);
+    lately.handle_change(now, &whole, &after);
+    assert!(lately.had_ip(now, ip("10.0.0.1")));
+}
+
+#[test]
+fn resolvers_were_had_while_any_agent_in_reach_resolved() {
+    let mut resolver = routes(2, &[], &[]);
+    resolver.resolves = true;
+    let (whole, now) = (table(&linked(), &[resolver]), Instant::now());
+    let mut lately = Lately::new(MANY);
+    lately.handle_change(now, &whole, &table(&linked(), &[]));
+    assert!(lately.had_resolvers(now));
+    assert!(!lately.had_resolvers(now + LATELY));
+}
+
+#[test]
+fn the_last_of_several_losses_counts() {
+    let (whole, none) = (table(&linked(), &[offers()]), table(&linked(), &[]));
+    let start = Instant::now();
+    let mut lately = Lately::new(MANY);
+    lately.handle_change(start, &whole, &none);
+    lately.handle_change(start + 6 * SECOND, &none, &whole);
+    lately.handle_change(start + 7 * SECOND, &whole, &none);
+    lately.handle_change(start + 12 * SECOND, &none, &none);
+    let at = start + 16 * SECOND;
+    assert!(lately.had_ip(at, ip("10.0.0.1")) && lately.had_domain(at, "exact.example"));
+    lately.handle_change(start + 18 * SECOND, &none, &none);
+    assert!(lately.losses.is_empty() && lately.domains.is_empty());
+    assert_eq!(lately.prefixes.len(), 0);
+}
+
+proptest! {
+    /// Whatever comes and goes: no more than the limit is held, and the newest are.
+    #[test]
+    fn memory_is_bounded_and_the_newest_losses_are_kept(lost in prop::collection::vec(0_u8..40, 1..60)) {
+        let limit = 8;
+        let (mesh, start) = (linked(), Instant::now());
+        let mut lately = Lately::new(limit);
+        for (second, number) in (0_u32..).zip(&lost) {
+            let adv = routes(2, &[(&format!("10.{number}.0.0/16"), 0)], &[]);
+            let now = start + SECOND / 10 * second;
+            lately.handle_change(now, &table(&mesh, &[adv]), &table(&mesh, &[]));
+            prop_assert!(lately.losses.len() <= limit);
+            prop_assert!(lately.prefixes.len() <= limit);
+        }
+        let now = start + SECOND / 10 * lost.len() as u32;
+        for number in lost.iter().rev().take(limit) {
+            let had = lately.had_ip(now, ip(&format!("10.{number}.0.1")));
+            prop_assert!(had);
+        }
+    }
+}
