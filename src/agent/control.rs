@@ -20,6 +20,7 @@ use tracing::{error, warn};
 use super::authority::MeshAuthority;
 use super::events::EventLog;
 use super::mesh::{Mesh, SessionLimits};
+use super::prefixes::PrefixBuilder;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch};
@@ -76,14 +77,10 @@ pub(super) struct Control {
     pub(super) failed_paths: mpsc::Receiver<Avoid>,
     /// The same, as long as it counts.
     pub(super) shunned: Shunned,
-    pub(super) changed: Changed,
-}
-
-/// Which halves of the route table are out of date.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Changed {
-    topology: bool,
-    routes: bool,
+    /// The half of the route table that changes with links is out of date.
+    pub(super) topology_changed: bool,
+    /// Builds the other half.
+    pub(super) prefixes: PrefixBuilder,
 }
 
 impl Control {
@@ -91,12 +88,17 @@ impl Control {
     pub(super) async fn run(mut self) {
         // What the core found while it was set up.
         self.flush();
-        self.publish();
+        self.publish(None);
         // Kept over events: they must not put it off for ever.
         let mut idle = clock::now() + IDLE;
         loop {
             let shunned = self.shunned.poll_timeout();
-            let due = self.core.poll_timeout().into_iter().chain(shunned).min();
+            let timers = [
+                self.core.poll_timeout(),
+                shunned,
+                self.prefixes.poll_timeout(),
+            ];
+            let due = timers.into_iter().flatten().min();
             let wake = due.map_or(idle, |due| due.min(idle));
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -105,15 +107,16 @@ impl Control {
                 },
                 Some(report) = self.reports.recv() => self.handle_report(report),
                 Some(blamed) = self.failed_paths.recv() => {
-                    self.changed.topology |= self.shunned.handle_failed(clock::now(), blamed);
+                    self.topology_changed |= self.shunned.handle_failed(clock::now(), blamed);
                 }
+                built = self.prefixes.built() => self.publish(Some(built)),
                 command = self.commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => return,
                 },
                 () = sleep_until(wake.into()) => {
                     self.core.handle_timeout(now());
-                    self.changed.topology |= self.shunned.handle_timeout(clock::now());
+                    self.topology_changed |= self.shunned.handle_timeout(clock::now());
                     idle = clock::now() + IDLE;
                 }
             }
@@ -122,7 +125,10 @@ impl Control {
                 self.core.handle_load(now(), count);
             }
             self.flush();
-            self.publish();
+            self.prefixes.start(|| self.core.signed_routes());
+            if self.topology_changed {
+                self.publish(None);
+            }
             *self.counters.lock().expect("no panic while locked") = self.core.counters().clone();
         }
     }
@@ -151,7 +157,7 @@ impl Control {
                 self.suspect(neighbor, false);
                 // A link that replaces a live one proves nothing: who is shunned may dial at will.
                 if !self.core.is_linked(neighbor) {
-                    self.changed.topology |= self.shunned.handle_link_up(neighbor);
+                    self.topology_changed |= self.shunned.handle_link_up(neighbor);
                 }
                 let metrics = LinkMetrics {
                     cost,
@@ -190,7 +196,7 @@ impl Control {
             true => self.suspects.insert(neighbor),
             false => self.suspects.remove(&neighbor),
         };
-        self.changed.topology |= changed;
+        self.topology_changed |= changed;
     }
 
     fn handle_report(&mut self, report: PathErrorReport) {
@@ -237,8 +243,8 @@ impl Control {
                     let reason = DownReason::Violation(reason.to_string());
                     self.links.disconnect(neighbor, reason);
                 }
-                Output::TopologyChanged => self.changed.topology = true,
-                Output::RoutesChanged => self.changed.routes = true,
+                Output::TopologyChanged => self.topology_changed = true,
+                Output::RoutesChanged => self.prefixes.handle_changed(),
                 Output::EpochAdvanced(epoch) => self.keep_epoch(epoch),
                 Output::Alarm(alarm) => raise(&alarm),
             }
@@ -257,23 +263,15 @@ impl Control {
         });
     }
 
-    /// Builds what changed aside and swaps it in.
-    fn publish(&mut self) {
-        let changed = std::mem::take(&mut self.changed);
-        if !changed.topology && !changed.routes {
-            return;
-        }
+    /// Swaps in what changed: a prefix table that was built, and the paths if links changed.
+    fn publish(&mut self, built: Option<Arc<PrefixTable>>) {
         let current = self.mesh.borrow().clone();
-        let paths = match changed.topology {
+        let topology_changed = std::mem::take(&mut self.topology_changed);
+        let paths = match topology_changed {
             true => Arc::new(self.path_table()),
             false => current.table.path_table().clone(),
         };
-        let prefixes = match changed.routes {
-            true => Arc::new(PrefixTable::build(
-                self.core.route_advs().map(|(_, adv)| adv),
-            )),
-            false => current.table.prefix_table().clone(),
-        };
+        let prefixes = built.unwrap_or_else(|| current.table.prefix_table().clone());
         let incarnations: BTreeMap<AgentId, u64> = self
             .core
             .link_advs()

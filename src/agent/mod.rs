@@ -44,6 +44,7 @@ mod links;
 mod logging;
 mod mesh;
 mod parts;
+mod prefixes;
 mod probe;
 mod readiness;
 mod resolve;

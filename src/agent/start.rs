@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use super::bind::Sockets;
-use super::control::{Changed, Command, Control};
+use super::control::{Command, Control};
 use super::error::StartError;
 use super::parts::Parts;
+use super::prefixes::PrefixBuilder;
 use super::routes::MeshRoutes;
 use super::setup::{ControlEnds, Shared, core, link_context};
 use super::status::{MeshIngress, Status};
@@ -143,7 +144,8 @@ fn start_control(
         suspects: Default::default(),
         failed_paths: ends.failed_paths,
         shunned: Default::default(),
-        changed: Changed::default(),
+        topology_changed: true,
+        prefixes: PrefixBuilder::new(clock::now()),
     };
     tasks.spawn(control.run());
     (event_sender, command_sender)

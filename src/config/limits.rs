@@ -75,7 +75,7 @@ impl Default for Limits {
             signatures_per_second: 5_000,
             origins: 16_384,
             neighbors_per_origin: 1_024,
-            routes_per_origin: 100_000,
+            routes_per_origin: 10_000,
             advertisement_bytes: 256 * MIB,
             receive_queue: 512,
             sessions: 4_096,

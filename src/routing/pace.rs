@@ -68,12 +68,12 @@ mod tests {
         }
         let accepted = count(&bench, AdvResult::Accepted);
         assert_eq!(count(&bench, AdvResult::OriginRate), offered - accepted);
-        // A burst and a second's worth, of 100,000 routes in fragments of 512 and 16 others.
-        assert!((600..=660).contains(&accepted), "{accepted} were accepted");
+        // A burst and a second's worth, of 10,000 routes in fragments of 512 and 16 others.
+        assert!((100..=115).contains(&accepted), "{accepted} were accepted");
         bench.hear(2, flood([link(stamp(8, 5, 1))]));
         assert!(known(&bench, 8), "another's news by the same neighbour");
         assert_eq!(count(&bench, AdvResult::SignatureRate), 0);
-        bench.pass(ms(10));
+        bench.pass(ms(100));
         bench.hear(2, flood([link(stamp(9, 5, offered + 1))]));
         assert_eq!(
             bench.sent(3).len(),
@@ -86,12 +86,12 @@ mod tests {
     fn a_set_of_the_most_routes_comes_at_once_and_again_after_a_restart() {
         let mut bench = pair();
         for epoch in [5, 6] {
-            for fragment in 0..196 {
-                let route = route(stamp(9, epoch, 1 + u64::from(fragment)), fragment, 196, &[]);
+            for fragment in 0..20 {
+                let route = route(stamp(9, epoch, 1 + u64::from(fragment)), fragment, 20, &[]);
                 bench.hear(2, flood([crate::wire::Advertisement::Route(route)]));
             }
         }
-        assert_eq!(count(&bench, AdvResult::Accepted), 2 * 196);
+        assert_eq!(count(&bench, AdvResult::Accepted), 2 * 20);
     }
 
     #[test]

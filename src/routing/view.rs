@@ -78,6 +78,13 @@ impl<A: Authority> Core<A> {
         others.chain(own.map(|route| (self.settings.id, route)))
     }
 
+    /// The same as handles, which another thread may take along.
+    pub fn signed_routes(&self) -> Vec<SignedAdv> {
+        let others = self.others().flat_map(|(_, origin)| &origin.routes);
+        let own = self.own.fragments.iter().cloned();
+        others.map(|stored| stored.adv.clone()).chain(own).collect()
+    }
+
     /// The current route fragments of one origin, ascending.
     pub fn routes_of(&self, origin: AgentId) -> impl Iterator<Item = &RouteAdv> {
         let own = if origin == self.settings.id {

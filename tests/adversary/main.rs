@@ -1,0 +1,12 @@
+//! A member of the mesh that says whatever it likes, against real agents: what one hostile
+//! certificate holder can do to everybody else.
+//!
+//! [`Member`](member::Member) speaks the link protocol by itself: its handshake, its control
+//! messages, its advertisements and its packets are written here, byte by byte where that matters,
+//! so that nothing in warren keeps it from lying. An attack is a file of a few lines.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod churn;
+mod member;

@@ -1,0 +1,249 @@
+//! One hostile member: a certificate of the mesh's CA, one link to a real agent, and free speech.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use warren::clock::{unix_ms, unix_now};
+use warren::identity::{
+    AgentId, Authority, Grants, Identity, SERVER_NAME, Trust, Validity, link_client,
+};
+use warren::wire::{
+    Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, Hello, LinkAdv, LinkFlags,
+    Neighbor, RouteAdv, RoutePrefix, SignedAdv, Stamp, Token, decode_frame, encode_frame,
+};
+
+use crate::support::Mesh;
+
+/// What it says of its links and routes is valid for so long.
+const LIFETIME_MS: u64 = 300_000;
+
+/// Heartbeats that it promises and sends.
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// Longest control message that it reads.
+const MESSAGE: usize = 1024 * 1024;
+
+/// A liar with a good certificate.
+pub(crate) struct Member {
+    identity: Identity,
+    neighbor: AgentId,
+    epoch: u64,
+    sequence: AtomicU64,
+    connection: Connection,
+    /// Bytes for the control stream.
+    control: mpsc::Sender<Vec<u8>>,
+    /// Drives the connection.
+    _runtime: Runtime,
+}
+
+impl Member {
+    /// Joins the mesh as a neighbour of `neighbor`, with these grants (`None`: unrestricted), and
+    /// tells its link.
+    pub(crate) fn join(mesh: &Mesh, neighbor: &str, grants: Option<&Grants>) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("the host has a thread left");
+        let identity = identity(mesh.dir(), grants);
+        let (address, id) = (mesh.link(neighbor), mesh.id(neighbor));
+        let id: AgentId = id.parse().expect("the mesh has agent ids");
+        let linked = runtime.block_on(link(&identity, mesh.dir(), address, id));
+        let member = Self {
+            identity,
+            neighbor: id,
+            epoch: unix_ms(),
+            sequence: AtomicU64::new(1),
+            connection: linked.connection,
+            control: linked.control,
+            _runtime: runtime,
+        };
+        member.say([member.link_adv()]);
+        member
+    }
+
+    pub(crate) fn id(&self) -> AgentId {
+        self.identity.id()
+    }
+
+    /// Whether the neighbour still has a link with it.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    /// The next stamp of its own.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            origin: self.id(),
+            certificate_hash: *self.certificate().hash(),
+            epoch: self.epoch,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+            issued_at_ms: unix_ms(),
+            lifetime_ms: LIFETIME_MS,
+            max_hops: 8,
+            incarnation: self.epoch,
+            answers: 0,
+        }
+    }
+
+    /// One link, to its neighbour.
+    pub(crate) fn link_adv(&self) -> Advertisement {
+        Advertisement::Link(LinkAdv {
+            stamp: self.stamp(),
+            flags: LinkFlags::default(),
+            neighbors: vec![Neighbor {
+                id: self.neighbor,
+                cost: 1,
+                rtt_class: 1,
+                mtu: 1_400,
+            }],
+            display_name: "liar".to_owned(),
+        })
+    }
+
+    /// One fragment of its routes; `prefixes` in ascending order.
+    pub(crate) fn route_adv(
+        &self,
+        fragment: u16,
+        fragments: u16,
+        prefixes: Vec<RoutePrefix>,
+    ) -> Advertisement {
+        Advertisement::Route(RouteAdv {
+            stamp: self.stamp(),
+            fragment,
+            fragments,
+            prefixes,
+            domains: Vec::new(),
+            resolves: false,
+            load: 0,
+            pool: String::new(),
+        })
+    }
+
+    /// Signs these and floods them to its neighbour.
+    pub(crate) fn say(&self, advertisements: impl IntoIterator<Item = Advertisement>) {
+        let advertisements = advertisements.into_iter().map(|adv| self.sign(adv));
+        self.flood(advertisements.collect());
+    }
+
+    /// Floods what was signed by whomever.
+    pub(crate) fn flood(&self, advertisements: Vec<SignedAdv>) {
+        let envelope = |adv| Envelope {
+            adv,
+            ttl: 8,
+            hops: 0,
+        };
+        self.send(&ControlMessage::Flood(Flood {
+            certificates: vec![self.certificate()],
+            advertisements: advertisements.into_iter().map(envelope).collect(),
+        }));
+    }
+
+    /// With its own key, whatever the stamp says.
+    pub(crate) fn sign(&self, advertisement: Advertisement) -> SignedAdv {
+        SignedAdv::sign(advertisement, |message| self.identity.sign(message))
+    }
+
+    pub(crate) fn certificate(&self) -> CertificateBytes {
+        CertificateBytes::new(self.identity.certificate())
+    }
+
+    /// Any control message.
+    pub(crate) fn send(&self, message: &ControlMessage) {
+        let mut frame = Vec::new();
+        encode_frame(message, &mut frame);
+        self.write(frame);
+    }
+
+    /// Any bytes on the control stream. Dropped if the link has ended.
+    pub(crate) fn write(&self, bytes: Vec<u8>) {
+        let _ = self.control.blocking_send(bytes);
+    }
+}
+
+/// A certificate and key as `warren cert agent` makes them.
+fn identity(ca: &Path, grants: Option<&Grants>) -> Identity {
+    let authority = Authority::load(ca).expect("the mesh has a CA");
+    let validity = Validity::days(unix_now(), 1);
+    let issued = authority.issue("liar", grants, validity);
+    Identity::from_issued(issued.expect("the host makes keys")).expect("a fresh certificate")
+}
+
+/// A connection that said hello, and the tasks that keep it.
+struct Linked {
+    connection: Connection,
+    control: mpsc::Sender<Vec<u8>>,
+}
+
+async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Linked {
+    let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
+    let crypto = link_client(identity, Arc::new(trust), id).expect("a good certificate");
+    let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
+    let connection = connecting.expect("an address").await;
+    let connection = connection.expect("a good certificate is let in");
+    let (send, recv) = connection.open_bi().await.expect("a control stream");
+    let (control, queue) = mpsc::channel(64);
+    let (told, mut token) = watch::channel(0);
+    let mut frames = Vec::new();
+    let hello = Hello {
+        version: warren::link::VERSION,
+        features: 0,
+        epoch: unix_ms(),
+        display_name: "liar".to_owned(),
+        heartbeat_ms: HEARTBEAT.as_millis() as u32,
+        cost: 1,
+    };
+    encode_frame(&ControlMessage::Hello(hello), &mut frames);
+    let wanted = Token { token: 0x11a2 };
+    encode_frame(&ControlMessage::Token(wanted), &mut frames);
+    control.send(frames).await.expect("an empty queue");
+    tokio::spawn(write_all(send, queue));
+    tokio::spawn(listen(recv, told));
+    tokio::spawn(beat(connection.clone()));
+    let greeted = token.wait_for(|token| *token != 0).await;
+    greeted.expect("the neighbour says hello");
+    Linked {
+        connection,
+        control,
+    }
+}
+
+async fn write_all(mut send: SendStream, mut queue: mpsc::Receiver<Vec<u8>>) {
+    while let Some(bytes) = queue.recv().await {
+        if send.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads what the neighbour says, and keeps nothing of it but tokens.
+async fn listen(mut recv: RecvStream, token: watch::Sender<u64>) {
+    let mut buffer = BytesMut::new();
+    while let Ok(Some(chunk)) = recv.read_chunk(64 * 1024, true).await {
+        buffer.extend_from_slice(&chunk.bytes);
+        while let Ok(Some(message)) = decode_frame(&mut buffer, MESSAGE) {
+            if let ControlMessage::Token(Token { token: new }) = message {
+                token.send_replace(new);
+            }
+        }
+    }
+}
+
+async fn beat(connection: Connection) {
+    let mut ticks = tokio::time::interval(HEARTBEAT);
+    loop {
+        ticks.tick().await;
+        if connection.send_datagram(Bytes::new()).is_err() {
+            return;
+        }
+    }
+}
