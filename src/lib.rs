@@ -14,9 +14,10 @@
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`] | bytes to messages and back |
 //! | 1 | [`config`], [`identity`] | files, keys, certificates |
-//! | 0 | [`clock`] | monotonic and wall-clock time |
+//! | 0 | [`clock`], [`task`] | monotonic and wall-clock time; tasks and their panics |
 
 pub mod clock;
+pub mod task;
 
 pub mod identity;
 

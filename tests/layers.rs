@@ -27,6 +27,9 @@ const MOST_LINES: usize = 600;
 /// What asks for monotonic time past `crate::clock`, which a test can stop.
 const UNSTOPPED: &[&str] = &["Instant::now()", ".elapsed()"];
 
+/// What starts a task past `crate::task`.
+const SPAWNS: &[&str] = &["tokio::spawn(", "JoinSet", "spawn_local("];
+
 /// Crates that the pure core must not know.
 const IMPURE: &[&str] = &["tokio", "quinn", "rand", "SystemTime::now", "Instant::now"];
 
@@ -121,6 +124,17 @@ fn the_routing_core_is_pure() {
     let files = sources(&src().join("routing"));
     let wrong: Vec<String> = files.iter().flat_map(|f| lines_with(f, IMPURE)).collect();
     assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
+}
+
+/// A task that nobody watches may leave half an agent behind. Commands end with their own.
+#[test]
+fn every_task_is_vital_or_serves_one_connection() {
+    let mut files = sources(&src());
+    files.retain(|file| !file.ends_with("task.rs") && room(file).as_deref() != Some("cli"));
+    let mut wrong: Vec<String> = files.iter().flat_map(|f| lines_with(f, SPAWNS)).collect();
+    // The one that waits for its clients, contained, before it ends.
+    wrong.retain(|line| !line.contains("api/server.rs"));
+    assert!(wrong.is_empty(), "use crate::task:\n{}", wrong.join("\n"));
 }
 
 /// The demo watches its agents from outside, by the machine's time.

@@ -13,6 +13,7 @@ use super::logging;
 use super::status::Status;
 use crate::clock::unix_now;
 use crate::routing::LinkState;
+use crate::task;
 
 /// Reads the agent's status.
 pub(super) struct Collector(pub(super) Arc<Status>);
@@ -23,6 +24,7 @@ impl collector::Collector for Collector {
         self.routes(&mut encoder)?;
         self.advertisements(&mut encoder)?;
         tasks(&mut encoder)?;
+        task_panics(&mut encoder)?;
         counter(
             &mut encoder,
             "log_lines_lost",
@@ -106,6 +108,16 @@ fn tasks(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     };
     let alive = runtime.metrics().num_alive_tasks() as i64;
     gauge(encoder, "tasks", "Tasks alive in the runtime", alive)
+}
+
+fn task_panics(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let kind = ConstCounter::new(0_u64).metric_type();
+    let help = "Connections of this process that ended by a panic, by what they were";
+    let mut family = encoder.encode_descriptor("task_panics", help, None, kind)?;
+    for (task, count) in task::panics() {
+        ConstCounter::new(count).encode(family.encode_family(&[("task", task)])?)?;
+    }
+    Ok(())
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {

@@ -18,12 +18,9 @@ pub(super) fn first_routes(config: &config::Exit) -> OwnRoutes {
     own_routes(config, &unknown)
 }
 
-/// Runs the health checks, if there are any, and advertises what they allow, for ever. May be
+/// Runs the health checks and advertises what they allow, for ever. May be
 /// aborted: what was advertised last stays.
 pub(super) async fn guard(exit: Arc<Exit>, config: config::Exit, commands: mpsc::Sender<Command>) {
-    if config.health_checks.is_empty() {
-        return;
-    }
     let mut statuses = exit.health().subscribe();
     let follow = async {
         while statuses.changed().await.is_ok() {

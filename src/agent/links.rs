@@ -4,14 +4,13 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::error::StartError;
 use super::parts::Parts;
 use super::resolve::SystemResolver;
 use crate::forward::{BufferPool, Fib, Local, Port, QuicSocket, receive};
 use crate::identity::{link_client, link_server};
 use crate::link::{DialTarget, LinkContext, LinkEndpoint, accept, dial_forever};
+use crate::task::Vital;
 
 /// A bound port, before anything runs on it.
 pub(super) struct BoundPort {
@@ -78,20 +77,21 @@ pub(super) fn start(
     context: &Arc<LinkContext>,
     fib: &Arc<Fib>,
     local: &Local,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Vital,
 ) -> Result<Vec<LinkEndpoint>, StartError> {
     let limits = &parts.config.limits;
     let pool = BufferPool::default();
     let mut endpoints = Vec::new();
     for BoundPort { port, listens } in bound {
         let socket = QuicSocket::new(port.clone());
-        tasks.spawn(receive(
+        let receive = receive(
             port.clone(),
             socket.clone(),
             fib.clone(),
             local.clone(),
             pool.clone(),
-        ));
+        );
+        tasks.spawn("receive", receive);
         let server = match listens {
             true => Some(link_server(&parts.identity, parts.trust.clone())?),
             false => None,
@@ -102,11 +102,9 @@ pub(super) fn start(
                 reason: error.to_string(),
             })?;
         if listens {
-            tasks.spawn(accept(
-                context.clone(),
-                endpoint.clone(),
-                limits.pending_handshakes,
-            ));
+            let pending = limits.pending_handshakes;
+            let accept = accept(context.clone(), endpoint.clone(), pending);
+            tasks.spawn("accept links", accept);
         }
         endpoints.push(endpoint);
     }
@@ -121,12 +119,9 @@ pub(super) fn start(
             crypto: link_client(&parts.identity, parts.trust_for(peer)?, peer.id)?,
             reconnect: parts.config.connections.reconnect.clone(),
         };
-        tasks.spawn(dial_forever(
-            context.clone(),
-            shared.clone(),
-            resolver.clone(),
-            target,
-        ));
+        let dial = dial_forever(context.clone(), shared.clone(), resolver.clone(), target);
+        // It may give up, if the file says so.
+        tasks.spawn_ending("dial", dial);
     }
     Ok(endpoints)
 }

@@ -25,6 +25,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use self::outlet::{Outlet, Tally};
 use crate::config::LogFormat;
+use crate::task::panic_message;
 
 /// What the last lines may take to leave. The end of an agent takes up to 1.5 s, and SIGTERM promises
 /// one within 2 s.
@@ -102,12 +103,7 @@ fn stderr() -> Box<dyn Write + Send> {
 
 /// The default hook writes to standard error itself, and waits for it.
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let payload = info.payload();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
+    let message = panic_message(info.payload());
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let at = info.location().map(tracing::field::display);

@@ -12,6 +12,7 @@ use super::logging;
 use super::parts::Parts;
 use super::start::Agent;
 use crate::config::{Config, ConfigErrors};
+use crate::task::TaskFailed;
 
 /// Why `warren run` failed.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,8 @@ pub enum RunError {
     Config(#[from] ConfigErrors),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Failed(#[from] TaskFailed),
     #[error("cannot set up the process: {0}")]
     Process(#[from] io::Error),
 }
@@ -36,17 +39,25 @@ pub fn run(file: &Path) -> Result<(), RunError> {
     let agent = &config.agent;
     let _log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
     let parts = Parts::load(config)?;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let agent = Agent::start(parts).await?;
-        let name = signals.stop().await;
+        let mut agent = Agent::start(parts).await?;
+        let name = tokio::select! {
+            name = signals.stop() => name,
+            // At once: neighbours notice a silent end soon, and half an agent cannot say goodbye.
+            failed = agent.failed() => return Err(failed.into()),
+        };
         info!(signal = name, "stopping");
         tokio::select! {
             () = agent.shutdown() => {}
             name = signals.stop() => info!(signal = name, "stopping at once"),
         }
         Ok(())
-    })
+    });
+    // A lookup by the system's resolver or a write to a dead disk may go on for ever.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Blocks until SIGTERM or SIGINT.

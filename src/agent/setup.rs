@@ -18,6 +18,7 @@ use crate::link::{LinkContext, LinkEvent, Links};
 use crate::routing::{
     Avoid, Core, Counters, Graph, Lately, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
+use crate::task::Vital;
 use crate::tunnel::{SessionCrypto, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
 
@@ -50,7 +51,7 @@ pub(super) struct ControlEnds {
 }
 
 impl Shared {
-    pub(super) fn new(parts: &Parts) -> Result<(Self, ControlEnds), StartError> {
+    pub(super) fn new(parts: &Parts, tasks: &mut Vital) -> Result<(Self, ControlEnds), StartError> {
         let config = &parts.config;
         let id = parts.id();
         let (fib, reports) = Fib::new(id.short(), config.routing.transit);
@@ -62,7 +63,7 @@ impl Shared {
         let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
         let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
         let links = Links::new(id, config.limits.links);
-        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed)?);
+        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed, tasks)?);
         let shared = Self {
             links,
             events: EventLog::new(&tunnel),
@@ -89,6 +90,7 @@ fn start_tunnel(
     fib: &Arc<Fib>,
     mesh: &watch::Receiver<Arc<Mesh>>,
     failed_paths: mpsc::Sender<Avoid>,
+    tasks: &mut Vital,
 ) -> Result<Tunnel<Mesh>, StartError> {
     let config = &parts.config;
     let (identity, trust) = (parts.identity.clone(), parts.trust.clone());
@@ -102,7 +104,7 @@ fn start_tunnel(
         }
         None => None,
     };
-    Tunnel::start(TunnelSetup {
+    let setup = TunnelSetup {
         fib: fib.clone(),
         limits: config.limits.clone(),
         heartbeat: config.connections.heartbeat,
@@ -110,8 +112,8 @@ fn start_tunnel(
         failed_paths,
         ingress: config.socks5.as_ref().map(|_| crypto),
         exit,
-    })
-    .map_err(|error| StartError::Setup {
+    };
+    Tunnel::start(setup, tasks).map_err(|error| StartError::Setup {
         what: "tunnel",
         reason: error.to_string(),
     })

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tracing::info;
 
 use super::bind::Sockets;
@@ -23,6 +22,7 @@ use crate::exit::{Exit, OwnListeners};
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
 use crate::routing::Balancer;
+use crate::task::{self, Served, TaskFailed, Vital};
 use crate::tunnel::{AcceptedSession, SessionOpener};
 
 /// Link events that the control task has not looked at yet; drivers wait when it is full.
@@ -40,7 +40,7 @@ pub struct Agent {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) endpoints: Vec<LinkEndpoint>,
     pub(super) shared: Shared,
-    _tasks: JoinSet<()>,
+    tasks: Vital,
 }
 
 impl Agent {
@@ -57,12 +57,12 @@ impl Agent {
         sockets: Sockets,
         accepted: Option<mpsc::Sender<AcceptedSession>>,
     ) -> Result<Self, StartError> {
-        let mut tasks = JoinSet::new();
+        let mut tasks = Vital::default();
         let listeners = links::listening(&sockets.links);
         let socks5 = sockets.socks5.as_ref().and_then(|s| s.local_addr().ok());
         let http = sockets.http.as_ref().map(Server::local_addr);
 
-        let (shared, ends) = Shared::new(&parts)?;
+        let (shared, ends) = Shared::new(&parts, &mut tasks)?;
         let (events, commands) = start_control(&parts, &shared, ends, &mut tasks);
         let endpoints = links::start(
             &parts,
@@ -96,8 +96,14 @@ impl Agent {
             commands,
             endpoints,
             shared,
-            _tasks: tasks,
+            tasks,
         })
+    }
+
+    /// Waits until the agent has lost a task that it cannot be without; then it must be dropped.
+    /// Cancel safe.
+    pub async fn failed(&mut self) -> TaskFailed {
+        self.tasks.failed().await
     }
 
     /// Where neighbours may dial us.
@@ -120,7 +126,7 @@ fn start_control(
     parts: &Parts,
     shared: &Shared,
     ends: ControlEnds,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Vital,
 ) -> (mpsc::Sender<LinkEvent>, mpsc::Sender<Command>) {
     let config = &parts.config;
     let (event_sender, events) = mpsc::channel(EVENTS);
@@ -147,7 +153,7 @@ fn start_control(
         topology_changed: true,
         prefixes: PrefixBuilder::new(clock::now()),
     };
-    tasks.spawn(control.run());
+    tasks.spawn("control", control.run());
     (event_sender, command_sender)
 }
 
@@ -157,7 +163,7 @@ fn start_exit(
     own: OwnListeners,
     commands: &mpsc::Sender<Command>,
     accepted: Option<mpsc::Sender<AcceptedSession>>,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Vital,
 ) -> Option<Arc<Exit>> {
     let config = parts.config.exit.as_ref()?;
     let exit = Exit::new(
@@ -167,17 +173,19 @@ fn start_exit(
         shared.streams.clone(),
         shared.events.health().clone(),
     );
-    let guard = health::guard(exit.clone(), config.clone(), commands.clone());
-    tasks.spawn(guard);
+    if !config.health_checks.is_empty() {
+        let guard = health::guard(exit.clone(), config.clone(), commands.clone());
+        tasks.spawn("health checks", guard);
+    }
     if let Some(listener) = &shared.tunnel.listener {
         let view = shared.mesh.clone();
         let sessions = listener
             .clone()
             .accept(move |source| view.borrow().session_with(source));
         match accepted {
-            Some(accepted) => tasks.spawn(hand_over(sessions, accepted)),
-            None => tasks.spawn(serve_sessions(exit.clone(), sessions)),
-        };
+            Some(accepted) => tasks.spawn("accept sessions", hand_over(sessions, accepted)),
+            None => tasks.spawn("accept sessions", serve_sessions(exit.clone(), sessions)),
+        }
     }
     Some(exit)
 }
@@ -185,7 +193,10 @@ fn start_exit(
 async fn serve_sessions(exit: Arc<Exit>, mut sessions: mpsc::Receiver<AcceptedSession>) {
     while let Some(session) = sessions.recv().await {
         let exit = exit.clone();
-        tokio::spawn(exit.serve_connection(session.connection, session.ingress));
+        task::serve(
+            Served::Session,
+            exit.serve_connection(session.connection, session.ingress),
+        );
     }
 }
 
@@ -205,7 +216,7 @@ fn start_ingress(
     shared: &Shared,
     exit: &Option<Arc<Exit>>,
     listener: TcpListener,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Vital,
 ) -> Option<Arc<MeshIngress>> {
     let config = &parts.config;
     let sessions = shared.tunnel.sessions.clone()?;
@@ -225,7 +236,7 @@ fn start_ingress(
         exit.clone().map(|exit| OwnExit { id, exit }),
         shared.streams.clone(),
     ));
-    tasks.spawn(ingress.clone().run(listener));
+    tasks.spawn("accept clients", ingress.clone().run(listener));
     Some(ingress)
 }
 
@@ -235,7 +246,7 @@ fn start_http(
     server: Server,
     ingress: Option<Arc<MeshIngress>>,
     exit: Option<Arc<Exit>>,
-    tasks: &mut JoinSet<()>,
+    tasks: &mut Vital,
 ) {
     let config = &parts.config;
     let metrics = api::Metrics::default();
@@ -252,5 +263,9 @@ fn start_http(
         exit,
     };
     let status = Arc::new(status.with_registry(&metrics));
-    tasks.spawn(server.serve(status, settings, std::future::pending()));
+    let served = server.serve(status, settings, std::future::pending());
+    tasks.spawn("HTTP", served);
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use super::router::router;
 use super::{Agent, Metrics};
 use crate::config::{Config, PasswordHash};
 use crate::identity::Checks;
+use crate::task::{self, Served};
 
 /// Share of `limits.http_connections` that only this host may use, so that strangers who hold
 /// connections to the open endpoints do not lock its operator out: one in this many.
@@ -160,7 +161,8 @@ impl Server {
                 timeouts: settings.timeouts,
                 _slot: slot,
             };
-            connections.spawn(connection.run(router.clone()));
+            let run = connection.run(router.clone());
+            connections.spawn(task::contain(Served::HttpClient, run));
         }
         drop((self.listener, stop));
         while connections.join_next().await.is_some() {}

@@ -200,6 +200,7 @@ impl Agent for FakeAgent {
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
         let text = dest.to_string();
         match text.as_str() {
+            "broken.example" => panic!("a defect, as the test wants it"),
             "slow.example" => std::future::pending().await,
             "unknown.example" => {
                 return Err(ExplainError::Resolve {

@@ -1,5 +1,6 @@
 //! One agent of the demo: a thread, a runtime, and the means to kill it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -93,7 +94,7 @@ fn run(parts: Parts, ended: oneshot::Receiver<End>, started: &mpsc::Sender<Resul
         Err(error) => return drop(started.send(Err(error.into()))),
     };
     runtime.block_on(async {
-        let agent = match Agent::start(parts).await {
+        let mut agent = match Agent::start(parts).await {
             Ok(agent) => agent,
             Err(error) => return drop(started.send(Err(error.into()))),
         };
@@ -105,7 +106,15 @@ fn run(parts: Parts, ended: oneshot::Receiver<End>, started: &mpsc::Sender<Resul
         if started.send(Ok(addresses)).is_err() {
             return;
         }
-        if let Ok(End::Stop) = ended.await {
+        let end = tokio::select! {
+            end = ended => end,
+            failed = agent.failed() => {
+                // Nobody is left to hear of it if that fails.
+                let _ = writeln!(std::io::stderr(), "warren: {failed}");
+                std::process::exit(1);
+            }
+        };
+        if let Ok(End::Stop) = end {
             agent.shutdown().await;
         }
     });

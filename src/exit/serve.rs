@@ -13,6 +13,7 @@ use tracing::debug;
 use super::Exit;
 use super::connect::{ConnectError, Dialled, describe};
 use crate::identity::AgentId;
+use crate::task::{self, Served};
 use crate::tunnel::{
     ExitStream, Side, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
 };
@@ -38,7 +39,7 @@ impl Exit {
         self.sessions.enter(peer, &connection);
         while let Ok((send, recv)) = connection.accept_bi().await {
             let exit = self.clone();
-            tokio::spawn(async move {
+            task::serve(Served::Stream, async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
                 let opening = Box::pin(exit.answer(ExitStream { send, recv }, peer));
                 if let Some((tcp, stream, guard)) = opening.await {

@@ -29,6 +29,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
+use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
 
@@ -184,7 +185,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             return;
         };
         let ingress = self.clone();
-        tokio::spawn(async move {
+        task::serve(Served::Client, async move {
             ingress.serve(tcp, client).await;
             drop(slot);
         });

@@ -26,6 +26,9 @@ const FIRST: AgentId = AgentId([1; 16]);
 const SECOND: AgentId = AgentId([2; 16]);
 const OWN: AgentId = AgentId([3; 16]);
 
+/// An address whose routes end in a panic.
+const BROKEN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+
 type Prefixes = Vec<(IpNet, Vec<AgentId>)>;
 
 /// Routes as a list, best first.
@@ -42,6 +45,7 @@ struct Table {
 
 impl Routes for Table {
     fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId> {
+        assert_ne!(ip, BROKEN, "a defect, as the test wants it");
         let changed = self.changed.borrow();
         let prefixes = changed.as_ref().unwrap_or(&self.prefixes);
         let found = prefixes.iter().find(|(net, _)| net.contains(&ip));

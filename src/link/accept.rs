@@ -15,6 +15,7 @@ use super::mtu;
 use super::opened::{self, LinkContext, Opened};
 use super::patience::patience;
 use crate::identity::{AgentId, peer_certificate};
+use crate::task::{self, Served};
 
 /// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
 pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: usize) {
@@ -39,7 +40,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
         };
         let (context, endpoint) = (context.clone(), endpoint.clone());
         let greetings = greetings.clone();
-        tokio::spawn(async move {
+        task::serve(Served::Link, async move {
             let shaken = shake_hands(&context, incoming).await;
             // The neighbour has proved who it is; from here on it can only hold up itself.
             drop(slot);

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::forward::{Adjacency, Remote};
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
+use crate::task::{self, Served};
 use crate::wire::{ControlMessage, Token};
 
 /// How long a leaving agent waits for its last messages to arrive: so long, or 1.5 round trips.
@@ -114,7 +115,7 @@ impl Driver {
             adjacency,
             remote: RemoteChoice::new(remote, theirs),
             reader: recv,
-            writer: tokio::spawn(write_all(send, queue)),
+            writer: task::serve(Served::Link, write_all(send, queue)),
             liveness,
             hearing: Hearing::new(now),
             datagrams_left: DATAGRAMS,

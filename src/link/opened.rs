@@ -16,6 +16,7 @@ use crate::clock;
 use crate::forward::{Fib, Port};
 use crate::identity::AgentId;
 use crate::routing::LinkState;
+use crate::task::{self, Served};
 use crate::wire::Hello;
 
 /// What all links of an agent share.
@@ -91,7 +92,9 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
     let kept = clock::now();
     let mut driver = Driver::start(context, opened, number, queue);
     driver.announce(cost).await;
-    let reason = driver.run(ended).await;
+    // What it is part of outside must not stay: others would send to it for ever.
+    let reason = task::contain(Served::Link, driver.run(ended)).await;
+    let reason = reason.unwrap_or_else(|| DownReason::Closed("a defect of this agent".to_owned()));
     let lived = clock::since(kept);
     driver.finish(&reason).await;
     Ended::Down { reason, lived }

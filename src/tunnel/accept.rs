@@ -28,6 +28,7 @@ use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
 use crate::link::patience;
+use crate::task::{self, Served};
 
 /// Sessions handed over and not yet taken.
 const HANDOVER: usize = 16;
@@ -93,7 +94,8 @@ impl<V: MeshView> SessionListener<V> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         let open = Arc::new(Semaphore::new(self.parts.limits.sessions));
         let pending = Arc::new(Semaphore::new(self.parts.limits.pending_handshakes));
-        tokio::spawn(async move {
+        // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
+        task::serve(Served::Session, async move {
             while let Some(incoming) = self.endpoint.accept().await {
                 let Some(source) = short_id(incoming.remote_address()) else {
                     incoming.ignore();
@@ -108,7 +110,7 @@ impl<V: MeshView> SessionListener<V> {
                 let open = open.clone();
                 let (listener, accepted) = (self.clone(), accepted.clone());
                 let settings = settings(source);
-                tokio::spawn(async move {
+                task::serve(Served::Session, async move {
                     let shaken = listener.shake_hands(incoming, settings).await;
                     drop(handshake);
                     let shaken = match shaken {
@@ -173,6 +175,7 @@ impl<V: MeshView> SessionListener<V> {
     async fn serve(&self, shaken: Shaken, accepted: mpsc::Sender<AcceptedSession>) {
         let session = shaken.session;
         let (connection, ingress) = (session.connection.clone(), session.ingress);
+        let ended = connection.clone();
         let Some(key) = ProbeKey::export(&connection).map(Arc::new) else {
             return warn!(%ingress, "session refused: no keying material");
         };
@@ -195,7 +198,14 @@ impl<V: MeshView> SessionListener<V> {
         info!(%ingress, "session accepted");
         parts.log.opened(Side::Exit, ingress);
         let reason = match accepted.send(session).await {
-            Ok(()) => follow(following).await,
+            Ok(()) => {
+                let followed = task::contain(Served::Session, follow(following)).await;
+                followed.unwrap_or_else(|| {
+                    // Nobody would keep it on a live way back any more.
+                    ended.close(0u32.into(), b"a defect of this agent");
+                    "a defect of this agent".to_owned()
+                })
+            }
             Err(_) => "the agent stops".to_owned(),
         };
         debug!(%ingress, %reason, "session ended");

@@ -14,6 +14,7 @@ use tracing::debug;
 
 use super::virtual_socket::VirtualSocket;
 use crate::clock;
+use crate::task::{self, Served};
 
 /// Least time between two kicks: as often as a session is kicked whose path is doubted.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -59,7 +60,7 @@ impl Kicker {
             None => self.kick_now(),
             Some(due) if !self.waiting.swap(true, Ordering::Relaxed) => {
                 let kicker = self.clone();
-                tokio::spawn(async move {
+                task::serve(Served::Session, async move {
                     sleep_until(due.into()).await;
                     kicker.waiting.store(false, Ordering::Relaxed);
                     kicker.kick_now();

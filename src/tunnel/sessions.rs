@@ -29,6 +29,7 @@ use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
 use crate::link::patience;
 use crate::routing::{Avoid, Path, PathTable};
+use crate::task::{self, Served};
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -180,8 +181,9 @@ impl<V: MeshView> Sessions<V> {
         let slot = Slot::Opening(waiting);
         slots.insert(exit, slot.clone());
         let sessions = self.clone();
-        tokio::spawn(async move {
-            let outcome = sessions.open_session(exit).await;
+        task::serve(Served::Session, async move {
+            let opened = task::contain(Served::Session, sessions.open_session(exit)).await;
+            let outcome = opened.unwrap_or(Err(OpenError::NoPath(exit)));
             match &outcome {
                 Ok(live) => drop(sessions.lock().insert(exit, Slot::Live(live.clone()))),
                 Err(error) => {
@@ -234,7 +236,7 @@ impl<V: MeshView> Sessions<V> {
             hold,
             info,
         };
-        tokio::spawn(steer(self.clone(), steering));
+        task::serve(Served::Session, steer(self.clone(), steering));
         Ok(Live {
             connection,
             info: receiver,

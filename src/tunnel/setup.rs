@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::task::JoinSet;
 
 use super::accept::{self, SessionListener};
 use super::echo::{Echoer, INBOX};
@@ -24,6 +23,7 @@ use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
 use crate::identity::AgentId;
 use crate::routing::Avoid;
+use crate::task::Vital;
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -60,8 +60,6 @@ pub struct Tunnel<V> {
     pub echoer: Arc<Echoer>,
     /// What the numbers of failovers are drawn from.
     pub numbers: Numbers,
-    /// Flushers, the prober and the echoer; dropping ends them.
-    _tasks: JoinSet<()>,
 }
 
 /// What both sides of the tunnel are made with.
@@ -84,9 +82,8 @@ struct Wiring {
 }
 
 impl<V: MeshView> Tunnel<V> {
-    /// Makes the sockets and endpoints and starts their tasks.
-    pub fn start(setup: TunnelSetup<V>) -> io::Result<Self> {
-        let mut tasks = JoinSet::new();
+    /// Makes the sockets and endpoints and starts their tasks: flushers, the prober, the echoer.
+    pub fn start(setup: TunnelSetup<V>, tasks: &mut Vital) -> io::Result<Self> {
         let (metrics, numbers) = (Metrics::default(), Numbers::default());
         let common = Common {
             prober: Prober::new(setup.fib.clone()),
@@ -99,10 +96,10 @@ impl<V: MeshView> Tunnel<V> {
             timing: Timing::new(setup.heartbeat),
         };
         let probes = common.inbox();
-        tasks.spawn(common.prober.clone().receive(probes.clone()));
+        tasks.spawn("prober", common.prober.clone().receive(probes.clone()));
         let echoer = Echoer::new(common.fib.clone());
         let echoes = Arc::new(Inbox::new(INBOX));
-        tasks.spawn(echoer.clone().receive(echoes.clone()));
+        tasks.spawn("echoer", echoer.clone().receive(echoes.clone()));
         let mut local = Local {
             probes: Some(probes),
             echoes: Some(echoes),
@@ -110,14 +107,14 @@ impl<V: MeshView> Tunnel<V> {
         };
         let mut sessions = None;
         if let Some(crypto) = setup.ingress {
-            let wiring = common.wire(PacketType::ToExit, 0, &mut tasks);
+            let wiring = common.wire(PacketType::ToExit, 0, tasks);
             local.ingress = Some(wiring.inbox.clone());
             sessions = Some(common.sessions(wiring, crypto, setup.failed_paths)?);
         }
         let mut listener = None;
         if let Some((crypto, settings)) = setup.exit {
             let provisional = common.limits.provisional_paths;
-            let wiring = common.wire(PacketType::ToIngress, provisional, &mut tasks);
+            let wiring = common.wire(PacketType::ToIngress, provisional, tasks);
             local.exit = Some(wiring.inbox.clone());
             listener = Some(common.listener(wiring, crypto, settings)?);
         }
@@ -131,7 +128,6 @@ impl<V: MeshView> Tunnel<V> {
             log: common.log,
             echoer,
             numbers,
-            _tasks: tasks,
         })
     }
 }
@@ -143,11 +139,11 @@ impl<V: MeshView> Common<V> {
 
     /// Makes the socket of one side and starts its flusher. `provisional`: so many destinations may
     /// have unproven ways only.
-    fn wire(&self, kind: PacketType, provisional: usize, tasks: &mut JoinSet<()>) -> Wiring {
+    fn wire(&self, kind: PacketType, provisional: usize, tasks: &mut Vital) -> Wiring {
         let (fib, inbox) = (self.fib.clone(), self.inbox());
         let outlets = Arc::new(Outlets::new(provisional, self.timing));
         let socket = VirtualSocket::new(kind, fib, inbox.clone(), outlets.clone());
-        tasks.spawn(socket.clone().flush_task());
+        tasks.spawn("flush", socket.clone().flush_task());
         Wiring {
             inbox,
             socket,

@@ -41,6 +41,7 @@ use super::timing::round_trip;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::routing::{Avoid, Path, PathChoice};
+use crate::task::{self, Served};
 use crate::wire::PathError;
 
 /// What a new session hands to its task.
@@ -61,7 +62,13 @@ pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Ste
     let exit = steering.exit;
     let mut task = Task::new(sessions.clone(), steering);
     sessions.log.opened(Side::Ingress, exit);
-    let reason = task.run().await;
+    let reason = task::contain(Served::Session, task.run()).await;
+    let reason = reason.unwrap_or_else(|| {
+        // Nobody would keep it on a live path any more.
+        let connection = &task.steering.connection;
+        connection.close(0u32.into(), b"a defect of this agent");
+        "a defect of this agent".to_owned()
+    });
     sessions.log.ended(Side::Ingress, exit, &reason);
     info!(%exit, %reason, "session ended");
     sessions.forget(exit, &task.steering.connection);

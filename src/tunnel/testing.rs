@@ -106,7 +106,11 @@ impl OpenStream for Arc<Sessions> {
 }
 
 /// What an agent sees of a mesh in which every link is heard.
-pub(crate) struct View(PathTable);
+pub(crate) struct View {
+    paths: PathTable,
+    /// Panics when it is asked for suspects.
+    broken: bool,
+}
 
 impl View {
     /// `own`'s view of links between two agents, each with a cost.
@@ -124,7 +128,18 @@ impl View {
             }
         }
         let graph = Arc::new(Graph::build(own, advs.values()));
-        Self(PathTable::build(graph, 8, Avoid::default()))
+        Self {
+            paths: PathTable::build(graph, 8, Avoid::default()),
+            broken: false,
+        }
+    }
+
+    /// The same, with a defect in it.
+    pub(crate) fn broken(self) -> Self {
+        Self {
+            broken: true,
+            ..self
+        }
     }
 }
 
@@ -139,7 +154,7 @@ fn link_adv(origin: AgentId) -> LinkAdv {
 
 impl MeshView for View {
     fn path_table(&self) -> &PathTable {
-        &self.0
+        &self.paths
     }
 
     fn incarnation(&self, _exit: AgentId) -> Option<u64> {
@@ -147,6 +162,7 @@ impl MeshView for View {
     }
 
     fn is_suspect(&self, _neighbor: AgentId) -> bool {
+        assert!(!self.broken, "a defect, as the test wants it");
         false
     }
 

@@ -235,3 +235,18 @@ async fn unknown_paths_and_methods_are_json_errors() {
         assert!(answer.error().contains(method));
     }
 }
+
+#[tokio::test]
+async fn a_panic_ends_one_client_and_the_others_are_served() {
+    let fake = serve(settings()).await;
+    let mut broken = TcpStream::connect(fake.address).await.unwrap();
+    let request = "GET /api/explain?dest=broken.example HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    broken.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    // Its end, in order or by a reset.
+    let _ = broken.read_to_string(&mut answer).await;
+    assert_eq!(answer, "");
+    assert_eq!(get(fake.address, "/health").await.body, "OK");
+    let counted = crate::task::panics().find(|(task, _)| *task == "http_client");
+    assert!(counted.unwrap().1 > 0);
+}

@@ -258,3 +258,17 @@ fn replies_say_what_happened() {
         assert_eq!(error.reply().as_u8(), code, "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_panic_ends_one_client_and_gives_its_place_back() {
+    let mut bed = Bed::with_loopback_exit().await;
+    bed.config.max_connections = 1;
+    let running = bed.start().await;
+    let mut client = running.greeted().await;
+    let broken = SocketAddr::new(BROKEN, 80);
+    client.send(&clients::request_address(1, broken)).await;
+    assert_eq!(client.rest().await.unwrap_or_default(), b"");
+    let (code, mut client) = running.ask(testing::echo_server().await).await;
+    assert_eq!(code, 0);
+    assert!(client.echoes().await);
+}

@@ -254,3 +254,19 @@ async fn a_lone_path_is_kicked_once_when_it_is_trusted_again() {
     world.pass(20 * MS, |_| true).await;
     assert_eq!(world.full.window(), world.full.initial);
 }
+
+#[tokio::test]
+async fn a_session_that_nobody_steers_any_more_ends() {
+    let world = World::new(1).await;
+    let links = [(OWN, TRANSITS[0], 1), (TRANSITS[0], EXIT, 1)];
+    let broken = View::of(OWN, &links).broken();
+    let (_view, watched) = watch::channel(Arc::new(broken));
+    let sessions = sessions(world.task.sessions.fib.clone(), watched, mpsc::channel(4).0);
+    let session = session().await;
+    let steering = steering(&sessions, &session);
+    steer(sessions, steering).await;
+    let reason = session.ingress.close_reason();
+    assert!(reason.is_some(), "no connection outlives its steering");
+    // The other one goes on.
+    assert_eq!(world.task.steering.connection.close_reason(), None);
+}
