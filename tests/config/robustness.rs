@@ -124,7 +124,8 @@ fn a_file_full_of_faults_is_cut_short() {
 #[test]
 fn the_largest_file_of_routes_is_read() {
     let count = 40_000;
-    let mut text = String::from("exit:\n  enabled: true\n  routes:\n");
+    let mut text = format!("limits: {{ routes_per_origin: {count} }}\n");
+    text.push_str("exit:\n  enabled: true\n  routes:\n");
     for number in 0..count {
         text.push_str(&format!(
             "    - 10.{}.{}.0/24\n",
