@@ -12,7 +12,7 @@
 //! | 5 | [`tunnel`] | end-to-end sessions over a virtual socket |
 //! | 4 | [`link`], [`forward`] | neighbours, packets on the wire |
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
-//! | 2 | [`wire`] | bytes to messages and back |
+//! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
 //! | 1 | [`config`], [`identity`] | files, keys, certificates |
 //! | 0 | [`clock`], [`task`] | monotonic and wall-clock time; tasks and their panics |
 
@@ -22,6 +22,8 @@ pub mod task;
 pub mod identity;
 
 pub mod config;
+
+pub mod names;
 
 pub mod wire;
 

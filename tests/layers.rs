@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["identity"],
     &["config"],
+    &["names"],
     &["wire"],
     &["routing"],
     &["forward"],

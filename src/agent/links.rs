@@ -109,7 +109,7 @@ pub(super) fn start(
         endpoints.push(endpoint);
     }
     let shared: Arc<[LinkEndpoint]> = endpoints.clone().into();
-    let resolver = Arc::new(SystemResolver);
+    let resolver = Arc::new(SystemResolver::new());
     for peer in &parts.config.peers {
         context.links.configure(peer.id, peer.address.to_string());
         let target = DialTarget {

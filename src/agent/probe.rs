@@ -1,12 +1,16 @@
 //! Whether a peer would take a link, asked with this agent's identity and trust.
 
+use std::future::ready;
 use std::net::SocketAddr;
+
+use futures_util::StreamExt;
 
 use super::parts::Parts;
 use super::resolve::SystemResolver;
 use crate::config::{Config, Peer};
 use crate::identity::{Identity, link_client};
-use crate::link::{self, Resolve};
+use crate::link::{self, DialError, Resolve};
+use crate::names::race;
 
 /// Dials `peer` as the agent that `config` describes would, and hangs up. Either answer is one
 /// sentence for people. Writes nothing.
@@ -21,21 +25,29 @@ pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
     let parts = Parts::in_memory(config.clone(), identity.value).map_err(|e| e.to_string())?;
     let trust = parts.trust_for(peer).map_err(|e| e.to_string())?;
     let crypto = link_client(&parts.identity, trust, peer.id).map_err(|e| e.to_string())?;
-    let mut last = format!("cannot resolve {}: it has no address", peer.address.host);
-    for ip in SystemResolver.resolve(&peer.address.host).await? {
-        let address = SocketAddr::new(ip, peer.address.port);
-        match link::probe(address, crypto.clone(), &config.limits).await {
-            Ok(probed) => {
-                let rtt = probed.rtt.as_secs_f64() * 1_000.0;
-                let name = probed.display_name;
-                return Ok(format!(
-                    "{address} answers as {name}, round trip {rtt:.1} ms"
-                ));
-            }
-            Err(error) => last = error.to_string(),
+    let mut reason = "it has no address".to_owned();
+    let parts = SystemResolver::new().resolve(&peer.address.host);
+    let parts = parts.filter_map(|part| ready(part.map_err(|e| reason = e.to_string()).ok()));
+    let dial = |address: SocketAddr| {
+        let probing = link::probe(address, crypto.clone(), &config.limits);
+        async move { Ok::<_, DialError>((address, probing.await?)) }
+    };
+    // Each attempt ends by itself.
+    let patience = 4 * config.limits.handshake_timeout;
+    let raced = race(parts, peer.address.port, patience, dial).await;
+    match raced {
+        Ok((address, probed)) => {
+            let rtt = probed.rtt.as_secs_f64() * 1_000.0;
+            let name = probed.display_name;
+            Ok(format!(
+                "{address} answers as {name}, round trip {rtt:.1} ms"
+            ))
         }
+        Err(failure) => Err(match failure.errors.into_iter().next_back() {
+            Some(last) => last.to_string(),
+            None => format!("cannot resolve {}: {reason}", peer.address.host),
+        }),
     }
-    Err(last)
 }
 
 #[cfg(test)]

@@ -1,28 +1,25 @@
 //! Names of peers, resolved as the system is configured to.
 
-use std::net::IpAddr;
-
-use hickory_resolver::TokioResolver;
+use std::time::Duration;
 
 use crate::link::Resolve;
+use crate::names::{Lookup, Resolver, SystemFiles, host_families};
+
+/// For one name: what glibc gives one server.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the system's resolvers and hosts file anew for every dial, so that a peer that moved is
 /// found.
-pub(super) struct SystemResolver;
+pub(super) struct SystemResolver(Resolver);
+
+impl SystemResolver {
+    pub(super) fn new() -> Self {
+        Self(Resolver::of_system(&SystemFiles::default(), TIMEOUT, false))
+    }
+}
 
 impl Resolve for SystemResolver {
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {
-        if let Ok(ip) = host.parse() {
-            return Ok(vec![ip]);
-        }
-        let mut builder = TokioResolver::builder_tokio()
-            .map_err(|error| format!("cannot read the system's resolver configuration: {error}"))?;
-        builder.options_mut().cache_size = 0;
-        let resolver = builder.build().map_err(|error| error.to_string())?;
-        let found = resolver
-            .lookup_ip(host)
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok(found.iter().collect())
+    fn resolve(&self, host: &str) -> Lookup {
+        self.0.lookup(host, host_families())
     }
 }

@@ -1,6 +1,6 @@
 //! What an exit may reach: its own routes, and names under its own domain routes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
@@ -8,6 +8,7 @@ use prefix_trie::joint::JointPrefixSet;
 use super::special::{contained, special};
 use crate::config;
 use crate::identity::DomainPattern;
+use crate::names::{Families, Family};
 
 /// The exit's own prefixes and domains.
 #[derive(Debug)]
@@ -49,6 +50,24 @@ impl Acl {
                     || self.opened.get_lpm(&host).is_some()
             })
         })
+    }
+
+    /// The families in which a route leads beyond this host, if `host` can use them, or into it.
+    pub(super) fn families(&self, host: Families) -> Families {
+        // Loopback needs no address of the family elsewhere.
+        let leads_inside = |family| {
+            self.allows(match family {
+                Family::V4 => Ipv4Addr::LOCALHOST.into(),
+                Family::V6 => Ipv6Addr::LOCALHOST.into(),
+            })
+        };
+        let useful = |family| {
+            self.prefixes.iter().any(|prefix| {
+                let is_of = matches!(prefix, IpNet::V6(_)) == (family == Family::V6);
+                is_of && (host.is_useful(family) || leads_inside(family))
+            })
+        };
+        Families::useful(useful(Family::V4), useful(Family::V6))
     }
 
     /// Whether a domain route covers `name`.
@@ -190,6 +209,22 @@ mod tests {
         assert!(acl.allows("192.0.2.1".parse().unwrap()));
         assert!(!acl.allows("0.0.0.0".parse().unwrap()));
         assert!(!acl.allows("::".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_family_is_of_use_where_routes_and_host_have_it() {
+        let v4 = Families::useful(true, false);
+        let both = Families::BOTH;
+        for (routes, host, expected) in [
+            (&["10.0.0.0/8"][..], both, v4),
+            (&["10.0.0.0/8", "::/0"], both, both),
+            (&["0.0.0.0/0", "::/0"], v4, v4),
+            (&["127.0.0.0/8", "::1/128"], v4, both),
+            (&["::/0"], v4, both),
+            (&[], both, both),
+        ] {
+            assert_eq!(acl(routes, &[]).families(host), expected, "{routes:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! A target to a TCP connection, through the exit's own routes only.
 
+use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 
+use futures_util::{StreamExt, stream};
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Exit;
 use super::dial::{self, DialError, dial};
-use super::dns::ResolveError;
+use super::dns::{ResolveError, Resolving};
+use crate::names::{Families, Part, host_families};
 use crate::tunnel::tune;
 use crate::wire::{ConnectStatus, Target};
 
@@ -74,63 +77,113 @@ impl Exit {
         if self.is_draining() {
             return Err(ConnectError::Draining);
         }
-        let addresses = self.reachable(target).await?;
         let failed = |source| ConnectError::Dial {
             target: describe(target),
             source,
         };
-        let tcp = dial(addresses, self.connect_timeout)
-            .await
-            .map_err(failed)?;
+        let tcp = self.dial(target).await?;
         tune(&tcp).map_err(|error| failed(error.into()))?;
         let bound = tcp.local_addr().map_err(|error| failed(error.into()))?;
         Ok(Dialled { tcp, bound })
     }
 
-    /// The target's addresses that lie inside our routes; at least one.
-    async fn reachable(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectError> {
-        let not_allowed = || ConnectError::NotAllowed(describe(target));
-        let (found, port) = match target {
-            Target::Address(address) => (vec![address.ip()], address.port()),
+    /// Dials the target's addresses inside our routes, as they become known.
+    async fn dial(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+        let mut found = Found::default();
+        let (dialled, timeout) = (describe(target), self.connect_timeout);
+        let result = match target {
+            Target::Address(address) => {
+                let part = Part {
+                    addresses: vec![address.ip()],
+                    more: false,
+                };
+                let keep = |ip| self.is_reached(ip, address.port());
+                let parts = stream::iter(found.keep(Ok(part), keep));
+                dial(parts, address.port(), timeout).await
+            }
             Target::Domain(name, port) => {
                 if !self.acl.allows_name(name) {
-                    return Err(not_allowed());
+                    return Err(ConnectError::NotAllowed(dialled));
                 }
-                (self.resolve(name).await?, *port)
+                let parts = self.resolve(name, self.acl.families(host_families()))?;
+                let keep = |ip| self.is_reached(ip, *port);
+                let parts = parts.filter_map(|part| ready(found.keep(part, keep)));
+                dial(parts, *port, timeout).await
             }
         };
-        if found.is_empty() {
-            return Err(ConnectError::NotFound(describe(target)));
-        }
-        let allowed: Vec<_> = found
-            .into_iter()
-            .map(|ip| ip.to_canonical())
-            .filter(|ip| self.acl.allows(*ip))
-            .map(|ip| SocketAddr::new(ip, port))
-            .filter(|address| !self.own.take(*address))
-            .collect();
-        if allowed.is_empty() {
-            return Err(not_allowed());
-        }
-        Ok(allowed)
+        result.map_err(|source| match found {
+            Found {
+                error: Some(error), ..
+            } => error.into(),
+            Found { any: false, .. } => ConnectError::NotFound(dialled),
+            Found { allowed: false, .. } => ConnectError::NotAllowed(dialled),
+            Found { .. } => ConnectError::Dial {
+                target: dialled,
+                source,
+            },
+        })
     }
 
-    /// The addresses of `name`; empty if it has none. Takes `dns.timeout` at most.
-    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        let result = self.resolve_bounded(name).await;
-        self.metrics.resolves(&result).inc();
-        result
+    /// Whether this exit dials there.
+    fn is_reached(&self, ip: IpAddr, port: u16) -> bool {
+        self.acl.allows(ip) && !self.own.take(SocketAddr::new(ip, port))
     }
 
-    async fn resolve_bounded(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    /// Looks `name` up; `families` says which answers are of use. Takes `dns.timeout` at most.
+    pub fn resolve(&self, name: &str, families: Families) -> Result<Resolving<'_>, ResolveError> {
+        let refused = |error: ResolveError| {
+            self.metrics.unresolved(&error).inc();
+            error
+        };
         let name_owned = || name.to_owned();
         if self.is_draining() {
-            return Err(ResolveError::Draining { name: name_owned() });
+            return Err(refused(ResolveError::Draining { name: name_owned() }));
         }
-        let Ok(_permit) = self.dns_queries.try_acquire() else {
-            return Err(ResolveError::Busy { name: name_owned() });
+        let Ok(permit) = self.dns_queries.try_acquire() else {
+            return Err(refused(ResolveError::Busy { name: name_owned() }));
         };
-        self.resolver.lookup(name).await
+        let lookup = self.resolver.lookup(name, families);
+        Ok(Resolving::new(lookup, permit, &self.metrics))
+    }
+
+    /// The addresses of `name` in both families, as far as they come together; empty if it has none.
+    pub async fn resolve_whole(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        self.resolve(name, Families::BOTH)?.whole().await
+    }
+}
+
+/// What became known of a target.
+#[derive(Debug, Default)]
+struct Found {
+    any: bool,
+    /// One of them is where we dial.
+    allowed: bool,
+    error: Option<ResolveError>,
+}
+
+impl Found {
+    /// The addresses of `part` that are reached.
+    fn keep(
+        &mut self,
+        part: Result<Part, ResolveError>,
+        is_reached: impl Fn(IpAddr) -> bool,
+    ) -> Option<Part> {
+        let mut part = match part {
+            Ok(part) => part,
+            Err(error) => {
+                self.error = Some(error);
+                return None;
+            }
+        };
+        self.any = true;
+        part.addresses = part
+            .addresses
+            .into_iter()
+            .map(|ip| ip.to_canonical())
+            .filter(|ip| is_reached(*ip))
+            .collect();
+        self.allowed |= !part.addresses.is_empty();
+        (!part.addresses.is_empty()).then_some(part)
     }
 }
 

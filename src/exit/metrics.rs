@@ -1,7 +1,5 @@
 //! The exit's counters.
 
-use std::net::IpAddr;
-
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -74,18 +72,16 @@ impl Metrics {
             .get_or_create_owned(&[("result", label(status))])
     }
 
-    pub(super) fn resolves(&self, result: &Result<Vec<IpAddr>, ResolveError>) -> Counter {
-        self.resolved(match result {
-            Ok(found) if found.is_empty() => "not_found",
-            Ok(_) => "found",
-            Err(ResolveError::TimedOut { .. }) => "timed_out",
-            Err(ResolveError::Failed { .. }) => "failed",
-            Err(ResolveError::Busy { .. }) => "busy",
-            Err(ResolveError::Draining { .. }) => "draining",
+    pub(super) fn unresolved(&self, error: &ResolveError) -> Counter {
+        self.resolved(match error {
+            ResolveError::TimedOut { .. } => "timed_out",
+            ResolveError::Failed { .. } => "failed",
+            ResolveError::Busy { .. } => "busy",
+            ResolveError::Draining { .. } => "draining",
         })
     }
 
-    fn resolved(&self, result: &'static str) -> Counter {
+    pub(super) fn resolved(&self, result: &'static str) -> Counter {
         debug_assert!(RESOLVED.contains(&result), "{result}");
         self.resolves.get_or_create_owned(&[("result", result)])
     }

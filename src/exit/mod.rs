@@ -26,14 +26,14 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::config;
+use crate::names::Resolver;
 use crate::tunnel::StreamTable;
 use acl::Acl;
-use dns::Resolver;
 use sessions::Sessions;
 
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
-pub use dns::ResolveError;
+pub use dns::{ResolveError, Resolving};
 pub use health::{CheckStatus, HealthChange, HealthChecks, HealthLog, healthy_routes};
 pub use metrics::Metrics;
 pub use own::OwnListeners;
@@ -70,7 +70,7 @@ impl Exit {
         Arc::new(Self {
             acl: Acl::new(config),
             own,
-            resolver: Resolver::new(&config.dns, limits.dns_queries),
+            resolver: dns::resolver(&config.dns),
             connect_timeout: config.connect_timeout,
             streams,
             sessions: Sessions::default(),

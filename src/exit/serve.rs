@@ -1,10 +1,11 @@
 //! Serves the streams of one session: a request, its answer, then the relay.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use quinn::VarInt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -12,12 +13,17 @@ use tracing::debug;
 
 use super::Exit;
 use super::connect::{ConnectError, Dialled, describe};
+use super::dns::{ResolveError, Resolving};
 use crate::identity::AgentId;
+use crate::names::Families;
 use crate::task::{self, Served};
 use crate::tunnel::{
     ExitStream, Side, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
 };
-use crate::wire::{ConnectReply, ConnectStatus, ResolveReply, StreamRequest, Target};
+use crate::wire::{
+    ConnectReply, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest, Target, USEFUL_V4,
+    USEFUL_V6,
+};
 
 /// A dial that takes longer is announced as pending. Far below the second after which an ingress
 /// tries another exit, far above what most dials take.
@@ -61,7 +67,7 @@ impl Exit {
         let target = match timeout(self.request_timeout, request).await {
             Ok(Ok(StreamRequest::Connect(request))) => request.target,
             Ok(Ok(StreamRequest::Resolve(request))) => {
-                self.answer_resolve(stream, &request.name).await;
+                self.answer_resolve(stream, &request).await;
                 return None;
             }
             Ok(Err(_)) | Err(_) => {
@@ -115,24 +121,72 @@ impl Exit {
         Some((tcp, stream, guard))
     }
 
-    async fn answer_resolve(&self, mut stream: ExitStream, name: &str) {
-        let answer = match self.resolve(name).await {
-            Ok(mut addresses) => {
-                addresses.truncate(MAX_ADDRESSES);
-                ResolveReply {
-                    addresses,
-                    error: None,
-                }
+    async fn answer_resolve(&self, mut stream: ExitStream, request: &ResolveRequest) {
+        let families = request.useful.map_or(Families::BOTH, |useful| {
+            Families::useful(useful & USEFUL_V4 != 0, useful & USEFUL_V6 != 0)
+        });
+        let resolved = match self.resolve(&request.name, families) {
+            Ok(parts) if request.useful.is_some() => {
+                self.tell_parts(&mut stream, parts).await;
+                return;
             }
-            Err(error) => ResolveReply {
-                addresses: Vec::new(),
-                error: Some(shorten(error.to_string())),
-            },
+            Ok(parts) => parts.whole().await,
+            Err(error) => Err(error),
         };
-        // An ingress that left needs no answer.
-        if send_message(&mut stream.send, &answer).await.is_ok() {
-            let _ = stream.send.finish();
+        let answer = match resolved {
+            Ok(addresses) => found(addresses, false),
+            Err(error) => failed(&error),
+        };
+        tell_last(&mut stream, &answer).await;
+    }
+
+    /// Tells each family's addresses as they come.
+    async fn tell_parts(&self, stream: &mut ExitStream, mut parts: Resolving<'_>) {
+        loop {
+            let part = tokio::select! {
+                part = parts.next() => part,
+                // An ingress that left needs no answer.
+                _ = stream.send.stopped() => return,
+            };
+            let answer = match part {
+                Some(Ok(part)) if part.more => {
+                    let answer = found(part.addresses, true);
+                    if send_message(&mut stream.send, &answer).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Some(Ok(part)) => found(part.addresses, false),
+                Some(Err(error)) => failed(&error),
+                None => found(Vec::new(), false),
+            };
+            tell_last(stream, &answer).await;
+            return;
         }
+    }
+}
+
+fn found(mut addresses: Vec<IpAddr>, more: bool) -> ResolveReply {
+    addresses.truncate(MAX_ADDRESSES);
+    ResolveReply {
+        addresses,
+        error: None,
+        more: more.then_some(true),
+    }
+}
+
+fn failed(error: &ResolveError) -> ResolveReply {
+    ResolveReply {
+        addresses: Vec::new(),
+        error: Some(shorten(error.to_string())),
+        more: None,
+    }
+}
+
+async fn tell_last(stream: &mut ExitStream, answer: &ResolveReply) {
+    // An ingress that left needs no answer.
+    if send_message(&mut stream.send, answer).await.is_ok() {
+        let _ = stream.send.finish();
     }
 }
 

@@ -93,13 +93,13 @@ async fn names_resolve_in_both_families_within_the_time_limit() {
     let mut quick = config(&[], &[], vec![dns]);
     quick.dns.timeout = Duration::from_millis(400);
     let exit = exit(&quick);
-    let mut found = exit.resolve("both.example").await.unwrap();
+    let mut found = exit.resolve_whole("both.example").await.unwrap();
     found.sort();
     let expected: Vec<std::net::IpAddr> =
         vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
     assert_eq!(found, expected);
-    assert!(exit.resolve("none.example").await.unwrap().is_empty());
-    let silent = timeout(PATIENCE, exit.resolve("silent.example")).await;
+    assert!(exit.resolve_whole("none.example").await.unwrap().is_empty());
+    let silent = timeout(PATIENCE, exit.resolve_whole("silent.example")).await;
     assert!(matches!(
         silent.unwrap(),
         Err(ResolveError::TimedOut { .. })
@@ -122,10 +122,10 @@ async fn queries_over_the_limit_are_refused_at_once() {
     );
     let hanging = tokio::spawn({
         let exit = exit.clone();
-        async move { exit.resolve("silent.example").await }
+        async move { exit.resolve_whole("silent.example").await }
     });
     tokio::task::yield_now().await;
-    let refused = exit.resolve("other.example").await;
+    let refused = exit.resolve_whole("other.example").await;
     assert!(matches!(refused, Err(ResolveError::Busy { .. })));
     hanging.abort();
 }
@@ -136,7 +136,7 @@ async fn a_draining_exit_sends_new_work_elsewhere() {
     exit.drain();
     let target = Target::Address(echo_server().await);
     assert_eq!(status_of(&exit, target).await, ConnectStatus::Draining);
-    assert!(exit.resolve("a.example").await.is_err());
+    assert!(exit.resolve_whole("a.example").await.is_err());
 }
 
 const INGRESS: AgentId = AgentId([9; 16]);
@@ -212,7 +212,7 @@ async fn names_are_resolved_over_a_stream() {
         ("broken.example", 0, true),
     ] {
         let name = name.to_owned();
-        let request = StreamRequest::Resolve(ResolveRequest { name });
+        let request = StreamRequest::Resolve(ResolveRequest { name, useful: None });
         let mut stream = ask(&session, &request).await;
         let answer: ResolveReply = timeout(PATIENCE, receive_message(&mut stream.recv))
             .await

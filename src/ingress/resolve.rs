@@ -106,7 +106,7 @@ impl Silence {
 }
 
 async fn ask_own(own: &OwnExit, name: &str, time: Duration) -> Result<Vec<IpAddr>, Silence> {
-    match within(time, own.exit.resolve(name)).await {
+    match within(time, own.exit.resolve_whole(name)).await {
         Some(Ok(found)) if found.is_empty() => Err(Silence::NotFound),
         Some(Ok(found)) => Ok(found),
         Some(Err(_)) => Err(Silence::Failed),
@@ -123,7 +123,7 @@ async fn ask<T: OpenStream>(
     let exchange = async {
         let mut stream = opener.open(resolver).await.map_err(|_| Silence::Mesh)?;
         let name = name.to_owned();
-        let request = StreamRequest::Resolve(ResolveRequest { name });
+        let request = StreamRequest::Resolve(ResolveRequest { name, useful: None });
         let sent = send_message(&mut stream.send, &request).await;
         sent.map_err(|_| Silence::Mesh)?;
         let reply = receive_message::<ResolveReply>(&mut stream.recv).await;

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
 use super::ending::{Closed, closed};
-use super::endpoint::{LinkEndpoint, client_config};
+use super::endpoint::LinkEndpoint;
 use super::event::DownReason;
-use super::hello::{self, Introduction, describe};
+use super::hello::{self, Introduction};
 use super::mtu;
 use super::opened::{self, Ended, LinkContext, Opened};
 use super::patience::patience;
+use super::reach::{Approach, Reached, reach};
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
-use crate::identity::{AgentId, SERVER_NAME, peer_certificate};
+use crate::identity::{AgentId, peer_certificate};
+use crate::names::Lookup;
 
 /// By then the link has come for which the peer closed ours, unless the peer has yet to see that it
 /// died.
@@ -36,11 +38,8 @@ pub struct DialTarget {
 
 /// Turns a peer's host name into addresses.
 pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of `host`, best first; the error is for people.
-    fn resolve(
-        &self,
-        host: &str,
-    ) -> impl Future<Output = Result<Vec<std::net::IpAddr>, String>> + Send;
+    /// The addresses of `host`, as they become known.
+    fn resolve(&self, host: &str) -> Lookup;
 }
 
 /// Why an attempt failed.
@@ -157,7 +156,7 @@ async fn wait_or_link(context: &LinkContext, peer: AgentId, delay: Duration) {
     }
 }
 
-/// One attempt: each address of the peer in turn. `rtt` is that of an earlier link.
+/// One attempt, on whichever address of the peer answers. `rtt` is that of an earlier link.
 async fn dial<R: Resolve>(
     context: &LinkContext,
     endpoints: &[LinkEndpoint],
@@ -165,49 +164,18 @@ async fn dial<R: Resolve>(
     target: &DialTarget,
     rtt: Option<Duration>,
 ) -> Result<Opened, DialError> {
-    let host = &target.address.host;
-    let resolve_error = |reason| DialError::Resolve {
-        host: host.clone(),
-        reason,
+    let approach = Approach {
+        endpoints,
+        crypto: target.crypto.clone(),
+        rtt,
+        within: patience(context.handshake_timeout, rtt),
     };
-    let ips = resolver.resolve(host).await.map_err(resolve_error)?;
-    let mut last = resolve_error("it has no address".to_owned());
-    for ip in ips {
-        let address = SocketAddr::new(ip, target.address.port);
-        let outcome = dial_address(context, endpoints, target, address, rtt).await;
-        match outcome {
-            Err(DialError::Superseded(_)) | Ok(_) => return outcome,
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-async fn dial_address(
-    context: &LinkContext,
-    endpoints: &[LinkEndpoint],
-    target: &DialTarget,
-    address: SocketAddr,
-    rtt: Option<Duration>,
-) -> Result<Opened, DialError> {
-    let within = patience(context.handshake_timeout, rtt);
-    let endpoint = endpoints
-        .iter()
-        .find(|endpoint| endpoint.port.reaches(address))
-        .ok_or(DialError::NoPort(address))?;
-    let connecting = endpoint
-        .endpoint
-        .connect_with(
-            client_config(target.crypto.clone(), rtt),
-            address,
-            SERVER_NAME,
-        )
-        .map_err(|source| DialError::Connect { address, source })?;
+    let Reached {
+        connection,
+        address,
+        endpoint,
+    } = reach(&target.address, resolver, &approach).await?;
     let handshake = |reason: String| DialError::Handshake { address, reason };
-    let connection = timeout(within, connecting)
-        .await
-        .map_err(|_| DialError::TimedOut { address, within })?
-        .map_err(|error| handshake(describe(&error)))?;
     let neighbor = peer_certificate(&connection)
         .map_err(|error| handshake(error.to_string()))?
         .id;

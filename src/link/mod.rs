@@ -25,6 +25,7 @@ mod opened;
 mod path_errors;
 mod patience;
 mod probe;
+mod reach;
 mod remote;
 mod table;
 mod text;

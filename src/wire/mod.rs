@@ -22,5 +22,5 @@ pub use frame::{FrameError, decode_frame, encode_frame};
 pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
     ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest,
-    STREAM_MESSAGE_LIMIT, StreamRequest, Target,
+    STREAM_MESSAGE_LIMIT, StreamRequest, Target, USEFUL_V4, USEFUL_V6,
 };

@@ -2,7 +2,8 @@
 //!
 //! Each stream opens with one framed [`StreamRequest`] from the ingress. A connect is answered by
 //! one framed [`ConnectReply`], after which an accepted stream carries the connection's raw bytes;
-//! a resolve is answered by one framed [`ResolveReply`] and the stream ends.
+//! a resolve is answered by one framed [`ResolveReply`], or by one for each address family if the
+//! ingress said which are of use, and the stream ends.
 //!
 //! A dial that takes longer is announced by a [`ConnectStatus::Pending`] reply first, so that an
 //! ingress can tell a slow target from a dead exit and try another one.
@@ -92,9 +93,20 @@ pub struct ConnectReply {
 /// Asks the exit to resolve a name.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ResolveRequest {
+    /// Absolute with a trailing dot, else subject to the exit's search list.
     #[n(0)]
     pub name: String,
+    /// Whose answers are worth waiting for: [`USEFUL_V4`] and [`USEFUL_V6`]. An ingress that says so
+    /// takes the answer in parts; an exit that does not know the field answers in one.
+    #[n(1)]
+    pub useful: Option<u8>,
 }
+
+/// The ingress has routes to IPv4 addresses.
+pub const USEFUL_V4: u8 = 1;
+
+/// The ingress has routes to IPv6 addresses.
+pub const USEFUL_V6: u8 = 2;
 
 /// The exit's answer to a resolve. Empty and no error: the name has no address.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -104,6 +116,9 @@ pub struct ResolveReply {
     /// Why the resolver failed (not: found nothing); `None` when it answered.
     #[n(1)]
     pub error: Option<String>,
+    /// Whether another reply follows, with the other family's addresses or with none.
+    #[n(2)]
+    pub more: Option<bool>,
 }
 
 #[cfg(test)]

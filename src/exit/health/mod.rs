@@ -24,9 +24,9 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use super::acl::Acl;
-use super::dns::Resolver;
 use crate::clock;
 use crate::config::{self, Guards, HealthCheck, Route};
+use crate::names::Resolver;
 pub use log::{HealthChange, HealthLog};
 use probe::{ProbeError, probe};
 use state::{Health, Outcome};

@@ -1,10 +1,12 @@
 //! One check of one target: a TCP connection, or the head of an HTTP answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::future::ready;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, USER_AGENT};
@@ -16,7 +18,7 @@ use tokio::time::timeout;
 use crate::config::{HealthCheck, HealthTarget, HostPort};
 use crate::exit::acl::Acl;
 use crate::exit::dial::{DialError, dial};
-use crate::exit::dns::{ResolveError, Resolver};
+use crate::names::{LookupError, Part, Resolver, host_families, without_dot};
 
 /// Most bytes of an answer's head. Nothing of its body is read.
 const MAX_HEAD: usize = 16 * 1024;
@@ -27,7 +29,7 @@ pub(super) enum ProbeError {
     #[error("no answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
     #[error(transparent)]
-    Resolve(#[from] ResolveError),
+    Resolve(#[from] LookupError),
     #[error("{0} has no address")]
     NoAddress(String),
     #[error("{0} has special addresses only; write the address, or open it by exit.allow_special")]
@@ -74,29 +76,48 @@ async fn connect(
     resolver: &Resolver,
     acl: &Acl,
 ) -> Result<TcpStream, ProbeError> {
-    let found = match to.host.parse::<IpAddr>() {
-        // Whoever wrote the file may check what he likes.
-        Ok(ip) => vec![ip],
-        Err(_) => lookup(&to.host, resolver, acl).await?,
-    };
-    if found.is_empty() {
-        return Err(ProbeError::NoAddress(to.host.clone()));
-    }
-    let address = |ip: IpAddr| SocketAddr::new(ip, to.port);
-    Ok(dial(found.into_iter().map(address).collect(), within).await?)
+    let mut found = Found::default();
+    let lookup = resolver.lookup(&to.host, host_families());
+    let parts = lookup.filter_map(|part| ready(found.keep(part, &to.host, acl)));
+    let dialled = dial(parts, to.port, within).await;
+    dialled.map_err(|error| match found {
+        Found {
+            error: Some(error), ..
+        } => error.into(),
+        Found { any: false, .. } => ProbeError::NoAddress(to.host.clone()),
+        Found { allowed: false, .. } => ProbeError::Special(to.host.clone()),
+        Found { .. } => error.into(),
+    })
 }
 
-/// The addresses of a name, without special ones: a check must not be led into this host by whoever
-/// answers for the name. `localhost` says what it means.
-async fn lookup(name: &str, resolver: &Resolver, acl: &Acl) -> Result<Vec<IpAddr>, ProbeError> {
-    let mut found = resolver.lookup(name).await?;
-    if found.is_empty() || name.eq_ignore_ascii_case("localhost") {
-        return Ok(found);
-    }
-    found.retain(|ip| acl.allows_special(*ip));
-    match found.is_empty() {
-        true => Err(ProbeError::Special(name.to_owned())),
-        false => Ok(found),
+/// What became known of a check's host.
+#[derive(Default)]
+struct Found {
+    any: bool,
+    /// One of them is where a check goes.
+    allowed: bool,
+    error: Option<LookupError>,
+}
+
+impl Found {
+    /// The addresses of `part`; of a name, without special ones: a check must not be led into this
+    /// host by whoever answers for the name. `localhost` says what it means, and whoever wrote an
+    /// address into the file may check what he likes.
+    fn keep(&mut self, part: Result<Part, LookupError>, host: &str, acl: &Acl) -> Option<Part> {
+        let mut part = match part {
+            Ok(part) => part,
+            Err(error) => {
+                self.error = Some(error);
+                return None;
+            }
+        };
+        self.any = true;
+        let is_meant = without_dot(host).eq_ignore_ascii_case("localhost")
+            || without_dot(host).parse::<IpAddr>().is_ok();
+        part.addresses
+            .retain(|ip| is_meant || acl.allows_special(*ip));
+        self.allowed |= !part.addresses.is_empty();
+        (!part.addresses.is_empty()).then_some(part)
     }
 }
 

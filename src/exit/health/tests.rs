@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::{Dns, HealthTarget, HostPort};
+use crate::config::{HealthTarget, HostPort};
 use crate::exit::testing::{
     closed_port, config, echo_server, health_log, name_server, silent_target,
 };
@@ -48,8 +48,7 @@ fn http(address: SocketAddr, status: Option<u16>) -> HealthTarget {
 }
 
 fn resolver(servers: Vec<SocketAddr>) -> Resolver {
-    let timeout = PATIENCE;
-    Resolver::new(&Dns { servers, timeout }, 8)
+    Resolver::of_servers(&servers, PATIENCE)
 }
 
 /// Answers every connection with `answer`, and keeps it open afterwards if `stays`.

@@ -16,7 +16,8 @@ fn target() -> impl Strategy<Value = Target> {
 fn request() -> impl Strategy<Value = StreamRequest> {
     prop_oneof![
         target().prop_map(|target| StreamRequest::Connect(ConnectRequest { target })),
-        "\\PC{0,80}".prop_map(|name| StreamRequest::Resolve(ResolveRequest { name })),
+        ("\\PC{0,80}", any::<Option<u8>>())
+            .prop_map(|(name, useful)| { StreamRequest::Resolve(ResolveRequest { name, useful }) }),
     ]
 }
 
@@ -53,8 +54,13 @@ prop_compose! {
     fn resolve_reply()(
         addresses in prop::collection::vec(any::<IpAddr>(), 0..32),
         error in prop::option::of("\\PC{0,80}"),
+        more in any::<Option<bool>>(),
     ) -> ResolveReply {
-        ResolveReply { addresses, error }
+        ResolveReply {
+            addresses,
+            error,
+            more,
+        }
     }
 }
 
@@ -123,7 +129,30 @@ fn the_longest_messages_fit_the_limit() {
     round_trip(&ResolveReply {
         addresses: vec![IpAddr::from([0xff; 16]); 32],
         error: Some("e".repeat(256)),
+        more: Some(true),
     });
+}
+
+/// Resolving as it was before answers came in parts.
+#[derive(Debug, PartialEq, Encode, Decode)]
+struct EarlierRequest {
+    #[n(0)]
+    name: String,
+}
+
+#[test]
+fn resolving_is_understood_by_those_who_know_nothing_of_parts() {
+    let name = "a.example".to_owned();
+    let request = ResolveRequest {
+        name: name.clone(),
+        useful: Some(USEFUL_V4),
+    };
+    let bytes = minicbor::to_vec(&request).unwrap();
+    let earlier: EarlierRequest = minicbor::decode(&bytes).unwrap();
+    assert_eq!(earlier.name, name);
+    let bytes = minicbor::to_vec(&earlier).unwrap();
+    let later: ResolveRequest = minicbor::decode(&bytes).unwrap();
+    assert_eq!((later.name, later.useful), (name, None));
 }
 
 #[test]

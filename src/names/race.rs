@@ -1,0 +1,151 @@
+//! Happy Eyeballs, version 2 (RFC 8305): attempts on addresses that arrive while others are under way.
+//!
+//! ```text
+//!  addresses arrive ──► the families alternate ──► attempts, one every STAGGER ──► the first success
+//!                       IPv6 first where both are there; IPv4 alone waits 50 ms for it
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use tokio::time::sleep_until;
+
+use super::lookup::{Part, RESOLUTION_DELAY};
+use crate::clock;
+
+/// Time until the next address is tried beside the ones under way: RFC 8305's recommended Connection
+/// Attempt Delay.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// Most addresses of one name that are tried. Sockets are opened in parallel, so a name with a
+/// thousand addresses must not cost a thousand of them.
+const MAX_ADDRESSES: usize = 16;
+
+/// Why no address was reached.
+#[derive(Debug)]
+pub struct Failure<E> {
+    /// Of each attempt that ended, in the order of their ends.
+    pub errors: Vec<E>,
+    /// Whether an attempt was given up when its time was over.
+    pub timed_out: bool,
+}
+
+/// Addresses that wait for their attempt.
+#[derive(Debug, Default)]
+struct Queue {
+    v4: Vec<SocketAddr>,
+    v6: Vec<SocketAddr>,
+    /// Whose turn it is, once one was taken.
+    v4_is_next: Option<bool>,
+    taken: usize,
+}
+
+impl Queue {
+    fn add(&mut self, addresses: Vec<SocketAddr>) {
+        for address in addresses {
+            match address.ip() {
+                IpAddr::V4(_) => self.v4.insert(0, address),
+                IpAddr::V6(_) => self.v6.insert(0, address),
+            }
+        }
+    }
+
+    /// The next address: the families take turns, the order within each is kept.
+    fn take(&mut self) -> Option<SocketAddr> {
+        if self.taken >= MAX_ADDRESSES {
+            return None;
+        }
+        let v4_first = self.v4_is_next.unwrap_or(false);
+        let (address, was_v4) = if v4_first {
+            let v4 = self.v4.pop().map(|address| (address, true));
+            v4.or_else(|| self.v6.pop().map(|address| (address, false)))?
+        } else {
+            let v6 = self.v6.pop().map(|address| (address, false));
+            v6.or_else(|| self.v4.pop().map(|address| (address, true)))?
+        };
+        self.v4_is_next = Some(!was_v4);
+        self.taken += 1;
+        Some(address)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.taken >= MAX_ADDRESSES || (self.v4.is_empty() && self.v6.is_empty())
+    }
+}
+
+/// Runs `attempt` on the addresses of `parts`, with `port`: the next one starts when one failed or
+/// `STAGGER` passed. The first success wins and the others are dropped. What is under way is given
+/// up `patience` after the latest addresses came; those that still arrive are tried then, too.
+pub async fn race<S, E, F, Fut>(
+    parts: impl Stream<Item = Part>,
+    port: u16,
+    patience: Duration,
+    attempt: F,
+) -> Result<S, Failure<E>>
+where
+    F: Fn(SocketAddr) -> Fut,
+    Fut: Future<Output = Result<S, E>>,
+{
+    let mut parts = pin!(parts.fuse());
+    let mut queue = Queue::default();
+    let mut running = FuturesUnordered::new();
+    let mut failure = Failure {
+        errors: Vec::new(),
+        timed_out: false,
+    };
+    let mut is_open = true;
+    let mut next_start = clock::now();
+    let mut deadline = next_start;
+    loop {
+        if !is_open && queue.is_empty() && running.is_empty() {
+            return Err(failure);
+        }
+        tokio::select! {
+            biased;
+            Some(result) = running.next() => match result {
+                Ok(won) => return Ok(won),
+                Err(error) => {
+                    failure.errors.push(error);
+                    next_start = clock::now();
+                }
+            },
+            part = parts.next(), if is_open => {
+                let now = clock::now();
+                let Some(part) = part else {
+                    is_open = false;
+                    // The family that was waited for does not come.
+                    if running.is_empty() {
+                        next_start = now;
+                    }
+                    continue;
+                };
+                let is_first = queue.taken == 0;
+                let is_v4_alone = part.more && part.addresses.iter().all(IpAddr::is_ipv4);
+                let address = |ip: IpAddr| SocketAddr::new(ip, port);
+                queue.add(part.addresses.into_iter().map(address).collect());
+                deadline = now + patience;
+                if is_first {
+                    next_start = if is_v4_alone { now + RESOLUTION_DELAY } else { now };
+                } else if running.is_empty() {
+                    next_start = now;
+                }
+            }
+            () = sleep_until(deadline.into()), if !running.is_empty() => {
+                running.clear();
+                failure.timed_out = true;
+                // Their time is over, too.
+                queue = Queue { taken: queue.taken, ..Queue::default() };
+            }
+            () = sleep_until(next_start.into()), if !queue.is_empty() => {
+                running.extend(queue.take().map(&attempt));
+                next_start = clock::now() + STAGGER;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
