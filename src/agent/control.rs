@@ -24,7 +24,7 @@ use super::prefixes::PrefixBuilder;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch};
-use crate::link::{DownReason, LinkEvent, Links};
+use crate::link::{DownReason, LinkEvent, Links, Standstill};
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, Lately, LinkMetrics, LinkUp, Now, Output, OwnRoutes,
     PathTable, PrefixTable, RouteTable, Shunned,
@@ -55,6 +55,7 @@ pub(super) struct Control {
     pub(super) own: AgentId,
     pub(super) core: Core<MeshAuthority>,
     pub(super) links: Arc<Links>,
+    pub(super) standstill: Arc<Standstill>,
     pub(super) fib: Arc<Fib>,
     pub(super) limits: SessionLimits,
     pub(super) events: mpsc::Receiver<LinkEvent>,
@@ -153,8 +154,12 @@ impl Control {
                 rtt,
                 mtu,
                 epoch,
+                stood_still,
             } => {
                 self.suspect(neighbor, false);
+                if stood_still {
+                    self.core.handle_standstill(now, neighbor);
+                }
                 // A link that replaces a live one proves nothing: who is shunned may dial at will.
                 if !self.core.is_linked(neighbor) {
                     self.topology_changed |= self.shunned.handle_link_up(neighbor);
@@ -178,9 +183,12 @@ impl Control {
                     .handle_link_metrics(now, neighbor, micros(rtt), mtu);
             }
             LinkEvent::Suspect { neighbor, on } => self.suspect(neighbor, on),
-            LinkEvent::Down { neighbor, .. } => {
+            LinkEvent::Down { neighbor, reason } => {
                 self.suspect(neighbor, false);
                 self.core.handle_link_down(now, neighbor);
+                if reason.fits_standstill() && self.standstill.just_woke() {
+                    self.core.handle_standstill(now, neighbor);
+                }
             }
             LinkEvent::Message { from, message } => self.core.handle_message(now, from, message),
             LinkEvent::PathError { from, error } => {

@@ -39,20 +39,23 @@ impl Status {
     /// The first of a name's addresses that has a route, as a client's request would take it.
     fn explain_addresses(&self, name: &str, addresses: &[IpAddr]) -> ExplainView {
         let mesh = self.mesh();
-        let explain = |ip: &IpAddr| mesh.table.explain_ip(name, *ip, self.balance);
-        let routed = addresses
-            .iter()
-            .map(explain)
-            .find(|explanation| explanation.chosen.is_some());
-        routed
-            .or_else(|| addresses.first().map(explain))
-            .map_or_else(|| self.explain_name(name), view)
+        let explain = |ip: &IpAddr| (*ip, mesh.table.explain_ip(name, *ip, self.balance));
+        let mut explained = addresses.iter().map(explain);
+        let routed = explained.find(|(_, explanation)| explanation.chosen.is_some());
+        match routed.or_else(|| addresses.first().map(explain)) {
+            Some((ip, explanation)) => ExplainView {
+                resolved: Some(ip),
+                ..view(explanation)
+            },
+            None => self.explain_name(name),
+        }
     }
 }
 
 fn view(explanation: Explanation) -> ExplainView {
     ExplainView {
         dest: explanation.dest,
+        resolved: None,
         chosen: explanation.chosen.map(|chosen| ChosenView {
             exit: chosen.exit,
             path: chosen.path,

@@ -7,10 +7,14 @@ use futures_util::StreamExt;
 
 use super::parts::Parts;
 use super::resolve::SystemResolver;
+use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
 use crate::identity::{Identity, link_client};
 use crate::link::{self, DialError, Resolve};
 use crate::names::race;
+
+/// Clocks that are kept by NTP are nearer.
+const CLOCK_GRAIN_MS: u64 = 2_000;
 
 /// Dials `peer` as the agent that `config` describes would, and hangs up. Either answer is one
 /// sentence for people. Writes nothing.
@@ -39,14 +43,28 @@ pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
         Ok((address, probed)) => {
             let rtt = probed.rtt.as_secs_f64() * 1_000.0;
             let name = probed.display_name;
+            let clock = ahead(probed.epoch, unix_ms());
             Ok(format!(
-                "{address} answers as {name}, round trip {rtt:.1} ms"
+                "{address} answers as {name}, round trip {rtt:.1} ms{clock}"
             ))
         }
         Err(failure) => Err(match failure.errors.into_iter().next_back() {
             Some(last) => last.to_string(),
             None => format!("cannot resolve {}: {reason}", peer.address.host),
         }),
+    }
+}
+
+/// A process that started in our future has another clock. That is all that can be told of a peer's
+/// clock before there is a link: one that is behind looks as if it had started earlier.
+fn ahead(epoch: u64, now_ms: u64) -> String {
+    match epoch.saturating_sub(now_ms) {
+        0..=CLOCK_GRAIN_MS => String::new(),
+        ahead => format!(
+            "; its clock is at least {} s ahead of this host's: agents leave each other out of the mesh \
+             beyond 120 s",
+            ahead / 1_000
+        ),
     }
 }
 
@@ -91,6 +109,14 @@ mod tests {
         let how = probe(&config, &config.peers[0]).await.unwrap();
         assert!(how.contains("answers as exit-a, round trip"), "{how}");
         agent.shutdown().await;
+    }
+
+    #[test]
+    fn a_peer_from_the_future_has_another_clock() {
+        assert_eq!(ahead(1_000, 1_000_000), "");
+        assert_eq!(ahead(1_002_000, 1_000_000), "");
+        let told = ahead(1_180_000, 1_000_000);
+        assert!(told.contains("at least 180 s ahead"), "{told}");
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::parts::Parts;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, Checks, tunnel_client, tunnel_server};
-use crate::link::{LinkContext, LinkEvent, Links};
+use crate::link::{LinkContext, LinkEvent, Links, Standstill};
 use crate::routing::{
     Avoid, Core, Counters, Graph, Lately, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
@@ -30,6 +30,7 @@ const FAILED_PATHS: usize = 16;
 pub(super) struct Shared {
     pub(super) fib: Arc<Fib>,
     pub(super) links: Arc<Links>,
+    pub(super) standstill: Arc<Standstill>,
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
     pub(super) tunnel: Arc<Tunnel<Mesh>>,
     pub(super) events: EventLog,
@@ -64,8 +65,10 @@ impl Shared {
         let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
         let links = Links::new(id, config.limits.links);
         let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed, tasks)?);
+        let connections = &config.connections;
         let shared = Self {
             links,
+            standstill: Standstill::new(connections.heartbeat, connections.dead_after),
             events: EventLog::new(&tunnel),
             tunnel,
             fib,
@@ -165,6 +168,7 @@ pub(super) fn link_context(
         handshake_timeout: config.limits.handshake_timeout,
         control_message: config.limits.control_message,
         control_queue: config.limits.control_queue,
+        standstill: shared.standstill.clone(),
         links: shared.links.clone(),
         fib: shared.fib.clone(),
         events,

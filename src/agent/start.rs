@@ -135,6 +135,7 @@ fn start_control(
         own: parts.id(),
         core: core(parts),
         links: shared.links.clone(),
+        standstill: shared.standstill.clone(),
         fib: shared.fib.clone(),
         limits: ends.limits,
         events,
@@ -153,6 +154,7 @@ fn start_control(
         topology_changed: true,
         prefixes: PrefixBuilder::new(clock::now()),
     };
+    tasks.spawn("standstill", shared.standstill.clone().watch());
     tasks.spawn("control", control.run());
     (event_sender, command_sender)
 }

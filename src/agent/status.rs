@@ -90,7 +90,7 @@ impl Status {
         let down = self.shared.links.snapshot();
         for (id, peer) in &down {
             if peer.configured.is_some() && peer.live.is_none() {
-                worries.push(format!("peer {id} is not linked"));
+                worries.push(not_linked(*id, peer));
             }
         }
         if self.ingress.is_some() {
@@ -125,7 +125,7 @@ impl Status {
         let remote = live.map(|live| live.remote.to_string());
         PeerView {
             id,
-            display_name: live.map(|live| live.display_name.clone()),
+            display_name: peer.display_name.clone(),
             address: peer.configured.or(remote).unwrap_or_default(),
             state,
             direction,
@@ -302,6 +302,15 @@ impl api::Agent for Reporter {
         encode(&mut text, &self.registry).expect("writing to a String cannot fail");
         text
     }
+}
+
+/// With its last known name and the last error, as far as there are any.
+fn not_linked(id: AgentId, peer: &PeerStatus) -> String {
+    let name = peer.display_name.as_deref().filter(|name| !name.is_empty());
+    let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+    let error = peer.last_error.as_deref();
+    let error = error.map_or_else(String::new, |error| format!(": {error}"));
+    format!("peer {id}{name} is not linked{error}")
 }
 
 /// Names what hangs by one agent or link. Counted once per mesh, because health is asked for often.

@@ -211,6 +211,7 @@ impl Agent for FakeAgent {
             "192.0.2.1" => {
                 return Ok(ExplainView {
                     dest: text,
+                    resolved: None,
                     chosen: None,
                     candidates: Vec::new(),
                 });
@@ -226,6 +227,7 @@ impl Agent for FakeAgent {
         };
         Ok(ExplainView {
             dest: text,
+            resolved: None,
             chosen: Some(ChosenView {
                 exit: id(0x77),
                 path: vec![id(0x22), id(0x77)],

@@ -1,5 +1,7 @@
 //! The JSON shapes. Field names and units are a promise: fields are added, never renamed.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::identity::AgentId;
@@ -131,7 +133,7 @@ pub enum Direction {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeerView {
     pub id: AgentId,
-    /// What the peer calls itself; `null` while it is not linked.
+    /// What the peer calls itself, or did when it was linked last; `null` before its first link.
     pub display_name: Option<String>,
     /// Where it is dialled, or where its link comes from.
     pub address: String,
@@ -243,6 +245,9 @@ pub struct EdgeView {
 pub struct ExplainView {
     /// The address or name as asked.
     pub dest: String,
+    /// The address that the name has, where no domain route covers it: whose routes count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<IpAddr>,
     /// What a new connection takes; `null`: no route.
     pub chosen: Option<ChosenView>,
     /// Every exit that advertises a matching prefix or domain, the most specific first.

@@ -7,9 +7,11 @@ mod dns;
 mod health;
 mod identity;
 mod open_files;
+mod own;
 mod peers;
 mod ports;
 mod report;
+mod resolver;
 mod routes;
 mod special;
 
@@ -26,7 +28,7 @@ use crate::config::Config;
 
 /// Validates a configuration file and this host; prints a line per check.
 ///
-/// An agent that runs on the same file holds its ports, so stop it first.
+/// If the agent of this file runs, its ports are told as its own.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit code: 0 if no check fails, 1 if one does, 2 if the file is invalid.\n\n\
@@ -69,12 +71,13 @@ fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Re
         console.out.flush()
     };
     show(identity::check(config, crate::clock::unix_now()))?;
-    show(ports::check(config))?;
+    show(ports::check(config, || own::runs(config)))?;
     show(open_files::check(config))?;
     show(routes::check(config))?;
     show(health::check(config))?;
     show(runtime.block_on(dns::check(config)))?;
     if let Some(connect) = connect {
+        show(runtime.block_on(resolver::check(config)))?;
         show(runtime.block_on(peers::check(config, connect)))?;
     }
     if failed { Err(Failure::Told) } else { Ok(()) }

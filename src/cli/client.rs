@@ -52,6 +52,17 @@ pub(super) struct ApiArgs {
     pub(super) json: bool,
 }
 
+impl ApiArgs {
+    /// Asks there without a token.
+    pub(super) fn at(api: HostPort) -> Self {
+        Self {
+            api: ApiUrl(api),
+            token: None,
+            json: false,
+        }
+    }
+}
+
 /// A token as a header carries it. Prints as `***`.
 #[derive(Clone)]
 pub(super) struct Secret(header::HeaderValue);

@@ -39,6 +39,9 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<()>
 
 fn print(explained: &ExplainView, names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
     let dest = clean(&explained.dest);
+    if let Some(ip) = explained.resolved {
+        writeln!(out, "{dest} has the address {ip}")?;
+    }
     match &explained.chosen {
         Some(chosen) => print_chosen(&dest, chosen, names, out)?,
         None => writeln!(

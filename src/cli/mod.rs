@@ -15,6 +15,7 @@ pub mod init;
 mod launch;
 mod names;
 mod peers;
+mod ready;
 mod routes;
 mod status;
 mod streams;
@@ -70,6 +71,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  printf %s \"$PASSWORD\" | warren hash")]
     Hash(hash::HashArgs),
     Check(check::CheckArgs),
+    Ready(ready::ReadyArgs),
     Status(status::StatusArgs),
     Peers(peers::PeersArgs),
     Routes(routes::RoutesArgs),
@@ -104,6 +106,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Cert(args) => cert::run(args, &mut *console.out)?,
         Command::Hash(args) => hash::run(args, &mut *console.input, &mut *console.out)?,
         Command::Check(args) => check::run(&args, launch.connect, console)?,
+        Command::Ready(args) => ready::run(&args, &mut *console.out)?,
         Command::Status(args) => status::run(&args, &mut *console.out)?,
         Command::Peers(args) => peers::run(&args, &mut *console.out)?,
         Command::Routes(args) => routes::run(&args, &mut *console.out)?,

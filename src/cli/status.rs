@@ -13,7 +13,7 @@ use super::table::{Align, Table, clean};
 use super::text;
 use crate::api::{EventKind, EventView, FailoverView, Health, Status};
 
-const PATH: &str = "/healthz";
+pub(super) const PATH: &str = "/healthz";
 
 /// Failovers shown; `warren events` has the others.
 const FAILOVERS: usize = 5;
@@ -55,7 +55,7 @@ fn failovers(api: &ApiArgs) -> Vec<(String, FailoverView)> {
     failovers.take(FAILOVERS).collect()
 }
 
-fn is_health(status: StatusCode) -> bool {
+pub(super) fn is_health(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE)
 }
 

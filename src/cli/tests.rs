@@ -125,6 +125,7 @@ fn help_teaches_and_goes_to_stdout() {
         "init",
         "cert",
         "hash",
+        "ready",
         "status",
         "peers",
         "routes",
@@ -158,6 +159,27 @@ fn completions_name_every_command() {
         assert!(ended.out.contains(mark), "{shell}");
         for command in ["status", "explain", "init", "cert", "hash"] {
             assert!(ended.out.contains(command), "{shell} {command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ready_is_an_exit_code_and_says_why_not() {
+    let fake = fake().await;
+    for (status, ready) in [
+        (Status::Healthy, true),
+        (Status::Degraded, true),
+        (Status::Draining, false),
+        (Status::Unavailable, false),
+    ] {
+        *fake.agent.status.lock().unwrap() = status;
+        let ended = ask(fake.address, &["ready"]).await;
+        if ready {
+            assert_prints(&ended, "ready\n");
+        } else {
+            assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{ended:?}");
+            assert!(ended.err.starts_with("warren: not ready: "), "{ended:?}");
+            assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
         }
     }
 }

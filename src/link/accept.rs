@@ -93,8 +93,9 @@ async fn greet(
 ) -> Result<Option<Opened>, String> {
     let mtu = mtu::settled(&connection).await;
     let token_in = rand::random();
+    let hello = context.hello(context.hello.cost);
     let own = Introduction {
-        hello: &context.hello,
+        hello: &hello,
         token_in,
         message_limit: context.control_message,
         within: patience(context.handshake_timeout, Some(connection.rtt())),

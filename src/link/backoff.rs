@@ -76,6 +76,14 @@ impl Backoff {
         }
     }
 
+    /// We stood still: what was learnt of the peer before is out of date, and the next attempt comes at
+    /// once.
+    pub fn handle_standstill(&mut self) {
+        self.attempts = 0;
+        self.delay = self.settings.initial_delay;
+        self.early = Some(Duration::ZERO);
+    }
+
     fn grow(&mut self) {
         self.delay = self
             .delay
@@ -177,6 +185,18 @@ mod tests {
             secs(&mut backoff, 0.5);
         }
         assert_eq!(secs(&mut backoff, 0.9), 5.0);
+    }
+
+    #[test]
+    fn after_a_standstill_it_starts_over_at_once() {
+        let mut backoff = Backoff::new(settings());
+        for _ in 0..5 {
+            secs(&mut backoff, 0.5);
+        }
+        backoff.handle_standstill();
+        assert_eq!(backoff.attempts(), 0);
+        assert!(secs(&mut backoff, 0.999) < 0.05);
+        assert_eq!(secs(&mut backoff, 0.5), 1.0);
     }
 
     #[test]

@@ -92,7 +92,10 @@ pub async fn dial_forever<R: Resolve>(
             return;
         }
         if accepted {
-            backoff.handle_link_end(clock::since(found), Some(Duration::ZERO));
+            match context.standstill.just_woke() {
+                true => backoff.handle_standstill(),
+                false => backoff.handle_link_end(clock::since(found), Some(Duration::ZERO)),
+            }
             if let Some(delay) = backoff.next_delay(rand::random()) {
                 wait_or_link(&context, target.id, delay).await;
                 continue;
@@ -110,7 +113,11 @@ pub async fn dial_forever<R: Resolve>(
                     } => continue,
                     Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
                     Ended::Down { reason, lived } => {
-                        backoff.handle_link_end(lived, reason.back_after());
+                        if reason.fits_standstill() && context.standstill.just_woke() {
+                            backoff.handle_standstill();
+                        } else {
+                            backoff.handle_link_end(lived, reason.back_after());
+                        }
                     }
                 }
             }
@@ -136,7 +143,10 @@ pub async fn dial_forever<R: Resolve>(
             return;
         };
         debug!(peer = %target.id, ?delay, "next attempt");
-        wait_or_link(&context, target.id, delay).await;
+        tokio::select! {
+            () = wait_or_link(&context, target.id, delay) => {}
+            () = context.standstill.woken() => backoff.handle_standstill(),
+        }
     }
 }
 
@@ -181,8 +191,7 @@ async fn dial<R: Resolve>(
         .id;
     let mtu = mtu::settled(&connection).await;
     let token_in = rand::random();
-    let mut hello = context.hello.clone();
-    hello.cost = target.cost;
+    let hello = context.hello(target.cost);
     let own = Introduction {
         hello: &hello,
         token_in,

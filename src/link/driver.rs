@@ -14,7 +14,7 @@ use super::control::{ControlReader, write_all};
 use super::ending::{self, Closed};
 use super::event::{DownReason, LinkEvent};
 use super::hearing::Hearing;
-use super::hello::Greeting;
+use super::hello::{Greeting, STOOD_STILL};
 use super::opened::{LinkContext, Opened};
 use super::path_errors::{Onward, PathErrors};
 use super::remote::RemoteChoice;
@@ -51,6 +51,7 @@ pub(super) struct Driver {
     connection: Connection,
     neighbor: AgentId,
     epoch: u64,
+    stood_still: bool,
     display_name: String,
     number: LinkNumber,
     voice: Voice,
@@ -109,6 +110,7 @@ impl Driver {
             connection: opened.connection,
             neighbor: opened.neighbor,
             epoch: hello.epoch,
+            stood_still: hello.features & STOOD_STILL != 0,
             display_name: hello.display_name,
             number,
             voice,
@@ -144,6 +146,7 @@ impl Driver {
                 rtt: self.rtt,
                 mtu: self.mtu,
                 epoch: self.epoch,
+                stood_still: self.stood_still,
             })
             .await;
     }

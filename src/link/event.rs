@@ -23,6 +23,8 @@ pub enum LinkEvent {
         mtu: u16,
         /// The neighbour's epoch.
         epoch: u64,
+        /// The neighbour says that it stood still until a moment ago.
+        stood_still: bool,
     },
     /// Measurements of a live link changed.
     Measured {
@@ -80,6 +82,21 @@ impl DownReason {
             | Self::Behind
             | Self::Replaced
             | Self::Stopping => None,
+        }
+    }
+}
+
+impl DownReason {
+    /// Whether the link may have ended because this process stood still.
+    pub fn fits_standstill(&self) -> bool {
+        match self {
+            // A neighbour that has forgotten the link resets it.
+            Self::Silent | Self::Unheard | Self::Closed(_) => true,
+            Self::Goodbye(_)
+            | Self::Violation(_)
+            | Self::Behind
+            | Self::Replaced
+            | Self::Stopping => false,
         }
     }
 }

@@ -18,6 +18,10 @@ pub const VERSION: u16 = 1;
 /// Feature bits that this build offers. None is defined yet; unknown ones are ignored.
 pub const FEATURES: u64 = 0;
 
+/// In `Hello.features`: not an offer but a statement. The sender stood still until a moment ago, so a link
+/// that died meanwhile died of that and is no flap.
+pub(super) const STOOD_STILL: u64 = 1;
+
 /// Heartbeats that a neighbour may have, milliseconds: the bounds of `connections.heartbeat`. A
 /// longer one would keep a dead link up.
 const HEARTBEATS: std::ops::RangeInclusive<u32> = 20..=10_000;

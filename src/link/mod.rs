@@ -27,6 +27,7 @@ mod patience;
 mod probe;
 mod reach;
 mod remote;
+mod standstill;
 mod table;
 mod text;
 mod tokens;
@@ -41,6 +42,7 @@ pub use hello::{FEATURES, VERSION};
 pub use opened::LinkContext;
 pub use patience::patience;
 pub use probe::{Probed, probe};
+pub use standstill::Standstill;
 pub use table::{LinkInfo, Links, PeerStatus};
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use super::driver::Driver;
 use super::ending::{close, code};
 use super::event::{DownReason, LinkEvent};
-use super::hello::Greeting;
+use super::hello::{Greeting, STOOD_STILL};
+use super::standstill::Standstill;
 use super::table::{Candidate, LinkInfo, Links, Verdict};
 use crate::clock;
 use crate::forward::{Fib, Port};
@@ -29,9 +30,25 @@ pub struct LinkContext {
     pub handshake_timeout: Duration,
     pub control_message: usize,
     pub control_queue: usize,
+    pub standstill: Arc<Standstill>,
     pub links: Arc<Links>,
     pub fib: Arc<Fib>,
     pub events: mpsc::Sender<LinkEvent>,
+}
+
+impl LinkContext {
+    /// What is said first on a link of that cost, opened now.
+    pub(super) fn hello(&self, cost: u32) -> Hello {
+        let stood_still = match self.standstill.just_woke() {
+            true => STOOD_STILL,
+            false => 0,
+        };
+        Hello {
+            cost,
+            features: self.hello.features | stood_still,
+            ..self.hello.clone()
+        }
+    }
 }
 
 /// A connection whose neighbour was authenticated and said hello.

@@ -24,6 +24,8 @@ pub struct Probed {
     /// What the peer calls itself.
     pub display_name: String,
     pub rtt: Duration,
+    /// When the peer's process started by its own clock, Unix milliseconds.
+    pub epoch: u64,
 }
 
 /// Dials `address` from a port of its own and hangs up once the peer has accepted our certificate
@@ -58,6 +60,7 @@ pub async fn probe(
     Ok(Probed {
         display_name: hello.display_name,
         rtt,
+        epoch: hello.epoch,
     })
 }
 

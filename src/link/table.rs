@@ -38,6 +38,8 @@ pub struct PeerStatus {
     /// The address that the file names; `None` for a neighbour that dialled us.
     pub configured: Option<String>,
     pub live: Option<LinkInfo>,
+    /// What it called itself when it was linked last.
+    pub display_name: Option<String>,
     /// Why the last attempt or link ended.
     pub last_error: Option<String>,
     /// Attempts since the peer was last reached.
@@ -156,6 +158,7 @@ impl Links {
         let status = state.peers.entry(candidate.neighbor).or_default();
         status.attempts = 0;
         status.last_error = None;
+        status.display_name = Some(candidate.info.display_name.clone());
         let epoch = candidate.info.epoch;
         status.live = Some(candidate.info);
         state.live.insert(

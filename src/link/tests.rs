@@ -78,6 +78,7 @@ impl Acceptor {
             handshake_timeout: 3 * SOON,
             control_message: 1 << 20,
             control_queue: 64,
+            standstill: Standstill::new(Duration::from_millis(100), dead_after),
             links: Links::new(identity.id(), 8),
             fib,
             events: sender,

@@ -45,6 +45,14 @@ pub enum LookupError {
     Failed { name: String, reason: String },
 }
 
+/// The name servers that the system's `files` name now. A file that cannot be read names what an empty
+/// one does.
+pub fn system_servers(files: &SystemFiles) -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string(&files.resolv_conf).unwrap_or_default();
+    let interface = |name: &str| nix::net::if_::if_nametoindex(name).ok();
+    resolv_conf::parse(&text, "", interface).servers
+}
+
 /// Whether `server` answers a question at all, a refusal too; the error is for people. Waits for ever
 /// on a silent one.
 pub async fn is_there(server: SocketAddr) -> Result<(), String> {

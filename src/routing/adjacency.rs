@@ -13,6 +13,9 @@
 //! The hold is 1 s for one flap and doubles with each to 60 s. A flap is forgiven for every 60 s
 //! since the last down, so that a link that behaves for a while is believed at once again.
 //!
+//! A link that went down because an end stood still (stopped, suspended) is no flap: the last
+//! one is pardoned, once in 5 s.
+//!
 //! A hold spares the mesh a path that may be gone in a moment. Where nothing else leads to the
 //! neighbour there is nothing better to keep, and it would only make the outage longer: there one
 //! flap costs no hold, and more cost 1 s and never longer, so that the mesh hears of such a link
@@ -28,6 +31,9 @@ const FIRST_HOLD: Duration = Duration::from_secs(1);
 
 /// Longest hold, and the time for which one flap is remembered.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// Between two pardons: most of the time a link stays told, then.
+const PARDON_REST: Duration = Duration::from_secs(5);
 
 /// Flaps remembered at most: two more than reach the longest hold.
 const MOST_FLAPS: u32 = 8;
@@ -66,6 +72,8 @@ pub(super) enum Input {
     /// Nothing else leads to the neighbour.
     SoleWay,
     Down,
+    /// It went down because one end stood still, which says nothing about the link.
+    Pardon,
     Tick,
 }
 
@@ -101,6 +109,8 @@ pub(super) struct Adjacency {
     state: State,
     flaps: u32,
     last_down: Option<Instant>,
+    /// When a flap was last pardoned.
+    pardoned: Option<Instant>,
 }
 
 impl Adjacency {
@@ -109,6 +119,7 @@ impl Adjacency {
             state: State::Down,
             flaps: 0,
             last_down: None,
+            pardoned: None,
         }
     }
 
@@ -120,6 +131,10 @@ impl Adjacency {
             },
             (State::Down, Input::Metrics { .. } | Input::SoleWay | Input::Down | Input::Tick) => {
                 (State::Down, Tell::Nothing)
+            }
+            (state, Input::Pardon) => {
+                self.pardon(now);
+                (state, Tell::Nothing)
             }
             (State::Held { since, until, .. }, Input::Up(is)) => {
                 (held(since, until, is), Tell::Nothing)
@@ -192,12 +207,23 @@ impl Adjacency {
 
     /// Whether nothing about it is worth remembering.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        self.state == State::Down && self.remembered_flaps(now) == 0
+        let rested = self.pardoned.is_none_or(|last| now >= last + PARDON_REST);
+        self.state == State::Down && self.remembered_flaps(now) == 0 && rested
     }
 
     fn flap(&mut self, now: Instant) {
         self.flaps = (self.remembered_flaps(now) + 1).min(MOST_FLAPS);
         self.last_down = Some(now);
+    }
+
+    /// Takes the last flap back, unless one was taken back just before: an agent that stands still again
+    /// and again is as bad a way as a link that flaps.
+    fn pardon(&mut self, now: Instant) {
+        if self.pardoned.is_some_and(|last| now < last + PARDON_REST) {
+            return;
+        }
+        self.flaps = self.remembered_flaps(now).saturating_sub(1);
+        self.pardoned = Some(now);
     }
 
     fn remembered_flaps(&self, now: Instant) -> u32 {

@@ -121,6 +121,11 @@ impl<A: Authority> Core<A> {
         self.issue_due(now);
     }
 
+    /// The link with `neighbor` that went down last did so because one of us stood still.
+    pub fn handle_standstill(&mut self, now: Now, neighbor: AgentId) {
+        self.adjacency_input(now, neighbor, Input::Pardon);
+    }
+
     /// A neighbour said something. Messages that are the link's own are ignored.
     pub fn handle_message(&mut self, now: Now, from: AgentId, message: ControlMessage) {
         let Some(session) = self.sessions.get_mut(&from) else {

@@ -122,6 +122,51 @@ fn a_check_that_dials_is_no_warning_to_the_peer() {
 }
 
 #[test]
+fn ready_tells_supervisors_by_its_exit_code() {
+    let mut mesh = Mesh::new();
+    mesh.add(Spec::new("exit").listen().exit(LOOPBACK));
+    mesh.add(Spec::new("ingress").socks5().peer("exit"));
+    mesh.start("ingress");
+    eventually("the ingress answers", || mesh.healthz("ingress"));
+    let url = mesh.api_url("ingress");
+    let ready = || warren(&["ready", "--api", &url]);
+    let not_yet = ready();
+    assert_eq!((not_yet.code, not_yet.stdout.as_str()), (Some(1), ""));
+    let why = not_yet.error_line();
+    assert!(why.contains("not ready: no live link to any peer"), "{why}");
+    mesh.start("exit");
+    mesh.await_ready("ingress");
+    assert_eq!(ready().success(), "ready\n");
+    mesh.kill("ingress");
+    assert_eq!(ready().code, Some(1));
+}
+
+#[test]
+fn a_check_of_a_running_agents_file_knows_its_ports() {
+    let mut mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("ingress").listen().socks5().peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    let config = path_text(&mesh.write_config("ingress"));
+    let lines = warren(&["check", "-c", &config]).success();
+    assert_eq!(
+        lines.matches("is in use by this agent").count(),
+        3,
+        "{lines}"
+    );
+    // Another agent's file with the same ports is told as ever.
+    mesh.kill("ingress");
+    let _taken = UdpSocket::bind(mesh.link("ingress")).expect("the port is free again");
+    let failed = warren(&["check", "-c", &config]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(
+        failed.stdout.contains("is an agent running already?"),
+        "{failed:?}"
+    );
+}
+
+#[test]
 fn a_taken_port_is_told_once() {
     let mut mesh = Mesh::new();
     mesh.add(Spec::new("agent").listen());

@@ -117,7 +117,10 @@ fn an_ingress_that_lost_its_redundancy_names_what_hangs_by_one_path() {
         let reasons = json["reasons"].as_array().expect("a list");
         reasons.iter().any(|known| known == reason)
     };
-    let lost = format!("peer {} is not linked", mesh.id("first"));
+    let lost = format!(
+        "peer {} (first) is not linked: no heartbeat",
+        mesh.id("first")
+    );
     eventually("the ingress names what it lost", || {
         let json = mesh.healthz("ingress")?;
         (has(&json, "one path left to 127.0.0.0/8") && has(&json, &lost)).then_some(())

@@ -1,8 +1,10 @@
 //! An agent that stands still for a while comes back by itself.
 
+use std::time::Duration;
+
 use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch};
-use crate::support::wait::eventually;
+use crate::support::wait::{eventually, within};
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
 /// Two transits, of which the first and its neighbours dial each other.
@@ -67,4 +69,26 @@ fn a_paused_transit_is_linked_and_used_again() {
         let starts = log.lines().filter(|line| line.contains("agent started"));
         assert_eq!(starts.count(), 1, "{name} did not start again");
     }
+}
+
+/// By the fourth time links that flapped would be held for 8 s.
+#[test]
+fn an_ingress_that_stood_still_again_and_again_has_both_ways_back_at_once() {
+    let mut mesh = mesh();
+    let target = Target::start();
+    let socks = mesh.socks("ingress");
+    for _ in 0..4 {
+        mesh.process("ingress").signal("STOP");
+        for name in ["first", "second"] {
+            mesh.await_peers(name, 1);
+        }
+        mesh.process("ingress").signal("CONT");
+        // Asked before the ingress knows what it lost: it waits instead of being refused.
+        fetch(socks, target.address());
+        within(Duration::from_secs(6), "both ways are back", || {
+            let known = mesh.routes_with_alternate("ingress");
+            (known == 1).then_some(())
+        });
+    }
+    mesh.await_log("ingress", &["stood still"]);
 }

@@ -247,6 +247,13 @@ impl Mesh {
         });
     }
 
+    /// How many routes of `name` have a second path held ready.
+    pub(crate) fn routes_with_alternate(&self, name: &str) -> usize {
+        let routes = self.get(name, "/api/routes").json();
+        let routes = routes.as_array().expect("a list").iter();
+        routes.filter(|route| !route["alternate"].is_null()).count()
+    }
+
     fn known_paths(&self, name: &str, dest: &str) -> Option<Vec<Vec<String>>> {
         let explained = self.explain(name, dest)?;
         let routes = http::get(self.http(name), "/api/routes").ok()?.json();

@@ -32,7 +32,8 @@ pub(super) async fn check(config: &Config) -> Vec<CheckLine> {
     lines
 }
 
-async fn ask(server: SocketAddr, time: Duration) -> Result<(), String> {
+/// Whether anything comes back; the error is for people.
+pub(super) async fn ask(server: SocketAddr, time: Duration) -> Result<(), String> {
     match timeout(time, names::is_there(server)).await {
         Ok(asked) => asked,
         Err(_) => Err(format!("silent for {time:?}")),
@@ -40,14 +41,13 @@ async fn ask(server: SocketAddr, time: Duration) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
+    use std::net::SocketAddr;
+
     use tokio::net::UdpSocket;
 
-    use super::super::{Level, fixture};
-    use super::*;
-
     /// Answers every query with `code` (RFC 1035 section 4.1.1) and no records.
-    async fn server(code: u8) -> SocketAddr {
+    pub(in super::super) async fn server(code: u8) -> SocketAddr {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         tokio::spawn(async move {
@@ -60,6 +60,15 @@ mod tests {
         });
         address
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UdpSocket;
+
+    use super::super::{Level, fixture};
+    use super::testing::server;
+    use super::*;
 
     async fn checked(servers: Vec<SocketAddr>) -> Vec<CheckLine> {
         let mut config = fixture::exit();

@@ -7,14 +7,23 @@ use super::CheckLine;
 use crate::config::Config;
 
 /// Binds every address of the file at once, so that two sections with one address are found, and
-/// lets go.
-pub(super) fn check(config: &Config) -> Vec<CheckLine> {
+/// lets go. `own_runs` says whether the agent of this file runs; it is asked only about a taken port.
+pub(super) fn check(config: &Config, own_runs: impl Fn() -> bool) -> Vec<CheckLine> {
     let mut lines = Vec::new();
+    let mut line = |subject, address, error: Option<&io::Error>| {
+        lines.push(match error {
+            Some(error) if error.kind() == io::ErrorKind::AddrInUse && own_runs() => CheckLine::ok(
+                subject,
+                format!("{address} is in use by this agent, which runs"),
+            ),
+            error => line(subject, address, error),
+        });
+    };
     let listeners = config.listeners.iter();
     let udp: Vec<_> = listeners
         .map(|listener| {
             let bound = UdpSocket::bind(listener.address);
-            lines.push(line("listeners", listener.address, &bound));
+            line("listeners", listener.address, bound.as_ref().err());
             bound
         })
         .collect();
@@ -25,7 +34,7 @@ pub(super) fn check(config: &Config) -> Vec<CheckLine> {
         .chain(http)
         .map(|(subject, address)| {
             let bound = TcpListener::bind(address);
-            lines.push(line(subject, address, &bound));
+            line(subject, address, bound.as_ref().err());
             bound
         })
         .collect();
@@ -33,8 +42,8 @@ pub(super) fn check(config: &Config) -> Vec<CheckLine> {
     lines
 }
 
-fn line<T>(subject: &'static str, address: SocketAddr, bound: &io::Result<T>) -> CheckLine {
-    let Err(error) = bound else {
+fn line(subject: &'static str, address: SocketAddr, error: Option<&io::Error>) -> CheckLine {
+    let Some(error) = error else {
         return CheckLine::ok(subject, format!("{address} binds"));
     };
     let advice = match error.kind() {
@@ -63,7 +72,7 @@ mod tests {
             .unwrap();
         config.listeners = vec![Listener { address: free }];
         for _ in 0..2 {
-            let lines = check(&config);
+            let lines = check(&config, || false);
             assert!(
                 lines.iter().all(|line| line.level == Level::Ok),
                 "{lines:?}"
@@ -81,7 +90,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut config = fixture::ingress();
         config.socks5.as_mut().unwrap().address = taken.local_addr().unwrap();
-        let lines = check(&config);
+        let lines = check(&config, || false);
         let levels: Vec<_> = lines.iter().map(|l| (l.subject, l.level)).collect();
         assert_eq!(
             levels,
@@ -92,6 +101,12 @@ mod tests {
             ]
         );
         assert!(lines[1].text.contains("is an agent running already?"));
+        let own = check(&config, || true);
+        let text = format!(
+            "{} is in use by this agent, which runs",
+            taken.local_addr().unwrap()
+        );
+        assert_eq!((own[1].level, &own[1].text), (Level::Ok, &text));
     }
 
     #[test]
@@ -102,7 +117,7 @@ mod tests {
         let mut config = fixture::ingress();
         config.socks5.as_mut().unwrap().address = address;
         config.http.as_mut().unwrap().address = address;
-        let lines = check(&config);
+        let lines = check(&config, || false);
         assert_eq!(lines[1].level, Level::Ok);
         assert_eq!(lines[2].level, Level::Fail);
     }

@@ -96,6 +96,7 @@ fn up(voice: &Voice) -> LinkEvent {
         rtt: Duration::ZERO,
         mtu: 0,
         epoch: voice.number,
+        stood_still: false,
     }
 }
 

@@ -17,7 +17,7 @@ fn seconds(seconds: u64) -> Duration {
 /// Every state with every input: the state after it and what is told.
 #[test]
 fn the_whole_table() {
-    use Input::{Down as GoesDown, SoleWay, Tick, Up};
+    use Input::{Down as GoesDown, Pardon, SoleWay, Tick, Up};
     use State::{Down, Told};
     let now = Instant::now();
     let (before, later) = (now - seconds(1), now + seconds(9));
@@ -75,6 +75,9 @@ fn the_whole_table() {
         (told, 1, SoleWay, told, Tell::Nothing),
         (told, 0, GoesDown, Down, Tell::AtOnce),
         (told, 0, Tick, told, Tell::Nothing),
+        (Down, 1, Pardon, Down, Tell::Nothing),
+        (long, 1, Pardon, long, Tell::Nothing),
+        (told, 1, Pardon, told, Tell::Nothing),
     ];
     for (state, flaps, input, after, tell) in cases {
         let last_down = (flaps > 0).then_some(now);
@@ -82,6 +85,7 @@ fn the_whole_table() {
             state,
             flaps,
             last_down,
+            pardoned: None,
         };
         assert_eq!(adjacency.handle(now, input), tell, "{state:?} {input:?}");
         assert_eq!(adjacency.state, after, "{state:?} {input:?}");
@@ -115,6 +119,27 @@ fn the_hold_doubles_to_a_minute_and_is_forgiven() {
     adjacency.handle(now, Input::Tick);
     adjacency.handle(now, Input::Down);
     assert!(adjacency.is_forgotten(now + seconds(120)));
+}
+
+#[test]
+fn a_pardoned_flap_costs_no_hold_and_the_next_one_does() {
+    let start = Instant::now();
+    let mut adjacency = Adjacency::new();
+    let mut holds = Vec::new();
+    for at in [0, 1, 2, 6, 7] {
+        let now = start + seconds(at);
+        adjacency.handle(now, Input::Up(M));
+        let held = adjacency.held_until();
+        holds.push(held.map_or(0, |until| (until - now).as_secs()));
+        adjacency.handle(now, Input::Down);
+        adjacency.handle(now, Input::Pardon);
+        assert!(
+            !adjacency.is_forgotten(now),
+            "or each flap would be pardoned"
+        );
+    }
+    // The second fall was one too many, the fourth was pardoned again.
+    assert_eq!(holds, [0, 0, 1, 2, 2]);
 }
 
 #[test]
