@@ -17,8 +17,8 @@ fn main() -> ExitCode {
             Err(RunError::Config(errors)) => Err(Failure::Configuration(errors.to_string())),
             Err(error) => Err(Failure::Failed(error.into())),
         },
-        demo: |drill, console| match drill {
-            false => Ok(demo::serve(&mut console.out)?),
+        demo: |args, console| match args.drill {
+            false => Ok(demo::serve(args.port, args.http_port, &mut console.out)?),
             true if demo::drill(&mut console.out)? => Ok(()),
             true => Err(Failure::Told),
         },

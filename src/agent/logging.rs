@@ -9,6 +9,7 @@
 //! disk costs lines, which are counted and told once lines can be written again. The thread ends
 //! with the process. Why so is in decision 0021.
 
+mod name;
 mod outlet;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::name::{Name, NamedJson, Stamp};
 use self::outlet::{Outlet, Tally};
 use crate::config::LogFormat;
 use crate::task::panic_message;
@@ -38,8 +40,16 @@ static LOG: OnceLock<Arc<Tally>> = OnceLock::new();
 #[must_use]
 pub(super) struct Log {
     tally: Arc<Tally>,
+    name: Name,
     /// Dropping this one prints when standard error is stuck, and so would get stuck itself.
     _worker: std::mem::ManuallyDrop<WorkerGuard>,
+}
+
+impl Log {
+    /// The agent's name, from now on in each line.
+    pub(super) fn give_name(&self, name: &str) {
+        self.name.give(name);
+    }
 }
 
 impl Drop for Log {
@@ -58,12 +68,12 @@ pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> 
         other => other.to_owned(),
     };
     let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
-    let tally = Arc::new(Tally::default());
+    let (tally, name) = (Arc::new(Tally::default()), Name::default());
     let (writer, worker) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(lines)
         .thread_name("log")
-        .finish(Outlet::new(stderr(), format, tally.clone()));
+        .finish(Outlet::new(stderr(), format, name.clone(), tally.clone()));
     tally.count_dropped(writer.error_counter());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -76,14 +86,19 @@ pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> 
             tally: tally.clone(),
         });
     let started = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.with_timer(Stamp(name.clone())).try_init(),
+        LogFormat::Json => {
+            let name = name.clone();
+            let named = |json| NamedJson { json, name };
+            builder.json().map_event_format(named).try_init()
+        }
     };
     started.ok()?;
     let _ = LOG.set(tally.clone());
     std::panic::set_hook(Box::new(log_panic));
     Some(Log {
         tally,
+        name,
         _worker: std::mem::ManuallyDrop::new(worker),
     })
 }

@@ -37,8 +37,15 @@ pub fn runtime() -> io::Result<Runtime> {
 pub fn run(file: &Path) -> Result<(), RunError> {
     let config = Config::load(file)?;
     let agent = &config.agent;
-    let _log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
+    let log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
+    if let (Some(log), Some(name)) = (&log, &agent.display_name) {
+        log.give_name(name);
+    }
     let parts = Parts::load(config)?;
+    if let Some(log) = &log {
+        // Without a name of its own it has its id's.
+        log.give_name(&parts.display_name());
+    }
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;

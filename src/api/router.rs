@@ -93,7 +93,7 @@ async fn healthz<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
 
 async fn ready<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
     let ready = shared.agent.health().status.carries_traffic();
-    let body = if ready { "READY" } else { "NOT READY" };
+    let body = if ready { "READY\n" } else { "NOT READY\n" };
     (carries(ready), body).into_response()
 }
 

@@ -13,7 +13,7 @@ pub struct Launch {
     /// Runs the agent that a file describes until a signal ends it.
     pub run: fn(&Path) -> Result<(), Failure>,
     /// Runs the demo mesh, or its drill.
-    pub demo: fn(bool, &mut Console) -> Result<(), Failure>,
+    pub demo: fn(&DemoArgs, &mut Console) -> Result<(), Failure>,
     /// Dials a peer for `warren check --connect`.
     pub connect: Connect,
 }
@@ -34,7 +34,13 @@ pub struct RunArgs {
 /// One ingress, two transits, two exits; SOCKS5 on 127.0.0.1:1080, HTTP on 127.0.0.1:8080.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Kill the transit in use while a checked download runs, and tell what happened
-    #[arg(long)]
-    pub(super) drill: bool,
+    /// Port for SOCKS5; 0 takes any free one
+    #[arg(short, long, value_name = "PORT", default_value_t = 1080)]
+    pub port: u16,
+    /// Port for HTTP; 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http_port: u16,
+    /// Kill the transit in use while a checked download runs, and tell what happened; on free ports
+    #[arg(long, conflicts_with_all = ["port", "http_port"])]
+    pub drill: bool,
 }

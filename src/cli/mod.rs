@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 pub use console::Console;
 pub use failure::Failure;
-pub use launch::Launch;
+pub use launch::{DemoArgs, Launch};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -59,8 +59,10 @@ pub struct Cli {
 pub enum Command {
     #[command(after_help = "Example:\n  warren run -c /etc/warren/agent.yaml")]
     Run(launch::RunArgs),
-    #[command(after_help = "Examples:\n  warren demo\n  warren demo --drill")]
-    Demo(launch::DemoArgs),
+    #[command(
+        after_help = "Examples:\n  warren demo\n  warren demo --port 1081 --http-port 8081\n  warren demo --drill"
+    )]
+    Demo(DemoArgs),
     #[command(after_help = "Examples:\n  warren init\n  warren init -d /var/lib/warren")]
     Init(init::InitArgs),
     #[command(after_help = "Examples:\n  \
@@ -101,7 +103,7 @@ pub fn main(
 fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), Failure> {
     match command {
         Command::Run(args) => (launch.run)(&args.config)?,
-        Command::Demo(args) => (launch.demo)(args.drill, console)?,
+        Command::Demo(args) => (launch.demo)(&args, console)?,
         Command::Init(args) => init::run(args, &mut *console.out)?,
         Command::Cert(args) => cert::run(args, &mut *console.out)?,
         Command::Hash(args) => hash::run(args, &mut *console.input, &mut *console.out)?,

@@ -8,22 +8,27 @@ mod host;
 mod mesh;
 mod target;
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use mesh::DemoMesh;
 use target::Target;
 
-/// Where the demo listens, unless told otherwise.
-const SOCKS: &str = "127.0.0.1:1080";
-const HTTP: &str = "127.0.0.1:8080";
-
-/// Runs the demo mesh until the process is told to stop.
-pub fn serve(out: &mut dyn Write) -> Result<()> {
+/// Runs the demo mesh until the process is told to stop. Its SOCKS5 and its HTTP listen on these
+/// ports of 127.0.0.1; 0: any.
+pub fn serve(socks: u16, http: u16, out: &mut dyn Write) -> Result<()> {
     let target = Target::start()?;
-    let mesh = DemoMesh::start(SOCKS.parse()?, HTTP.parse()?)?;
+    let [socks, http] = [socks, http].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    if socks == http && socks.port() != 0 {
+        bail!(
+            "--port and --http-port are the same: give another one of them, or 0 for any free one"
+        );
+    }
+    try_bind(socks, "--port")?;
+    try_bind(http, "--http-port")?;
+    let mesh = DemoMesh::start(socks, http)?;
     mesh.wait_ready()?;
     describe(&mesh, target.http, out)?;
     crate::agent::wait_for_stop_signal().context("cannot listen for signals")?;
@@ -32,10 +37,24 @@ pub fn serve(out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// Tells of a taken port by the option that gives another one; the ingress would tell of it in words
+/// of a configuration that nobody wrote.
+fn try_bind(address: SocketAddr, option: &str) -> Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_free) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!(
+                "{address} is in use: stop what listens there, or give another port: {option} 0 takes any free one"
+            )
+        }
+        Err(error) => bail!("cannot bind {address}: {error}; give another port with {option}"),
+    }
+}
+
 /// Kills the transit in use while a checked download runs; `true` if no byte was lost.
 pub fn drill(out: &mut dyn Write) -> Result<bool> {
     let target = Target::start()?;
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut mesh = DemoMesh::start(any, any)?;
     mesh.wait_ready()?;
     drill::run(&mut mesh, target.bytes, out)

@@ -13,6 +13,7 @@ mod metrics;
 mod resolve;
 mod serve;
 mod socks;
+mod stranger;
 mod waiting;
 
 use std::io;

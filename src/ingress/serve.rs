@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::connect::{Connected, Link, describe};
-use super::socks::{Destination, handshake, reply_connected, reply_error};
+use super::socks::{Destination, HandshakeError, handshake, reply_connected, reply_error};
 use super::{Ingress, Routes};
 use crate::tunnel::{OpenStream, Side, StreamGuard, relay, reset_on_drop, tune};
 
@@ -86,6 +86,10 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             Ok(Err(error)) => {
                 debug!(%error, "handshake failed");
                 self.metrics.handshake_failed(error.reason());
+                if let (HandshakeError::Stranger(stranger), Ok(port)) = (error, tcp.local_addr()) {
+                    // One that has left hears nothing.
+                    let _ = tcp.write_all(&stranger.answer(port)).await;
+                }
                 close(tcp).await;
                 None
             }

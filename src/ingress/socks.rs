@@ -14,6 +14,7 @@ use fast_socks5::server::{
 use fast_socks5::util::target_addr::{AddrError, TargetAddr, read_address};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::stranger::Stranger;
 use crate::identity::{Login, Verdict};
 
 /// Version of the username/password sub-negotiation (RFC 1929).
@@ -39,7 +40,9 @@ pub enum Destination {
 pub enum HandshakeError {
     #[error("client left or its connection failed: {0}")]
     Io(#[from] io::Error),
-    #[error("client speaks SOCKS version {0}; only 5 is spoken here")]
+    #[error("client speaks {0}; only SOCKS5 is spoken here")]
+    Stranger(Stranger),
+    #[error("client makes a request of SOCKS version {0} after a greeting of version 5")]
     Version(u8),
     #[error("client offers no authentication method that is accepted here")]
     NoMethod,
@@ -60,7 +63,7 @@ impl HandshakeError {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Io(_) => "io",
-            Self::Version(_) => "version",
+            Self::Stranger(_) | Self::Version(_) => "version",
             Self::NoMethod => "no_method",
             Self::BadPasswordMessage => "malformed",
             Self::Refused => "auth",
@@ -258,7 +261,7 @@ impl From<SocksServerError> for HandshakeError {
     fn from(error: SocksServerError) -> Self {
         match error {
             SocksServerError::Io { source, .. } => Self::Io(source),
-            SocksServerError::UnsupportedSocksVersion(version) => Self::Version(version),
+            SocksServerError::UnsupportedSocksVersion(first) => Self::Stranger(Stranger::of(first)),
             SocksServerError::AuthMethodUnacceptable(_) => Self::NoMethod,
             other => Self::Io(io::Error::other(other)),
         }

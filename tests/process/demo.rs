@@ -21,6 +21,21 @@ fn the_drill_loses_no_byte() {
 }
 
 #[test]
+fn a_taken_port_is_told_with_the_option_that_gives_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("127.0.0.1 has a free port");
+    let address = taken.local_addr().expect("it is bound");
+    let port = address.port().to_string();
+    for (option, other) in [("--port", "--http-port"), ("--http-port", "--port")] {
+        let failed = warren(&["demo", option, &port, other, "0"]);
+        assert_eq!(failed.code, Some(1), "{failed:#?}");
+        assert_eq!(failed.stderr.lines().count(), 1, "{failed:#?}");
+        let line = failed.error_line();
+        assert!(line.contains(&format!("{address} is in use")), "{line}");
+        assert!(line.contains(&format!("another port: {option} ")), "{line}");
+    }
+}
+
+#[test]
 fn the_demo_serves_on_the_ports_of_the_documentation() {
     let address = |text: &str| -> SocketAddr { text.parse().expect("an address") };
     for port in [SOCKS, HTTP] {

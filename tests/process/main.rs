@@ -29,6 +29,7 @@ mod names;
 mod paths;
 mod patterns;
 mod pause;
+mod readme;
 mod stop;
 mod streams;
 mod trace;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::ErrorCounter;
 
+use super::name::Name;
 use crate::clock::{format_time, unix_ms};
 use crate::config::LogFormat;
 
@@ -70,6 +71,7 @@ impl Tally {
 pub(super) struct Outlet<W> {
     inner: W,
     format: LogFormat,
+    name: Name,
     tally: Arc<Tally>,
     /// Lost lines that have been told of.
     told: u64,
@@ -78,10 +80,11 @@ pub(super) struct Outlet<W> {
 }
 
 impl<W: Write> Outlet<W> {
-    pub(super) fn new(inner: W, format: LogFormat, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(inner: W, format: LogFormat, name: Name, tally: Arc<Tally>) -> Self {
         Self {
             inner,
             format,
+            name,
             tally,
             told: 0,
             torn: false,
@@ -91,7 +94,11 @@ impl<W: Write> Outlet<W> {
     fn tell_lost(&mut self) {
         let lost = self.tally.lost();
         let untold = lost - self.told;
-        if untold > 0 && self.put(notice(self.format, untold).as_bytes()).is_ok() {
+        if untold == 0 {
+            return;
+        }
+        let notice = notice(self.format, &self.name, untold);
+        if self.put(notice.as_bytes()).is_ok() {
             self.told = lost;
         }
     }
@@ -143,16 +150,17 @@ impl<W: Write> Write for Outlet<W> {
 }
 
 /// As the lines around it look. It cannot go through the queue that has no room.
-fn notice(format: LogFormat, lines: u64) -> String {
+fn notice(format: LogFormat, name: &Name, lines: u64) -> String {
     let at = format_time(unix_ms());
     match format {
         LogFormat::Text => {
-            format!("{at}  WARN warren::agent::logging: {lines} log lines lost lines={lines}\n")
+            let name = name.in_text();
+            format!("{at}{name}  WARN warren::agent::logging: {lines} log lines lost lines={lines}\n")
         }
-        LogFormat::Json => format!(
+        LogFormat::Json => name.in_json(&format!(
             r#"{{"timestamp":"{at}","level":"WARN","fields":{{"message":"{lines} log lines lost","lines":{lines}}},"target":"warren::agent::logging"}}{}"#,
             "\n"
-        ),
+        )),
     }
 }
 
@@ -189,7 +197,7 @@ mod tests {
             answers,
             taken: String::new(),
         };
-        Outlet::new(inner, format, Arc::default())
+        Outlet::new(inner, format, Name::default(), Arc::default())
     }
 
     fn full() -> io::Result<usize> {

@@ -30,10 +30,10 @@ async fn health_says_ok_to_every_kind_of_check() {
 async fn healthz_and_ready_follow_the_status() {
     let fake = serve(settings()).await;
     for (status, name, code, ready) in [
-        (Status::Healthy, "healthy", 200, "READY"),
-        (Status::Degraded, "degraded", 200, "READY"),
-        (Status::Draining, "draining", 503, "NOT READY"),
-        (Status::Unavailable, "unavailable", 503, "NOT READY"),
+        (Status::Healthy, "healthy", 200, "READY\n"),
+        (Status::Degraded, "degraded", 200, "READY\n"),
+        (Status::Draining, "draining", 503, "NOT READY\n"),
+        (Status::Unavailable, "unavailable", 503, "NOT READY\n"),
     ] {
         *fake.agent.status.lock().unwrap() = status;
         let answer = get(fake.address, "/healthz").await;

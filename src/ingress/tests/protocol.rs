@@ -123,18 +123,51 @@ async fn a_client_without_an_accepted_method_is_told_so() {
     }
 }
 
+/// Each in its own words, so that nobody wonders about an empty reply.
 #[tokio::test]
-async fn socks4_and_other_protocols_are_closed() {
+async fn clients_of_other_protocols_are_told_what_this_port_speaks() {
     let running = Bed::with_loopback_exit().await.start().await;
-    for greeting in [
-        &b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00"[..],
-        b"GET / HTTP/1.1\r\n\r\n",
+    for request in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "CONNECT a.example:443 HTTP/1.1\r\n\r\n",
+        "POST http://a.example/ HTTP/1.0\r\ncontent-length: 0\r\n\r\n",
+        "options * HTTP/1.1\r\n\r\n",
+    ] {
+        let mut client = running.client().await;
+        client.send(request.as_bytes()).await;
+        let answer = String::from_utf8(client.rest().await.unwrap()).unwrap();
+        let port = client.tcp.peer_addr().unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 501 This is a SOCKS5 port\r\n"),
+            "{answer}"
+        );
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("content-length: {}\r\n", body.len())),
+            "{answer}"
+        );
+        assert!(
+            body.contains(&format!("curl -x socks5h://{port} ")),
+            "{answer}"
+        );
+    }
+    for (greeting, answer) in [
+        (
+            &b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00"[..],
+            &b"\0\x5b\0\0\0\0\0\0"[..],
+        ),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"\x15\x03\x03\0\x02\x02\x28",
+        ),
+        (b"\0\x01\x02", b""),
+        (b"\r\n\r\n\0\r\nQUIT\n", b""),
     ] {
         let mut client = running.client().await;
         client.send(greeting).await;
-        assert_eq!(client.rest().await.unwrap(), b"");
+        assert_eq!(client.rest().await.unwrap(), answer, "{greeting:?}");
     }
-    assert_eq!(running.ingress.metrics().handshake_failures("version"), 2);
+    assert_eq!(running.ingress.metrics().handshake_failures("version"), 8);
 }
 
 #[tokio::test]
