@@ -7,6 +7,7 @@ use crate::config::Balance;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, BuildInput, LATELY, RouteTable};
 use crate::wire::{RouteAdv, RoutePrefix};
+use crate::config::Congestion;
 
 const MS: Duration = Duration::from_millis(1);
 const OWN: AgentId = AgentId([1; 16]);
@@ -21,6 +22,7 @@ fn mesh() -> Mesh {
         max_hops: 8,
         streams: 100,
         window: 1 << 20,
+        congestion: Congestion::Bbr,
     };
     empty_mesh(OWN, limits)
 }
