@@ -13,15 +13,14 @@
 //!
 //! - **Loss** is no sign by itself. Much of it while probing bounds the window; very much makes the
 //!   rate of late the one to believe.
-//! - **Rivals**: where the queue is still there after we left, somebody else keeps it filled. Beside
-//!   those the window is [`Cubic`]'s.
+//! - **Rivals** that fill every queue keep it from being empty when ours is drained. Then the least
+//!   round trip that is believed grows to what it is beside them, and the window with it.
 
 use std::time::{Duration, Instant};
 
 use super::loss::Losses;
 use super::path_model::PathModel;
 use super::rate::Sampler;
-use super::rival::Cubic;
 
 /// Packets at the beginning (RFC 6928).
 const INITIAL_PACKETS: u64 = 10;
@@ -73,17 +72,6 @@ const PROBE_GROWTH: f64 = 1.1;
 /// Part of what was in flight at a loss that is sent afterwards (BBRHeadroom).
 const HEADROOM: f64 = 0.85;
 
-/// The queue that is left when ours is drained, in round trips and besides the noise of machines: more
-/// is a rival's. Two sessions of this kind leave each other up to a quarter.
-const RIVAL_QUEUE: f64 = 0.3;
-const RIVAL_NOISE: Duration = Duration::from_millis(3);
-
-/// Drains in a row that find one.
-const RIVAL_DRAINS: u32 = 2;
-
-/// Rounds between two looks whether the rival is still there; each costs about a round's sending.
-const RIVAL_ROUNDS: u32 = 32;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The window doubles with every round.
@@ -116,9 +104,6 @@ pub(super) struct Bbr {
     /// The window at which much was lost, less the headroom.
     ceiling: Option<f64>,
     stale: bool,
-    /// Drains in a row that left a queue.
-    queues: u32,
-    cubic: Option<Cubic>,
     window: f64,
     /// Bytes sent that are neither acknowledged nor lost.
     in_flight: u64,
@@ -141,8 +126,6 @@ impl Bbr {
             patience: CRUISE_ROUNDS,
             ceiling: None,
             stale: false,
-            queues: 0,
-            cubic: None,
             window: (INITIAL_PACKETS * packet) as f64,
             in_flight: 0,
             acked: 0,
@@ -190,9 +173,6 @@ impl Bbr {
         };
         self.model.handle_sample(now, &sample, acked);
         self.losses.handle_acked(acked);
-        if let Some(cubic) = self.cubic.as_mut().filter(|_| !starved) {
-            cubic.handle_acked(now, acked, sample.rtt);
-        }
         if sample.round {
             self.rounds += 1;
             self.handle_round(now, sample.app_limited);
@@ -201,15 +181,12 @@ impl Bbr {
         self.set_window(acked);
     }
 
-    /// Packets are lost, the newest of them sent then; none: they are marked instead (RFC 3168).
-    pub(super) fn handle_lost(&mut self, now: Instant, sent: Instant, bytes: u64) {
+    /// Packets are lost; no bytes: they are marked instead (RFC 3168).
+    pub(super) fn handle_lost(&mut self, bytes: u64) {
         if self.doubted {
             return;
         }
         self.losses.handle_lost(bytes.max(self.packet));
-        if let Some(cubic) = &mut self.cubic {
-            cubic.handle_lost(now, sent);
-        }
         if bytes == 0 {
             self.bound();
         }
@@ -242,7 +219,7 @@ impl Bbr {
         }
         self.model = PathModel::new(now);
         self.losses = Losses::default();
-        (self.ceiling, self.cubic, self.stale, self.queues) = (None, None, false, 0);
+        (self.ceiling, self.stale) = (None, false);
         self.patience = CRUISE_ROUNDS;
         self.enter(now, Phase::Startup);
     }
@@ -280,6 +257,9 @@ impl Bbr {
             self.enter(now, Phase::Drain);
         }
         if self.losses.is_told() && self.phase != Phase::Probe {
+            if self.phase == Phase::Cruise && self.losses.is_much() {
+                self.bound();
+            }
             self.losses.begin();
         }
     }
@@ -290,17 +270,12 @@ impl Bbr {
             Phase::Startup => {}
             Phase::Drain => self.advance_drain(now),
             Phase::Cruise => {
-                let patience = match self.cubic {
-                    Some(_) => RIVAL_ROUNDS,
-                    None => self.patience,
-                };
                 let lasted = now.saturating_duration_since(self.since) >= CRUISE_LEAST;
                 if self.model.is_rtt_stale(now) {
                     self.stale = true;
                     self.enter(now, Phase::Drain);
-                } else if self.rounds >= patience && lasted {
-                    let rival = self.cubic.is_some();
-                    self.enter(now, if rival { Phase::Drain } else { Phase::Probe });
+                } else if self.rounds >= self.patience && lasted {
+                    self.enter(now, Phase::Probe);
                 }
             }
             Phase::Probe => {
@@ -333,26 +308,7 @@ impl Bbr {
             self.model.believe_recent_rtt(now);
         }
         self.model.handle_cycle_end();
-        self.look_for_rival(now);
         self.enter(now, Phase::Cruise);
-    }
-
-    fn look_for_rival(&mut self, now: Instant) {
-        let (Some(least), Some(seen)) = (self.model.min_rtt(), self.model.recent_rtt()) else {
-            return;
-        };
-        let allowed = self.model.allowance(self.packet) / self.model.rate().max(1.0);
-        let noise = RIVAL_NOISE + Duration::from_secs_f64(allowed.min(1.0));
-        let queue = seen.saturating_sub(least);
-        if queue <= least.mul_f64(RIVAL_QUEUE) + noise {
-            (self.queues, self.cubic) = (0, None);
-            return;
-        }
-        self.queues += 1;
-        if self.queues >= RIVAL_DRAINS && self.cubic.is_none() {
-            let window = self.target(CRUISE_GAIN);
-            self.cubic = Some(Cubic::new(now, window, self.packet));
-        }
     }
 
     /// Less than what was in flight when much was lost, but never less than what fills the path.
@@ -374,9 +330,7 @@ impl Bbr {
             Phase::Drain => self.target(self.drain_gain()),
             Phase::Cruise => {
                 let window = self.target(CRUISE_GAIN);
-                let window = self.ceiling.map_or(window, |ceiling| window.min(ceiling));
-                let rival = self.cubic.as_ref().map(Cubic::window);
-                rival.map_or(window, |rival| rival.max(window))
+                self.ceiling.map_or(window, |ceiling| window.min(ceiling))
             }
             Phase::Probe => {
                 let base = self.model.product().max(self.ceiling.unwrap_or_default());

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::bbr::Bbr;
-use super::rival::Cubic;
+use super::cubic::Cubic;
 
 pub(super) const PACKET: u64 = 1_250;
 
@@ -90,7 +90,6 @@ impl Control {
 struct Flying {
     number: u64,
     sent: Instant,
-    lost: bool,
 }
 
 pub(super) struct Sender {
@@ -210,7 +209,7 @@ impl Bottleneck {
         loop {
             let sender = &mut self.senders[id];
             let window = sender.control.window();
-            let in_flight = sender.flying.iter().filter(|it| !it.lost).count() as u64 * PACKET;
+            let in_flight = sender.flying.len() as u64 * PACKET;
             if sender.backlog == Some(0) || in_flight + PACKET >= window {
                 return;
             }
@@ -230,11 +229,7 @@ impl Bottleneck {
             let number = sender.next;
             sender.next += 1;
             sender.sent += 1;
-            sender.flying.push_back(Flying {
-                number,
-                sent: now,
-                lost: false,
-            });
+            sender.flying.push_back(Flying { number, sent: now });
             if let Control::Bbr(bbr) = &mut sender.control {
                 bbr.handle_sent(now, PACKET);
             }
@@ -243,12 +238,11 @@ impl Bottleneck {
     }
 
     fn enter(&mut self, id: usize, number: u64) {
-        if let Some((rate, bucket)) = self.line.policer {
-            let _ = rate;
+        if self.line.policer.is_some() {
             if self.tokens < PACKET as f64 {
                 return;
             }
-            self.tokens = (self.tokens - PACKET as f64).min(bucket as f64);
+            self.tokens -= PACKET as f64;
         }
         if (self.queue.len() as u64 + 1) * PACKET <= self.line.queue.max(PACKET) {
             self.queue.push_back((id, number));
@@ -365,7 +359,7 @@ impl Sender {
         self.lost += bytes / PACKET;
         let Some(sent) = lost else { return };
         match &mut self.control {
-            Control::Bbr(bbr) => bbr.handle_lost(now, sent, bytes),
+            Control::Bbr(bbr) => bbr.handle_lost(bytes),
             Control::Cubic {
                 cubic,
                 window,

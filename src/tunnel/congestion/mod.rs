@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `bbr` | the controller: phases and windows, pure |
 //! | `path_model`, `rate`, `loss` | what it believes of the path, and the measures that it takes |
-//! | `rival` | the window beside senders that fill every queue |
 //!
 //! quinn sends the PING of a kick only if the congestion window has room, and while a path is dead
 //! the window is full of what died in it: without room of its own a kick waits for the next
@@ -13,10 +12,11 @@
 mod bbr;
 #[cfg(test)]
 mod bottleneck;
+#[cfg(test)]
+mod cubic;
 mod loss;
 mod path_model;
 mod rate;
-mod rival;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -156,14 +156,14 @@ impl Controller for Modelled {
     fn on_congestion_event(
         &mut self,
         now: Instant,
-        sent: Instant,
+        _sent: Instant,
         is_persistent_congestion: bool,
         lost_bytes: u64,
     ) {
         self.listen(now);
         match is_persistent_congestion {
             true => self.bbr.handle_persistent_congestion(now),
-            false => self.bbr.handle_lost(now, sent, lost_bytes),
+            false => self.bbr.handle_lost(lost_bytes),
         }
     }
 
@@ -266,5 +266,7 @@ impl Controller for Roomy {
     }
 }
 
+#[cfg(test)]
+mod phenomena;
 #[cfg(test)]
 mod tests;

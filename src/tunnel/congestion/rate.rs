@@ -64,11 +64,6 @@ impl Sampler {
         }
     }
 
-    /// Bytes acknowledged so far.
-    pub(super) fn delivered(&self) -> u64 {
-        self.delivered
-    }
-
     /// Packets leave; `idle`: nothing is under way.
     pub(super) fn handle_sent(&mut self, now: Instant, idle: bool) {
         if idle {
@@ -196,6 +191,6 @@ mod tests {
         let mut sampler = Sampler::new(start);
         sampler.handle_acked(start + MS, start, 1_000);
         assert_eq!(sampler.handle_acks_end(start + MS, MS), None);
-        assert_eq!(sampler.delivered(), 1_000);
+        assert_eq!(sampler.delivered, 1_000);
     }
 }

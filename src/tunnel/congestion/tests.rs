@@ -1,105 +1,47 @@
-use std::time::Duration;
+use super::*;
 
-use super::bottleneck::{Bottleneck, Control, Line};
-
-const SECOND: Duration = Duration::from_secs(1);
+fn controller(congestion: Congestion) -> (Arc<Signals>, Box<dyn Controller>) {
+    let signals = Arc::new(Signals::default());
+    let factory = Factory::new(congestion, signals.clone());
+    (signals, factory.build(Instant::now(), 1_200))
+}
 
 #[test]
-fn explore() {
-    let wan = Line {
-        jitter: Duration::from_millis(2),
-        ..Line::new(100.0, 40, 1.0)
-    };
-    let lines = [
-        ("wan", wan),
-        ("lossy", Line { loss: 0.01, ..wan }),
-        (
-            "bursty",
-            Line {
-                bursts: Some((0.002, 0.05, 0.5)),
-                ..wan
-            },
-        ),
-        (
-            "congested",
-            Line {
-                rate: 10.0,
-                queue: 625_000,
-                ..wan
-            },
-        ),
-        (
-            "slow4g",
-            Line {
-                jitter: Duration::from_millis(20),
-                ..Line::new(1.6, 150, 2.2)
-            },
-        ),
-        ("satellite", Line::new(20.0, 600, 1.0)),
-        (
-            "shallow",
-            Line {
-                queue: 50_000,
-                ..wan
-            },
-        ),
-        (
-            "policer",
-            Line {
-                policer: Some((20.0, 500_000)),
-                ..wan
-            },
-        ),
-        (
-            "lumps",
-            Line {
-                lumps: Duration::from_millis(20),
-                ..wan
-            },
-        ),
-        (
-            "lan",
-            Line {
-                queue: 500_000,
-                ..Line::new(1000.0, 1, 1.0)
-            },
-        ),
-    ];
-    for (name, line) in lines {
-        let mut net = Bottleneck::new(line, 1);
-        let now = net.now;
-        net.add(Control::bbr(now));
-        let start = net.run(2 * SECOND);
-        let (lost, sent) = (net.senders[0].lost, net.senders[0].sent);
-        let got = net.run(8 * SECOND);
-        let loss = (net.senders[0].lost - lost) as f64 / (net.senders[0].sent - sent) as f64;
-        eprintln!(
-            "{name:10} first {:6.1} then {:6.1} queue {:?} loss {loss:.3}",
-            start[0],
-            got[0],
-            net.delay()
-        );
+fn a_full_window_has_room_for_a_kick_and_not_for_more() {
+    for congestion in [Congestion::Bbr, Congestion::Cubic] {
+        let (signals, mut controller) = controller(congestion);
+        let window = controller.window();
+        controller.on_sent(Instant::now(), window, 1);
+        assert_eq!(signals.in_flight(), window);
+        signals.make_room();
+        assert_eq!(controller.window(), window + 4 * 1_200);
+        controller.on_sent(Instant::now(), 4 * 1_200, 2);
+        assert_eq!(controller.window(), signals.in_flight());
+        signals.take_room();
+        assert_eq!(controller.window(), window);
     }
-    for (name, line) in [
-        ("wan", wan),
-        ("congested", lines[3].1),
-        ("shallow", lines[6].1),
-        ("lossy", lines[1].1),
-    ] {
-        for kinds in ["bb", "bc", "cb", "cc"] {
-            let mut net = Bottleneck::new(line, 1);
-            for kind in kinds.chars() {
-                let now = net.now;
-                net.add(if kind == 'b' {
-                    Control::bbr(now)
-                } else {
-                    Control::cubic(now)
-                });
-                net.run(3 * SECOND);
-            }
-            let a = net.run(10 * SECOND);
-            let b = net.run(20 * SECOND);
-            eprintln!("{name:10} {kinds} {a:.1?} {b:.1?} queue {:?}", net.delay());
+}
+
+#[test]
+fn losses_of_a_doubted_path_are_one_loss_to_cubic_and_none_to_bbr() {
+    let lose = |congestion: Congestion, doubted: bool| {
+        let (signals, mut controller) = controller(congestion);
+        if doubted {
+            signals.make_room();
         }
-    }
+        let now = Instant::now();
+        controller.on_congestion_event(now, now, true, 12_000);
+        signals.take_room();
+        controller.window()
+    };
+    assert!(lose(Congestion::Cubic, true) > lose(Congestion::Cubic, false));
+    assert_eq!(lose(Congestion::Bbr, true), 12_000);
+}
+
+#[test]
+fn acknowledgements_tell_what_is_in_flight() {
+    let (signals, mut controller) = controller(Congestion::Bbr);
+    controller.on_sent(Instant::now(), 5_000, 1);
+    controller.on_end_acks(Instant::now(), 1_500, false, Some(1));
+    assert_eq!(signals.in_flight(), 1_500);
 }

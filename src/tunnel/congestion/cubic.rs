@@ -1,5 +1,5 @@
-//! The window beside others who fill the queue until it overflows (RFC 9438): who keeps the queue
-//! short beside them is left with nothing.
+//! CUBIC in congestion avoidance (RFC 9438): what other senders on the internet do. The controller is
+//! tested beside it.
 
 use std::time::{Duration, Instant};
 
