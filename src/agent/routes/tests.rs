@@ -4,10 +4,10 @@ use super::*;
 use crate::agent::mesh::SessionLimits;
 use crate::agent::setup::empty_mesh;
 use crate::config::Balance;
+use crate::config::Congestion;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, BuildInput, LATELY, RouteTable};
 use crate::wire::{RouteAdv, RoutePrefix};
-use crate::config::Congestion;
 
 const MS: Duration = Duration::from_millis(1);
 const OWN: AgentId = AgentId([1; 16]);
