@@ -13,6 +13,7 @@ use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::fault::{self, FaultArgs};
 use internal_chaos::relay::measure::{self, MeasureArgs};
 use internal_chaos::relay::{self, RelayArgs};
+use internal_chaos::scenario::links::{self, LinksArgs};
 use internal_chaos::scenario::soak::{self, SoakArgs};
 use internal_chaos::scenario::{self, RunArgs};
 use internal_chaos::workload::{self, Workload};
@@ -33,6 +34,7 @@ enum Command {
     Drill(DrillArgs),
     Run(RunArgs),
     Soak(SoakArgs),
+    Links(LinksArgs),
     /// List the scenarios of the library.
     List,
     /// List the named link conditions.
@@ -82,6 +84,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Drill(args) => drill::run(&args).await,
             Command::Run(args) => scenario::run(&args).await,
             Command::Soak(args) => soak::run(&args).await,
+            Command::Links(args) => links::run(&args).await,
             Command::List => scenario::list(),
             Command::Conditions => print(&condition::table()),
             Command::Relay(args) => relay::run(&args).await.map(|()| ExitCode::SUCCESS),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::config::Congestion;
 use crate::identity::{AgentId, ShortId};
 use crate::routing::{Path, PathTable, RouteTable};
 use crate::tunnel::{MeshView, SessionSettings, inner_packet};
@@ -32,6 +33,7 @@ pub(super) struct SessionLimits {
     pub(super) max_hops: u8,
     pub(super) streams: u32,
     pub(super) window: u32,
+    pub(super) congestion: Congestion,
 }
 
 impl Mesh {
@@ -48,6 +50,7 @@ impl Mesh {
             rtt,
             streams: self.limits.streams,
             window: self.limits.window,
+            congestion: self.limits.congestion,
         }
     }
 }

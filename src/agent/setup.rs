@@ -60,6 +60,7 @@ impl Shared {
             max_hops: config.routing.max_hops,
             streams: config.limits.streams_per_session,
             window: u32::try_from(config.limits.session_window).unwrap_or(u32::MAX),
+            congestion: config.connections.congestion,
         };
         let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
         let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));

@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::reader::Value;
 use super::scalar::{self, quote, show_duration};
 use super::section::Section;
-use super::{Balance, Connections, Listener, Peer, Reconnect, Routing};
+use super::{Balance, Congestion, Connections, Listener, Peer, Reconnect, Routing};
 
 /// Where an agent listens that has neither listeners nor peers in its file: as the examples do.
 const DEFAULT_LISTENER: SocketAddr =
@@ -81,6 +81,7 @@ pub(super) fn routing(mut section: Section<'_>) -> Routing {
 
 pub(super) fn connections(mut section: Section<'_>) -> Connections {
     let default = Connections::default();
+    let controllers = [("bbr", Congestion::Bbr), ("cubic", Congestion::Cubic)];
     Connections {
         heartbeat: section
             .duration("heartbeat", HEARTBEATS)
@@ -88,6 +89,9 @@ pub(super) fn connections(mut section: Section<'_>) -> Connections {
         dead_after: section
             .number("dead_after", DEAD_AFTER)
             .unwrap_or(default.dead_after),
+        congestion: section
+            .choice("congestion", &controllers)
+            .unwrap_or(default.congestion),
         reconnect: reconnect(section.section("reconnect")),
     }
 }

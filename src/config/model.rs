@@ -201,7 +201,17 @@ pub struct Connections {
     pub heartbeat: Duration,
     /// Missed heartbeats until a link is down, 2..=100.
     pub dead_after: u32,
+    pub congestion: Congestion,
     pub reconnect: Reconnect,
+}
+
+/// `connections.congestion`: what bounds the bytes of a session in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Congestion {
+    /// A model of the path's rate and round trip.
+    Bbr,
+    /// Losses (RFC 9438).
+    Cubic,
 }
 
 /// `connections.reconnect`.
@@ -243,6 +253,7 @@ impl Default for Connections {
         Self {
             heartbeat: Duration::from_millis(100),
             dead_after: 3,
+            congestion: Congestion::Bbr,
             reconnect: Reconnect::default(),
         }
     }

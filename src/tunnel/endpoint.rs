@@ -12,6 +12,7 @@ use quinn::{
 
 use super::congestion::{Factory, Signals};
 use super::virtual_socket::VirtualSocket;
+use crate::config::Congestion;
 use crate::wire::packet::header_len;
 
 /// QUIC's smallest packet (RFC 9000 section 14): a path must carry this and the packet header.
@@ -75,6 +76,7 @@ pub struct SessionSettings {
     pub streams: u32,
     /// Bytes in flight or unread in one session, all streams together.
     pub window: u32,
+    pub congestion: Congestion,
 }
 
 /// The inner packet size for a mesh whose narrowest link takes UDP payloads of `link_mtu` bytes
@@ -145,7 +147,7 @@ fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportC
         // window is smaller than its credit: on a 60 Mbit/s path three of four downloads stood
         // still for 9.5 s.
         .send_fairness(true)
-        .congestion_controller_factory(Factory::new(signals))
+        .congestion_controller_factory(Factory::new(settings.congestion, signals))
         .datagram_receive_buffer_size(None)
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(KEEP_ALIVE));

@@ -284,6 +284,7 @@ impl<V: MeshView> Task<V> {
         self.measure();
         self.flow.forgive();
         self.route();
+        self.session.signals.handle_move();
         if cause == SwitchCause::PeerMoved && !self.credit.pay_move(now) {
             return;
         }

@@ -30,7 +30,7 @@
 //! | `packet` | single packets of ours beside a session's |
 //! | `outlet`, `provisional` | the path to each destination, ready to be written; ways back that nothing authenticates |
 //! | `virtual_socket`, `ring`, `address` | the socket under quinn; runs of packets; virtual addresses |
-//! | `kick`, `congestion` | makes quinn send at once; room for that in a full window |
+//! | `kick`, `congestion` | makes quinn send at once; what may be in flight, and room for a kick in a full window |
 //! | `endpoint` | QUIC settings |
 //! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
 //! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |

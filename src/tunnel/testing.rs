@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::congestion::{Factory, Signals};
 use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings};
 use crate::clock;
+use crate::config::Congestion;
 use crate::identity::AgentId;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, Graph, Path, PathTable};
@@ -186,7 +187,7 @@ impl FullWindow {
 
 /// The window of a session with these signals.
 pub(super) fn full_window(signals: &Arc<Signals>) -> FullWindow {
-    let mut controller = Factory::new(signals.clone()).build(clock::now(), 1_200);
+    let mut controller = Factory::new(Congestion::Bbr, signals.clone()).build(clock::now(), 1_200);
     let initial = controller.window();
     controller.on_sent(clock::now(), initial, 1);
     FullWindow {

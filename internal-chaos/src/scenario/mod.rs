@@ -11,6 +11,7 @@
 //! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
 //! | [`record`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
 //! | [`report`], [`page`], `timeline` | text, JSON, HTML |
+//! | [`mod@links`] | what a link under each named condition carries |
 //! | [`mod@soak`] | the same again and again, and whether agents grow |
 
 mod agents;
@@ -22,6 +23,7 @@ mod diag;
 mod file;
 pub mod judge;
 pub mod library;
+pub mod links;
 mod load;
 pub mod model;
 mod origin;

@@ -14,6 +14,9 @@ pub use crate::drill::connects::Outcome;
 pub struct Record {
     #[serde(serialize_with = "millis")]
     pub length: Duration,
+    /// From the start of the agents until each knew every link and every ingress a way to every exit.
+    #[serde(serialize_with = "millis")]
+    pub formed: Duration,
     pub faults: Vec<Struck>,
     pub flows: Vec<Flow>,
     pub attempts: Vec<Attempt>,

@@ -111,7 +111,9 @@ async fn observe(
     watchman: &Watchman,
     seed: u64,
 ) -> anyhow::Result<Record> {
+    let started = Instant::now();
     field.agents.start(scenario).await?;
+    let formed = started.elapsed();
     let loads = Loads::new()?;
     let before = sizes(scenario, field);
     let socks = |agent| field.agents.ports(agent).socks;
@@ -123,7 +125,7 @@ async fn observe(
     act(scenario, field, &running, seed, &mut record).await?;
     sleep_until((began + scenario.duration).into()).await;
     let loaded = running.finish().await?;
-    record.length = scenario.duration;
+    (record.length, record.formed) = (scenario.duration, formed);
     record.health = settle(scenario, field).await;
     tokio::time::sleep(LAST_WORDS).await;
     (record.events, record.paths, record.reasons) = watch.end();

@@ -4,6 +4,7 @@ use super::*;
 use crate::agent::mesh::SessionLimits;
 use crate::agent::setup::empty_mesh;
 use crate::config::Balance;
+use crate::config::Congestion;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, BuildInput, LATELY, RouteTable};
 use crate::wire::{RouteAdv, RoutePrefix};
@@ -21,6 +22,7 @@ fn mesh() -> Mesh {
         max_hops: 8,
         streams: 100,
         window: 1 << 20,
+        congestion: Congestion::Bbr,
     };
     empty_mesh(OWN, limits)
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{
-    Agent, Balance, Config, Connections, Dns, Exit, HostPort, Http, Limits, Listener, LogFormat,
-    Peer, Reconnect, Routing, Socks5, Tls,
+    Agent, Balance, Config, Congestion, Connections, Dns, Exit, HostPort, Http, Limits, Listener,
+    LogFormat, Peer, Reconnect, Routing, Socks5, Tls,
 };
 use crate::identity::AgentId;
 
@@ -67,6 +67,7 @@ pub(crate) fn exit() -> Config {
         connections: Connections {
             heartbeat: Duration::from_millis(100),
             dead_after: 3,
+            congestion: Congestion::Bbr,
             reconnect: Reconnect {
                 initial_delay: Duration::from_secs(1),
                 max_delay: Duration::from_secs(60),

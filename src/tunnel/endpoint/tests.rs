@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 
 use super::*;
 use crate::clock;
+use crate::config::Congestion;
 use crate::tunnel::testing::configs;
 
 const MS: Duration = Duration::from_millis(1);
@@ -145,6 +146,7 @@ impl World {
             rtt,
             streams: 100,
             window: 256 * 1024,
+            congestion: Congestion::Bbr,
         };
         let (server, client) = configs(transport(settings, Arc::default()));
         let endpoint = |end, server| {

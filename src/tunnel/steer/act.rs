@@ -36,6 +36,7 @@ impl<V: MeshView> Task<V> {
         // On its first path a session has lost nothing, and a kick would change the connection id
         // under the copies of its handshake that come along the other path.
         if left {
+            self.steering.signals.handle_move();
             self.steering.signals.make_room();
             self.sessions.kick();
         }

@@ -1,8 +1,22 @@
-//! Congestion control of sessions: Cubic, that lets a few packets pass while a path is doubted.
+//! Congestion control of sessions, and the room that a kick gets in a full window.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `bbr` | the controller: phases and windows, pure |
+//! | `path_model`, `rate`, `loss` | what it believes of the path, and the measures that it takes |
 //!
 //! quinn sends the PING of a kick only if the congestion window has room, and while a path is dead
 //! the window is full of what died in it: without room of its own a kick waits for the next
 //! time-out, which doubles with each one that passed.
+
+mod bbr;
+#[cfg(test)]
+mod bottleneck;
+#[cfg(test)]
+mod cubic;
+mod loss;
+mod path_model;
+mod rate;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,6 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use quinn::congestion::{Controller, ControllerFactory, CubicConfig};
+
+use self::bbr::Bbr;
+use crate::config::Congestion;
 
 /// Packets that pass a full window with every kick: the PING and some of the data behind it, whose
 /// acknowledgement tells what was lost.
@@ -23,6 +40,8 @@ pub(super) struct Signals {
     /// Bytes that may be in flight whatever the window is; 0 while the path is trusted.
     room: AtomicU64,
     packet: AtomicU64,
+    /// Moves to other paths so far.
+    moves: AtomicU64,
 }
 
 impl Signals {
@@ -41,35 +60,137 @@ impl Signals {
     pub(super) fn take_room(&self) {
         self.room.store(0, Ordering::Relaxed);
     }
+
+    /// Packets take another path from now on.
+    pub(super) fn handle_move(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn doubted(&self) -> bool {
+        self.room.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// Makes the controller of one session.
 pub(super) struct Factory {
     signals: Arc<Signals>,
-    cubic: Arc<CubicConfig>,
+    congestion: Congestion,
 }
 
 impl Factory {
-    pub(super) fn new(signals: Arc<Signals>) -> Arc<Self> {
+    pub(super) fn new(congestion: Congestion, signals: Arc<Signals>) -> Arc<Self> {
         Arc::new(Self {
             signals,
-            cubic: Arc::default(),
+            congestion,
         })
     }
 }
 
 impl ControllerFactory for Factory {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        self.signals
-            .packet
-            .store(current_mtu.into(), Ordering::Relaxed);
-        Box::new(Roomy {
-            inner: self.cubic.clone().build(now, current_mtu),
-            signals: self.signals.clone(),
-        })
+        let signals = self.signals.clone();
+        signals.packet.store(current_mtu.into(), Ordering::Relaxed);
+        match self.congestion {
+            Congestion::Bbr => Box::new(Modelled {
+                bbr: Bbr::new(now, current_mtu.into()),
+                moves: signals.moves.load(Ordering::Relaxed),
+                signals,
+            }),
+            Congestion::Cubic => Box::new(Roomy {
+                inner: Arc::new(CubicConfig::default()).build(now, current_mtu),
+                signals,
+            }),
+        }
     }
 }
 
+/// [`Bbr`] under quinn.
+#[derive(Clone)]
+struct Modelled {
+    bbr: Bbr,
+    /// Of [`Signals::moves`], those that it knows of.
+    moves: u64,
+    signals: Arc<Signals>,
+}
+
+impl Modelled {
+    fn listen(&mut self, now: Instant) {
+        let moves = self.signals.moves.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.moves, moves) != moves {
+            self.bbr.handle_path_change(now);
+        }
+        self.bbr.handle_doubt(self.signals.doubted());
+    }
+}
+
+impl Controller for Modelled {
+    fn on_sent(&mut self, now: Instant, bytes: u64, _last_packet_number: u64) {
+        self.listen(now);
+        self.signals.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        self.bbr.handle_sent(now, bytes);
+    }
+
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        _app_limited: bool,
+        _rtt: &quinn_proto::RttEstimator,
+    ) {
+        self.bbr.handle_acked(now, sent, bytes);
+    }
+
+    fn on_end_acks(
+        &mut self,
+        now: Instant,
+        in_flight: u64,
+        app_limited: bool,
+        _largest_packet_num_acked: Option<u64>,
+    ) {
+        self.listen(now);
+        self.signals.in_flight.store(in_flight, Ordering::Relaxed);
+        self.bbr.handle_acks_end(now, in_flight, app_limited);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        now: Instant,
+        _sent: Instant,
+        is_persistent_congestion: bool,
+        lost_bytes: u64,
+    ) {
+        self.listen(now);
+        match is_persistent_congestion {
+            true => self.bbr.handle_persistent_congestion(now),
+            false => self.bbr.handle_lost(lost_bytes),
+        }
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.signals.packet.store(new_mtu.into(), Ordering::Relaxed);
+        self.bbr.handle_packet_size(new_mtu.into());
+    }
+
+    fn window(&self) -> u64 {
+        let room = self.signals.room.load(Ordering::Relaxed);
+        self.bbr.window().max(room)
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.bbr.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// Cubic that lets a few packets pass while a path is doubted.
 struct Roomy {
     inner: Box<dyn Controller>,
     signals: Arc<Signals>,
@@ -113,7 +234,7 @@ impl Controller for Roomy {
         is_persistent_congestion: bool,
         lost_bytes: u64,
     ) {
-        let doubted = self.signals.room.load(Ordering::Relaxed) > 0;
+        let doubted = self.signals.doubted();
         let persistent = is_persistent_congestion && !doubted;
         self.inner
             .on_congestion_event(now, sent, persistent, lost_bytes);
@@ -146,49 +267,6 @@ impl Controller for Roomy {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn controller() -> (Arc<Signals>, Box<dyn Controller>) {
-        let signals = Arc::new(Signals::default());
-        let factory = Factory::new(signals.clone());
-        (signals, factory.build(Instant::now(), 1_200))
-    }
-
-    #[test]
-    fn a_full_window_has_room_for_a_kick_and_not_for_more() {
-        let (signals, mut controller) = controller();
-        let window = controller.window();
-        controller.on_sent(Instant::now(), window, 1);
-        assert_eq!(signals.in_flight(), window);
-        signals.make_room();
-        assert_eq!(controller.window(), window + 4 * 1_200);
-        controller.on_sent(Instant::now(), 4 * 1_200, 2);
-        assert_eq!(controller.window(), signals.in_flight());
-        signals.take_room();
-        assert_eq!(controller.window(), window);
-    }
-
-    #[test]
-    fn losses_of_a_doubted_path_are_one_loss() {
-        let lose = |doubted: bool| {
-            let (signals, mut controller) = controller();
-            if doubted {
-                signals.make_room();
-            }
-            let now = Instant::now();
-            controller.on_congestion_event(now, now, true, 12_000);
-            signals.take_room();
-            controller.window()
-        };
-        assert!(lose(true) > lose(false));
-    }
-
-    #[test]
-    fn acknowledgements_tell_what_is_in_flight() {
-        let (signals, mut controller) = controller();
-        controller.on_sent(Instant::now(), 5_000, 1);
-        controller.on_end_acks(Instant::now(), 1_500, false, Some(1));
-        assert_eq!(signals.in_flight(), 1_500);
-    }
-}
+mod phenomena;
+#[cfg(test)]
+mod tests;

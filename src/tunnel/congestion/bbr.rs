@@ -1,0 +1,362 @@
+//! A congestion controller that follows a model of the path instead of losses, after
+//! draft-ietf-ccwg-bbr. Pure: time and packets are handed in.
+//!
+//! ```text
+//!  Startup ──no more comes through──► Drain ──queue is gone──► Cruise ──some rounds──► Probe
+//!                                      ▲ ▲                       │                       │
+//!                                      │ └─────round trip stale──┘                       │
+//!                                      └────────no more comes through, or loss───────────┘
+//! ```
+//!
+//! quinn paces at 1.25 windows per round trip and can be steered by the window alone. So each phase is
+//! a window: its gain times rate and round trip, and an [allowance](PathModel::allowance).
+//!
+//! - **Loss** is no sign by itself. Much of it while probing bounds the window; very much makes the
+//!   rate of late the one to believe.
+//! - **Rivals** that fill every queue keep it from being empty when ours is drained. Then the least
+//!   round trip that is believed grows to what it is beside them, and the window with it.
+
+use std::time::{Duration, Instant};
+
+use super::loss::Losses;
+use super::path_model::PathModel;
+use super::rate::Sampler;
+
+/// Packets at the beginning (RFC 6928).
+const INITIAL_PACKETS: u64 = 10;
+
+/// Packets at least: BBRMinPipeCwnd.
+const LEAST_PACKETS: u64 = 4;
+
+/// The rate doubles with every round (BBRStartupCwndGain).
+const STARTUP_GAIN: f64 = 2.0;
+
+/// Growth of the rate within a round below which the path may be full, and how many such rounds
+/// make it so (draft-ietf-ccwg-bbr section 5.3.1.2).
+const STARTUP_GROWTH: f64 = 1.25;
+const STARTUP_ROUNDS: u32 = 3;
+
+/// Below the product, so that a queue of our own goes (BBRDrainPacingGain is 0.5 and 0.9 in turn).
+const DRAIN_GAIN: f64 = 0.9;
+
+/// For a round trip that has not been seen for 10 s: BBRProbeRTTCwndGain. Sessions of one bottleneck
+/// do it at the same time, because they all see the short round trip of the last one.
+const STALE_GAIN: f64 = 0.5;
+
+/// Rounds after which a queue that is still there is not ours.
+const DRAIN_ROUNDS: u32 = 4;
+
+/// A little more than the product: the least round trip is rarer than a longer one.
+const CRUISE_GAIN: f64 = 1.1;
+
+/// Rounds between two probes: BBR of 2016 had 6, and with so many two sessions come to equal shares
+/// within seconds.
+const CRUISE_ROUNDS: u32 = 6;
+
+/// Rounds between two probes at most, after ones that lost much: a policer takes what is above its
+/// rate, and each probe costs that.
+const CRUISE_ROUNDS_MOST: u32 = 48;
+
+/// Cruising time at least: on short paths rounds pass faster than machines settle.
+const CRUISE_LEAST: Duration = Duration::from_millis(50);
+
+/// What a probe tries (BBR: a pacing gain of 1.25). Higher, because only the window carries it.
+const PROBE_GAIN: f64 = 1.35;
+
+/// Rounds of a probe: one to send it, one to see what came of it.
+const PROBE_ROUNDS: u32 = 2;
+
+/// Growth of the rate in a round of probing after which another one is added.
+const PROBE_GROWTH: f64 = 1.1;
+
+/// Part of what was in flight at a loss that is sent afterwards (BBRHeadroom).
+const HEADROOM: f64 = 0.85;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The window doubles with every round.
+    Startup,
+    /// A queue of our own goes.
+    Drain,
+    /// The path is full and its queue short.
+    Cruise,
+    /// More is tried.
+    Probe,
+}
+
+/// The controller.
+#[derive(Clone, Debug)]
+pub(super) struct Bbr {
+    packet: u64,
+    sampler: Sampler,
+    model: PathModel,
+    losses: Losses,
+    phase: Phase,
+    since: Instant,
+    /// Rounds begun in this phase.
+    rounds: u32,
+    /// Rounds begun in this phase when what is in flight fitted the path.
+    drained: Option<u32>,
+    /// The rate when the last round of this phase began, and rounds in which it did not grow.
+    plateau: (f64, u32),
+    /// Rounds until the next probe.
+    patience: u32,
+    /// The window at which much was lost, less the headroom.
+    ceiling: Option<f64>,
+    stale: bool,
+    window: f64,
+    /// Bytes sent that are neither acknowledged nor lost.
+    in_flight: u64,
+    acked: u64,
+    doubted: bool,
+}
+
+impl Bbr {
+    pub(super) fn new(now: Instant, packet: u64) -> Self {
+        Self {
+            packet,
+            sampler: Sampler::new(now),
+            model: PathModel::new(now),
+            losses: Losses::default(),
+            phase: Phase::Startup,
+            since: now,
+            rounds: 0,
+            drained: None,
+            plateau: (0.0, 0),
+            patience: CRUISE_ROUNDS,
+            ceiling: None,
+            stale: false,
+            window: (INITIAL_PACKETS * packet) as f64,
+            in_flight: 0,
+            acked: 0,
+            doubted: false,
+        }
+    }
+
+    /// Bytes that may be in flight.
+    pub(super) fn window(&self) -> u64 {
+        self.window as u64
+    }
+
+    /// Bytes that may be in flight at the beginning.
+    pub(super) fn initial_window(&self) -> u64 {
+        INITIAL_PACKETS * self.packet
+    }
+
+    pub(super) fn handle_packet_size(&mut self, packet: u64) {
+        self.packet = packet;
+        self.window = self.window.max(self.least());
+    }
+
+    pub(super) fn handle_sent(&mut self, now: Instant, bytes: u64) {
+        self.sampler.handle_sent(now, self.in_flight == 0);
+        self.in_flight += bytes;
+    }
+
+    /// A packet is acknowledged.
+    pub(super) fn handle_acked(&mut self, now: Instant, sent: Instant, bytes: u64) {
+        self.sampler.handle_acked(now, sent, bytes);
+        self.acked += bytes;
+    }
+
+    /// An acknowledgement has been read. `starved`: the application has nothing to send.
+    pub(super) fn handle_acks_end(&mut self, now: Instant, in_flight: u64, starved: bool) {
+        self.in_flight = in_flight;
+        let acked = std::mem::take(&mut self.acked);
+        let least = self.model.min_rtt().unwrap_or_default();
+        let sample = self.sampler.handle_acks_end(now, least);
+        if starved {
+            self.sampler.handle_app_limited(in_flight);
+        }
+        let Some(sample) = sample.filter(|_| !self.doubted) else {
+            return;
+        };
+        self.model.handle_sample(now, &sample, acked);
+        self.losses.handle_acked(acked);
+        if sample.round {
+            self.rounds += 1;
+            self.handle_round(now, sample.app_limited);
+        }
+        self.advance(now);
+        self.set_window(acked);
+    }
+
+    /// Packets are lost; no bytes: they are marked instead (RFC 3168).
+    pub(super) fn handle_lost(&mut self, bytes: u64) {
+        if self.doubted {
+            return;
+        }
+        self.losses.handle_lost(bytes.max(self.packet));
+        if bytes == 0 {
+            self.bound();
+        }
+    }
+
+    /// Nothing got through for long: what was known of the path is worth nothing.
+    pub(super) fn handle_persistent_congestion(&mut self, now: Instant) {
+        if !self.doubted {
+            self.handle_path_change(now);
+            self.window = self.initial_window() as f64;
+        }
+    }
+
+    /// While the path is doubted, packets go along two paths, or along a dead one: what comes of them
+    /// says nothing of either.
+    pub(super) fn handle_doubt(&mut self, doubted: bool) {
+        if !std::mem::replace(&mut self.doubted, doubted) || doubted {
+            return;
+        }
+        // What left meanwhile is no measure.
+        self.sampler.handle_app_limited(self.in_flight);
+    }
+
+    /// Packets take another path from now on. The window stays what filled the old one until the new
+    /// one has shown what it takes.
+    pub(super) fn handle_path_change(&mut self, now: Instant) {
+        let product = self.model.product();
+        if product > 0.0 {
+            self.window = self.window.min(product).max(self.least());
+        }
+        self.model = PathModel::new(now);
+        self.losses = Losses::default();
+        (self.ceiling, self.stale) = (None, false);
+        self.patience = CRUISE_ROUNDS;
+        self.enter(now, Phase::Startup);
+    }
+
+    fn enter(&mut self, now: Instant, phase: Phase) {
+        (self.phase, self.since, self.rounds, self.drained) = (phase, now, 0, None);
+        self.plateau = (self.model.rate(), 0);
+        self.losses.begin();
+    }
+
+    /// A round has begun.
+    fn handle_round(&mut self, now: Instant, app_limited: bool) {
+        if self.losses.is_ruin() {
+            // Startup sends twice what the path takes; that is told by the rate.
+            if self.phase != Phase::Startup {
+                self.model.believe_recent_rate();
+            }
+            self.bound();
+        }
+        let rate = self.model.rate();
+        match self.phase {
+            Phase::Startup if app_limited => {}
+            Phase::Startup if rate >= self.plateau.0 * STARTUP_GROWTH => self.plateau = (rate, 0),
+            Phase::Startup => self.plateau.1 += 1,
+            Phase::Probe => {
+                let grown = rate >= self.plateau.0 * PROBE_GROWTH;
+                self.plateau = (rate, u32::from(!grown));
+            }
+            Phase::Drain | Phase::Cruise => {}
+        }
+        if self.phase == Phase::Startup
+            && self.plateau.1 > 0
+            && (self.plateau.1 >= STARTUP_ROUNDS || self.losses.is_ruin())
+        {
+            self.enter(now, Phase::Drain);
+        }
+        if self.losses.is_told() && self.phase != Phase::Probe {
+            if self.phase == Phase::Cruise && self.losses.is_much() {
+                self.bound();
+            }
+            self.losses.begin();
+        }
+    }
+
+    /// The step to the next phase, if it is time.
+    fn advance(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Startup => {}
+            Phase::Drain => self.advance_drain(now),
+            Phase::Cruise => {
+                let lasted = now.saturating_duration_since(self.since) >= CRUISE_LEAST;
+                if self.model.is_rtt_stale(now) {
+                    self.stale = true;
+                    self.enter(now, Phase::Drain);
+                } else if self.rounds >= self.patience && lasted {
+                    self.enter(now, Phase::Probe);
+                }
+            }
+            Phase::Probe => {
+                let lossy = self.losses.is_much();
+                if lossy {
+                    self.bound();
+                    self.patience = (2 * self.patience).min(CRUISE_ROUNDS_MOST);
+                } else if self.rounds >= PROBE_ROUNDS && self.plateau.1 > 0 {
+                    (self.ceiling, self.patience) = (None, CRUISE_ROUNDS);
+                }
+                if lossy || (self.rounds >= PROBE_ROUNDS && self.plateau.1 > 0) {
+                    self.enter(now, Phase::Drain);
+                }
+            }
+        }
+    }
+
+    /// The queue is ours as long as it goes with what we have in flight.
+    fn advance_drain(&mut self, now: Instant) {
+        let fits = self.in_flight as f64 <= self.target(self.drain_gain()) + self.packet as f64;
+        if self.drained.is_none() && fits {
+            self.drained = Some(self.rounds);
+        }
+        // One round to empty the queue, one to see the round trip without it.
+        let seen = self.drained.is_some_and(|at| self.rounds >= at + 2);
+        if !seen && self.rounds < DRAIN_ROUNDS {
+            return;
+        }
+        if std::mem::take(&mut self.stale) {
+            self.model.believe_recent_rtt(now);
+        }
+        self.model.handle_cycle_end();
+        self.enter(now, Phase::Cruise);
+    }
+
+    /// Less than what was in flight when much was lost, but never less than what fills the path.
+    fn bound(&mut self) {
+        let product = self.model.product();
+        if product > 0.0 {
+            let bound = self.window.min(self.in_flight as f64) * HEADROOM;
+            self.ceiling = Some(bound.max(product));
+        }
+    }
+
+    fn drain_gain(&self) -> f64 {
+        if self.stale { STALE_GAIN } else { DRAIN_GAIN }
+    }
+
+    fn set_window(&mut self, acked: u64) {
+        let window = match self.phase {
+            Phase::Startup => self.grown(acked as f64),
+            Phase::Drain => self.target(self.drain_gain()),
+            Phase::Cruise => {
+                let window = self.target(CRUISE_GAIN);
+                self.ceiling.map_or(window, |ceiling| window.min(ceiling))
+            }
+            Phase::Probe => {
+                let base = self.model.product().max(self.ceiling.unwrap_or_default());
+                base * PROBE_GAIN + self.model.allowance(self.packet)
+            }
+        };
+        self.window = window.max(self.least());
+    }
+
+    /// Doubles per round, but not beyond twice what was seen to come through.
+    fn grown(&self, acked: f64) -> f64 {
+        let product = self.model.product();
+        let most = (self.target(STARTUP_GAIN)).max(self.initial_window() as f64);
+        let grown = self.window + acked;
+        match product > 0.0 {
+            true if self.rounds >= 2 => grown.min(most),
+            true => grown.min(most.max(self.window)),
+            false => grown,
+        }
+    }
+
+    fn target(&self, gain: f64) -> f64 {
+        gain * self.model.product() + self.model.allowance(self.packet)
+    }
+
+    fn least(&self) -> f64 {
+        (LEAST_PACKETS * self.packet) as f64
+    }
+}

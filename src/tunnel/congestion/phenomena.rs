@@ -1,0 +1,273 @@
+//! The controller against a bottleneck in virtual time: one test per phenomenon, with figures.
+
+use std::time::{Duration, Instant};
+
+use super::bbr::Bbr;
+use super::bottleneck::{Bottleneck, Control, Line, PACKET};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+/// `wan` of `internal-chaos conditions`.
+fn wan() -> Line {
+    Line {
+        jitter: 2 * MS,
+        ..Line::new(100.0, 40, 1.0)
+    }
+}
+
+fn congested() -> Line {
+    Line {
+        rate: 10.0,
+        queue: 625_000,
+        ..wan()
+    }
+}
+
+fn alone(line: Line) -> Bottleneck {
+    let mut net = Bottleneck::new(line, 1);
+    let now = net.now;
+    net.add(Control::bbr(now));
+    net
+}
+
+/// Mbit/s of a sender alone in the five seconds after the first two, and the part that it lost then.
+fn settled(net: &mut Bottleneck) -> (f64, f64) {
+    net.run(2 * SECOND);
+    let (lost, sent) = (net.senders[0].lost, net.senders[0].sent);
+    let got = net.run(5 * SECOND)[0];
+    let sender = &net.senders[0];
+    let part = (sender.lost - lost) as f64 / (sender.sent - sent) as f64;
+    (got, part)
+}
+
+#[test]
+fn startup_fills_the_path_within_ten_round_trips() {
+    let mut net = alone(wan());
+    net.run(400 * MS);
+    let got = net.run(400 * MS)[0];
+    assert!(got > 90.0, "{got} Mbit/s");
+}
+
+#[test]
+fn single_losses_cost_what_they_lose() {
+    let line = Line {
+        loss: 0.01,
+        ..wan()
+    };
+    let (got, _) = settled(&mut alone(line));
+    assert!(got > 94.0, "{got} Mbit/s");
+}
+
+#[test]
+fn losses_in_bursts_cost_what_they_lose() {
+    let line = Line {
+        bursts: Some((0.002, 0.05, 0.5)),
+        ..wan()
+    };
+    let (got, _) = settled(&mut alone(line));
+    assert!(got > 88.0, "{got} Mbit/s");
+}
+
+#[test]
+fn a_deep_queue_stays_short() {
+    let mut net = alone(congested());
+    let (got, lost) = settled(&mut net);
+    let (mean, most) = net.delay();
+    assert!(got > 9.5 && lost == 0.0, "{got} Mbit/s, {lost} lost");
+    assert!(mean < 20.0 && most < 40.0, "{mean} ms, {most} at most");
+}
+
+#[test]
+fn a_narrow_line_stays_usable() {
+    let line = Line {
+        jitter: 20 * MS,
+        ..Line::new(1.6, 150, 2.2)
+    };
+    let mut net = alone(line);
+    let (got, _) = settled(&mut net);
+    let (mean, _) = net.delay();
+    assert!(got > 1.45 && mean < 90.0, "{got} Mbit/s, {mean} ms");
+}
+
+#[test]
+fn a_shallow_queue_is_not_flooded() {
+    let line = Line {
+        queue: 50_000,
+        ..wan()
+    };
+    let (got, lost) = settled(&mut alone(line));
+    assert!(got > 90.0 && lost < 0.03, "{got} Mbit/s, {lost} of it lost");
+}
+
+#[test]
+fn a_policer_is_not_fought() {
+    let line = Line {
+        policer: Some((20.0, 100_000)),
+        ..wan()
+    };
+    let (got, lost) = settled(&mut alone(line));
+    assert!(got > 18.0 && lost < 0.10, "{got} Mbit/s, {lost} of it lost");
+}
+
+#[test]
+fn acknowledgements_in_lumps_do_not_starve_the_path() {
+    let line = Line {
+        lumps: 20 * MS,
+        ..wan()
+    };
+    let (got, _) = settled(&mut alone(line));
+    assert!(got > 93.0, "{got} Mbit/s");
+}
+
+#[test]
+fn a_short_path_is_filled_although_machines_are_slower_than_it() {
+    let line = Line {
+        queue: 524_288,
+        ..Line::new(1_000.0, 1, 1.0)
+    };
+    let mut net = alone(line);
+    net.run(500 * MS);
+    let got = net.run(SECOND)[0];
+    assert!(got > 950.0, "{got} Mbit/s");
+}
+
+#[test]
+fn an_application_that_sends_little_teaches_nothing() {
+    let mut net = alone(wan());
+    net.run(2 * SECOND);
+    // 2 KB every 50 ms for 20 s.
+    net.senders[0].backlog = Some(0);
+    for _ in 0..400 {
+        net.senders[0].backlog = Some(2 * PACKET);
+        net.run(50 * MS);
+    }
+    net.senders[0].backlog = None;
+    net.run(100 * MS);
+    let got = net.run(200 * MS)[0];
+    assert!(got > 85.0, "{got} Mbit/s");
+}
+
+#[test]
+fn after_a_long_pause_the_path_is_filled_at_once() {
+    let mut net = alone(wan());
+    net.run(2 * SECOND);
+    net.senders[0].backlog = Some(0);
+    net.run(30 * SECOND);
+    net.senders[0].backlog = None;
+    net.run(100 * MS);
+    let got = net.run(200 * MS)[0];
+    assert!(got > 85.0, "{got} Mbit/s");
+}
+
+#[test]
+fn a_path_that_got_longer_unannounced_is_learned_again() {
+    let mut net = alone(wan());
+    net.run(5 * SECOND);
+    net.line.rtt = 120 * MS;
+    net.run(15 * SECOND);
+    let got = net.run(3 * SECOND)[0];
+    assert!(got > 85.0, "{got} Mbit/s");
+}
+
+#[test]
+fn a_move_to_a_longer_path_is_learned_within_a_second() {
+    let mut net = alone(wan());
+    net.run(5 * SECOND);
+    net.line.rtt = 120 * MS;
+    let now = net.now;
+    net.bbr(0).handle_path_change(now);
+    net.run(SECOND);
+    let got = net.run(SECOND)[0];
+    assert!(got > 90.0, "{got} Mbit/s");
+}
+
+#[test]
+fn a_move_to_a_slower_path_drains_its_queue() {
+    let mut net = alone(wan());
+    net.run(5 * SECOND);
+    net.line = congested();
+    let now = net.now;
+    net.bbr(0).handle_path_change(now);
+    net.run(4 * SECOND);
+    let got = net.run(2 * SECOND)[0];
+    let (mean, _) = net.delay();
+    assert!(got > 9.0 && mean < 30.0, "{got} Mbit/s, {mean} ms");
+}
+
+#[test]
+fn a_line_that_gets_slower_is_not_queued_on_for_long() {
+    let mut net = alone(wan());
+    net.run(5 * SECOND);
+    net.line.rate = 30.0;
+    net.run(5 * SECOND);
+    let got = net.run(2 * SECOND)[0];
+    let (mean, _) = net.delay();
+    assert!(got > 27.0 && mean < 25.0, "{got} Mbit/s, {mean} ms");
+}
+
+#[test]
+fn a_line_that_gets_faster_is_found() {
+    let mut net = alone(congested());
+    net.run(5 * SECOND);
+    net.line = wan();
+    net.run(3 * SECOND);
+    let got = net.run(SECOND)[0];
+    assert!(got > 85.0, "{got} Mbit/s");
+}
+
+#[test]
+fn what_comes_of_a_doubted_path_teaches_nothing() {
+    let mut net = alone(wan());
+    net.run(3 * SECOND);
+    let window = net.bbr(0).window();
+    net.bbr(0).handle_doubt(true);
+    let line = net.line;
+    net.line.loss = 0.9;
+    net.line.rtt = 5 * MS;
+    net.run(300 * MS);
+    let bbr = net.bbr(0);
+    assert_eq!(bbr.window(), window);
+    bbr.handle_persistent_congestion(Instant::now());
+    assert_eq!(bbr.window(), window);
+    net.bbr(0).handle_doubt(false);
+    net.line = line;
+    net.run(500 * MS);
+    let got = net.run(SECOND)[0];
+    assert!(got > 90.0, "{got} Mbit/s");
+}
+
+#[test]
+fn persistent_congestion_begins_anew() {
+    let now = Instant::now();
+    let mut bbr = Bbr::new(now, PACKET);
+    bbr.handle_sent(now, PACKET);
+    bbr.handle_persistent_congestion(now);
+    assert_eq!(bbr.window(), bbr.initial_window());
+}
+
+/// Shares of two senders that began three seconds apart, in Mbit/s over twenty seconds.
+fn shares(line: Line, first_is_bbr: bool, second_is_bbr: bool) -> Vec<f64> {
+    let mut net = Bottleneck::new(line, 1);
+    for is_bbr in [first_is_bbr, second_is_bbr] {
+        let now = net.now;
+        net.add(match is_bbr {
+            true => Control::bbr(now),
+            false => Control::cubic(now),
+        });
+        net.run(3 * SECOND);
+    }
+    net.run(10 * SECOND);
+    net.run(20 * SECOND)
+}
+
+#[test]
+fn two_sessions_and_a_session_beside_cubic_share_a_line() {
+    for line in [wan(), congested()] {
+        for (first, second) in [(true, true), (true, false), (false, true)] {
+            let shares = shares(line, first, second);
+            let least = shares[0].min(shares[1]) / line.rate;
+            assert!(least > 0.35, "{first} {second}: {shares:?}");
+        }
+    }
+}
