@@ -198,8 +198,8 @@ mod tests {
             Flags {
                 active: true,
                 doubt: true,
-                signal: false
-                narrow: true,
+                signal: false,
+                narrow: false,
             }
         );
     }
