@@ -37,12 +37,16 @@ pub(super) struct SessionLimits {
 }
 
 impl Mesh {
-    /// What a session of that round trip may use now.
-    pub(super) fn session(&self, rtt: Duration) -> SessionSettings {
-        let links = self.table.path_table().graph().links();
+    /// What a session with `other` may use now: packets that pass the best path and the alternate.
+    pub(super) fn session(&self, other: Option<AgentId>) -> SessionSettings {
+        let paths = other.and_then(|other| self.table.path_table().paths(other));
+        let rtt = paths.as_ref().map_or(Duration::ZERO, |set| set.best.rtt());
+        let ways = paths.into_iter();
+        let ways = ways.flat_map(|set| [Some(set.best), set.alternate]);
         // No QUIC link takes less than 1,200: such a claim is a lie, or nothing is known yet.
-        let narrowest = links
-            .map(|link| link.mtu)
+        let narrowest = ways
+            .flatten()
+            .map(|path| path.mtu)
             .filter(|mtu| *mtu >= SMALLEST)
             .min();
         SessionSettings {
@@ -58,14 +62,7 @@ impl Mesh {
 impl Mesh {
     /// What a session that `source` opens may use now.
     pub(super) fn session_with(&self, source: ShortId) -> SessionSettings {
-        let paths = self.table.path_table();
-        let agents = paths.graph().agents().iter();
-        let path = agents
-            .map(|agent| agent.id)
-            .find(|id| id.short() == source)
-            .and_then(|id| paths.best(id));
-        let rtt_us = path.map_or(0, |path| path.rtt_us);
-        self.session(Duration::from_micros(rtt_us))
+        self.session(self.named(&[source]).first().copied())
     }
 
     /// The agents that headers name so; without those that are not known any more.
@@ -93,6 +90,6 @@ impl MeshView for Mesh {
     }
 
     fn session_settings(&self, path: &Path) -> SessionSettings {
-        self.session(Duration::from_micros(path.rtt_us))
+        self.session(Some(path.exit()))
     }
 }

@@ -1,7 +1,6 @@
 //! What the rooms of an agent share and are given, made from its configuration.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -104,7 +103,7 @@ fn start_tunnel(
     let exit = match config.exit {
         Some(_) => {
             let server = tunnel_server(&parts.identity, parts.trust.clone())?;
-            Some((server, mesh.borrow().session(Duration::ZERO)))
+            Some((server, mesh.borrow().session(None)))
         }
         None => None,
     };

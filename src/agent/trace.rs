@@ -74,7 +74,7 @@ impl Status {
     /// Measures the last of `hops`.
     async fn measure_hop(&self, mesh: &Mesh, hops: &[AgentId]) -> HopView {
         let route: Vec<ShortId> = hops.iter().map(|hop| hop.short()).collect();
-        let size = usize::from(mesh.session(Duration::ZERO).packet);
+        let size = usize::from(mesh.session(hops.last().copied()).packet);
         let (route, echoer) = (&route, &self.shared.tunnel.echoer);
         let echoes = (0..ECHOES).map(|nth| async move {
             sleep(SPACING * nth).await;

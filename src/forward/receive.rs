@@ -158,8 +158,8 @@ impl Receiver {
         packets: usize,
     ) {
         let inbox = match kind {
-            PacketType::ToExit => &self.local.exit,
-            PacketType::ToIngress => &self.local.ingress,
+            PacketType::ToExit | PacketType::PartToExit => &self.local.exit,
+            PacketType::ToIngress | PacketType::PartToIngress => &self.local.ingress,
             PacketType::Probe | PacketType::ProbeReply => &self.local.probes,
             PacketType::Echo | PacketType::EchoReply => &self.local.echoes,
         };

@@ -261,11 +261,11 @@ fn unless_over(now: Instant, since: Instant, until: Instant, is: LinkMetrics) ->
     }
 }
 
-/// Changes below 20 % are noise. A packet size that no longer passes is told however small the
-/// step: packets of the old size would be lost.
+/// Changes below 20 % are noise. A packet size is told however small the step: packets of one that no
+/// longer passes would be lost, and one that grew saves a narrow path from taking packets in halves.
 fn worth_telling(told: LinkMetrics, is: LinkMetrics) -> Tell {
     let rtt = rtt_class(told.rtt_us) != rtt_class(is.rtt_us) && differs(told.rtt_us, is.rtt_us);
-    let mtu = is.mtu < told.mtu || differs(told.mtu.into(), is.mtu.into());
+    let mtu = is.mtu != told.mtu;
     if rtt || mtu || differs(told.cost.into(), is.cost.into()) {
         Tell::Batched
     } else {

@@ -42,7 +42,7 @@ const BETTER: (u64, u64) = (4, 5);
 #[derive(Debug)]
 pub struct PathChoice {
     exit: AgentId,
-    /// Size of the session's packets, bytes: narrower paths are none.
+    /// Size of the session's packets, bytes: narrower paths take them in halves.
     packet: u16,
     state: State,
     /// The way that shares least with the active one, as of the last table.
@@ -145,7 +145,7 @@ impl PathChoice {
             Some(best) if best.hops == active.hops => table.alternate(self.exit),
             Some(_) | None => table.disjoint_from(active),
         });
-        self.backup = backup.filter(|path| self.fits(path));
+        self.backup = backup;
     }
 
     /// The link to `neighbor` is down.
@@ -275,7 +275,9 @@ impl PathChoice {
     fn judge(&self, table: &PathTable) -> Input {
         let best = self.preferred(table);
         let active = self.active().and_then(|active| table.assess(active));
-        let Some((active, standing)) = active.filter(|(active, _)| self.fits(active)) else {
+        let is_wide = |(path, _): &(Path, Standing)| self.fits(path);
+        let wider = best.as_ref().is_some_and(is_wide);
+        let Some((active, standing)) = active.filter(|active| is_wide(active) || !wider) else {
             return Input::Gone(best.map(|(best, _)| best));
         };
         match best {
@@ -297,17 +299,19 @@ impl PathChoice {
         }
     }
 
-    /// The best path, or the alternate if the best is too narrow.
+    /// The best path, or the alternate if that alone takes whole packets and is as sound.
     fn preferred(&self, table: &PathTable) -> Option<(Path, Standing)> {
-        let best = table.best(self.exit)?;
-        let preferred = match self.fits(&best) {
-            true => best,
-            false => table.alternate(self.exit)?,
-        };
-        table.assess(&preferred).filter(|(path, _)| self.fits(path))
+        let best = table.assess(&table.best(self.exit)?)?;
+        if self.fits(&best.0) {
+            return Some(best);
+        }
+        let alternate = table.alternate(self.exit);
+        let alternate = alternate.and_then(|path| table.assess(&path));
+        let wider = alternate.filter(|(path, standing)| self.fits(path) && *standing <= best.1);
+        Some(wider.unwrap_or(best))
     }
 
-    /// Whether the session's packets pass: their size stays as it was agreed when it opened.
+    /// Whether the session's packets pass whole: their size stays as it was when it opened.
     fn fits(&self, path: &Path) -> bool {
         let needed = usize::from(self.packet) + header_len(path.hops.len());
         path.mtu == 0 || usize::from(path.mtu) >= needed

@@ -11,12 +11,11 @@ use std::ops::Range;
 
 use super::id_index::IdIndex;
 use crate::identity::AgentId;
-use crate::wire::packet::header_len;
 use crate::wire::{LinkAdv, LinkFlags};
 
-/// Narrower links cannot carry QUIC's smallest packet (1,200 bytes, RFC 9000 section 14) behind the
-/// header of a one-hop path, so they are no edges.
-const NARROWEST: u16 = 1_200 + header_len(1) as u16;
+/// No link carries less than QUIC's smallest packet (RFC 9000 section 14): such a claim is a lie, and
+/// the link no edge. Sessions' packets, which are as long at least, cross narrow links in halves.
+const NARROWEST: u16 = 1_200;
 
 /// An agent's place in [`Graph`]; ordered like the ids.
 pub(super) type Node = u32;

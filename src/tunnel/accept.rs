@@ -136,7 +136,8 @@ impl<V: MeshView> SessionListener<V> {
         incoming: Incoming,
         settings: SessionSettings,
     ) -> Result<Shaken, String> {
-        let within = patience(self.parts.limits.handshake_timeout, Some(settings.rtt));
+        let rtt = Some(settings.rtt).filter(|rtt| !rtt.is_zero());
+        let within = patience(self.parts.limits.handshake_timeout, rtt);
         let signals = Arc::new(Signals::default());
         let config = server_config(
             self.parts.crypto.clone(),

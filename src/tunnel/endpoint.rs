@@ -16,7 +16,7 @@ use crate::config::Congestion;
 use crate::wire::packet::header_len;
 
 /// QUIC's smallest packet (RFC 9000 section 14): a path must carry this and the packet header.
-const SMALLEST: u16 = 1_200;
+pub(super) const SMALLEST: u16 = 1_200;
 
 /// Credit of one stream on a short path. It bounds what one connection carries, because a round
 /// trip grows with every agent on the way; larger ones make streams unfair to each other and let
@@ -67,8 +67,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// What depends on the mesh and the file.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionSettings {
-    /// Size of the packets of a session, bytes: one value for the whole mesh, below every link's
-    /// MTU less the longest header, so that no path is too narrow after a switch.
+    /// Size of the packets of a session, bytes: what passes both its paths as they are when it
+    /// opens, less the longest header. On a path that is narrower they go in halves.
     pub packet: u16,
     /// Round trip of the path, for stream windows.
     pub rtt: Duration,
@@ -79,7 +79,7 @@ pub struct SessionSettings {
     pub congestion: Congestion,
 }
 
-/// The inner packet size for a mesh whose narrowest link takes UDP payloads of `link_mtu` bytes
+/// The inner packet size for paths whose narrowest link takes UDP payloads of `link_mtu` bytes
 /// (0: unknown) and whose paths have at most `max_hops` hops.
 pub fn inner_packet(link_mtu: u16, max_hops: u8) -> u16 {
     let header = header_len(usize::from(max_hops)) as u16;

@@ -23,6 +23,7 @@ use tracing::{debug, info};
 
 use super::congestion::Signals;
 use super::credit::Credit;
+use super::endpoint::SMALLEST;
 use super::failover::Failovers;
 use super::flow::Flow;
 use super::kick::Kicker;
@@ -97,6 +98,11 @@ struct Task<V> {
     /// Round trips of both as the mesh tells them.
     active_rtt: Duration,
     backup_rtt: Duration,
+    /// UDP payloads that pass both, bytes; 0: any.
+    active_width: u16,
+    backup_width: u16,
+    /// The ingress found the active one too narrow for whole packets.
+    narrow: bool,
     /// Highest sequence of an active and of a backup probe: older ones are late or replayed.
     seen_active: u64,
     seen_backup: u64,
@@ -133,6 +139,9 @@ impl<V: MeshView> Task<V> {
             backup: None,
             active_rtt: Duration::ZERO,
             backup_rtt: Duration::ZERO,
+            active_width: SMALLEST,
+            backup_width: SMALLEST,
+            narrow: first.probe.flags.narrow,
             seen_active: first.probe.sequence,
             seen_backup: 0,
             told: first.probe.sequence,
@@ -195,15 +204,16 @@ impl<V: MeshView> Task<V> {
         round_trip(self.session.connection.rtt(), self.active_rtt)
     }
 
-    /// Looks up how long the ways back are.
+    /// Looks up how long and wide the ways back are.
     fn measure(&mut self) {
-        self.active_rtt = self.rtt_of(&self.active);
+        (self.active_rtt, self.active_width) = self.assess(&self.active);
         let backup = self.backup.as_ref();
-        self.backup_rtt = backup.map_or(Duration::ZERO, |path| self.rtt_of(path));
+        let unknown = (Duration::ZERO, SMALLEST);
+        (self.backup_rtt, self.backup_width) = backup.map_or(unknown, |path| self.assess(path));
     }
 
-    /// The round trip of a way back as far as the mesh tells it.
-    fn rtt_of(&self, path: &[ShortId]) -> Duration {
+    /// The round trip and the width of a way back as far as the mesh tells them.
+    fn assess(&self, path: &[ShortId]) -> (Duration, u16) {
         let view = self.session.view.borrow();
         let path = Path {
             hops: self.named(path),
@@ -212,7 +222,8 @@ impl<V: MeshView> Task<V> {
             mtu: 0,
         };
         let assessed = view.path_table().assess(&path);
-        assessed.map_or(Duration::ZERO, |(path, _)| path.rtt())
+        let unknown = (Duration::ZERO, SMALLEST);
+        assessed.map_or(unknown, |(path, _)| (path.rtt(), path.mtu))
     }
 
     fn handle_asked(&mut self, asked: Asked) {
@@ -227,6 +238,9 @@ impl<V: MeshView> Task<V> {
         }
         *seen = probe.sequence;
         let moved = active && back != self.active;
+        if active {
+            self.narrow = probe.flags.narrow;
+        }
         if !active {
             if self.backup.as_ref() != Some(&back) {
                 self.backup = Some(back);
@@ -251,6 +265,7 @@ impl<V: MeshView> Task<V> {
     fn handle_view(&mut self) {
         let now = clock::now();
         self.session.view.mark_unchanged();
+        self.measure();
         if self.link_is_down(&self.active)
             && let Some(backup) = self.other_way().cloned()
             && !self.link_is_down(&backup)
@@ -380,7 +395,14 @@ impl<V: MeshView> Task<V> {
     /// Answers along the active path, and along the backup too while that one is doubted.
     fn route(&self) {
         let own = self.session.fib.own;
-        let outlet = |path: &Vec<ShortId>| Outlet::new(PacketType::ToIngress, own, path);
+        let outlet = |path: &Vec<ShortId>| {
+            let width = match *path == self.active {
+                true if self.narrow => SMALLEST,
+                true => self.active_width,
+                false => self.backup_width,
+            };
+            Outlet::new(PacketType::ToIngress, own, path).within(width)
+        };
         let mirrors = self.doubted.is_some() || self.link_suspect;
         let mirror = self.other_way().filter(|_| mirrors);
         self.session.outlets.set(
@@ -418,6 +440,7 @@ impl<V: MeshView> Task<V> {
                 active: false,
                 doubt: true,
                 signal: true,
+                narrow: false,
             },
         };
         // A word proves nothing of the path, so it need not fill it.

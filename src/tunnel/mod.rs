@@ -56,6 +56,7 @@ mod outlet;
 mod overdue;
 mod pace;
 mod packet;
+mod parts;
 mod probe;
 mod prober;
 mod probing;

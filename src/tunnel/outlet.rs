@@ -1,7 +1,8 @@
 //! Where the packets for each destination go: its explicit path, ready to be written.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Instant;
 
 use super::flow::Flow;
@@ -11,13 +12,25 @@ use crate::clock;
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, header_len, write_header};
 
-/// One path in the form that packets carry.
-#[derive(Debug, PartialEq, Eq)]
+/// One path in the form that packets carry. Equal are those that lead the same way.
+#[derive(Debug)]
 pub struct Outlet {
     kind: PacketType,
     own: ShortId,
     hops: Box<[ShortId]>,
+    /// Largest UDP payload that passes, bytes; 0: any.
+    width: AtomicU16,
+    /// The same for halves of packets.
+    parts: OnceLock<Arc<Self>>,
 }
+
+impl PartialEq for Outlet {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, self.own, &self.hops) == (other.kind, other.own, &other.hops)
+    }
+}
+
+impl Eq for Outlet {}
 
 /// The paths of one virtual socket, by destination.
 ///
@@ -79,7 +92,31 @@ impl Outlet {
             kind,
             own,
             hops: hops.into(),
+            width: AtomicU16::new(0),
+            parts: OnceLock::new(),
         })
+    }
+
+    /// The same way, which passes UDP payloads of at most `width` bytes; 0: any.
+    pub fn within(self: Arc<Self>, width: u16) -> Arc<Self> {
+        self.width.store(width, Ordering::Relaxed);
+        self
+    }
+
+    /// Where the halves of a packet of `len` bytes go; `None`: it fits as a whole.
+    pub(super) fn parts(&self, len: usize) -> Option<&Arc<Self>> {
+        let width = usize::from(self.width.load(Ordering::Relaxed));
+        let part = self.kind.part()?;
+        let too_long = width > 0 && self.header_len() + len > width;
+        too_long.then(|| {
+            let parts = || Self::new(part, self.own, &self.hops);
+            self.parts.get_or_init(parts)
+        })
+    }
+
+    fn widen_as(&self, other: &Self) {
+        let width = other.width.load(Ordering::Relaxed);
+        self.width.store(width, Ordering::Relaxed);
     }
 
     /// The neighbour that takes the packets.
@@ -127,9 +164,12 @@ impl Outlets {
                 if verified.active != active {
                     verified.active = active;
                     tables.provisional.forget(destination);
+                } else {
+                    verified.active.widen_as(&active);
                 }
-                if verified.mirror != mirror {
-                    verified.mirror = mirror;
+                match (&verified.mirror, &mirror) {
+                    (Some(old), Some(new)) if old == new => old.widen_as(new),
+                    _ => verified.mirror = mirror,
                 }
             }
             None => {

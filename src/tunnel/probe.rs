@@ -31,6 +31,9 @@ const DOUBT: u8 = 2;
 /// Sent by the exit of its own accord.
 const SIGNAL: u8 = 4;
 
+/// Full packets do not pass this path.
+const NARROW: u8 = 8;
+
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-path-probe";
 
 /// What the two ends of a session share to make and check probes.
@@ -58,6 +61,8 @@ pub struct Flags {
     pub doubt: bool,
     /// No reply, though of that type: the exit says that it doubts.
     pub signal: bool,
+    /// Packets pass this path only in halves: answer so.
+    pub narrow: bool,
 }
 
 impl ProbeKey {
@@ -134,7 +139,10 @@ impl Probe {
 impl Flags {
     fn to_byte(self) -> u8 {
         let bit = |on, bit| if on { bit } else { 0 };
-        bit(self.active, ACTIVE) | bit(self.doubt, DOUBT) | bit(self.signal, SIGNAL)
+        bit(self.active, ACTIVE)
+            | bit(self.doubt, DOUBT)
+            | bit(self.signal, SIGNAL)
+            | bit(self.narrow, NARROW)
     }
 
     fn from_byte(byte: u8) -> Self {
@@ -142,6 +150,7 @@ impl Flags {
             active: byte & ACTIVE != 0,
             doubt: byte & DOUBT != 0,
             signal: byte & SIGNAL != 0,
+            narrow: byte & NARROW != 0,
         }
     }
 }
@@ -167,6 +176,7 @@ mod tests {
                 active,
                 doubt: true,
                 signal: false,
+                narrow: false,
             },
         };
         key.seal(&Header::parse(header).unwrap(), probe, 1_200)
@@ -188,7 +198,8 @@ mod tests {
             Flags {
                 active: true,
                 doubt: true,
-                signal: false
+                signal: false,
+                narrow: false,
             }
         );
     }

@@ -15,6 +15,7 @@ use super::probe::{Flags, Probe, ProbeKey};
 use super::prober::Prober;
 use super::timing::Timing;
 use crate::identity::ShortId;
+use crate::wire::packet::header_len;
 
 /// Probes of a quiet session: often enough to keep round trips fresh and to notice a dead path
 /// before the next packet does.
@@ -27,6 +28,13 @@ const BACKUP_SILENT: Duration = Duration::from_secs(3);
 /// In haste one probe in so many has full size, the first of them included: thousands of sessions may
 /// be in haste at once, where one transit fell silent. Until a short one is answered.
 const FULL_IN_HASTE: u32 = 5;
+
+/// Full probes that are missing while short ones pass until a path counts as too narrow: one may be
+/// lost by chance.
+const FULL_MISSED: usize = 2;
+
+/// Between two looks whether a narrow path is wide again.
+const WIDEN: Duration = Duration::from_secs(2);
 
 /// Probes on their way that are remembered: ten a second for the 18 s that two hops of 3 s take whose
 /// jitter is as long each way.
@@ -53,6 +61,11 @@ pub(super) struct Probing {
     backup: Lane,
     /// The backup that was probed last.
     shown: Vec<ShortId>,
+    narrow: bool,
+    /// When it is looked again whether a narrow path is wide.
+    widen: Instant,
+    /// When the latest short probe of the active path left that was answered.
+    short: Option<Instant>,
 }
 
 /// The schedule of one path's probes.
@@ -69,6 +82,10 @@ struct Lane {
 pub(super) struct Ways<'a> {
     pub(super) active: Option<&'a [ShortId]>,
     pub(super) backup: Option<&'a [ShortId]>,
+    /// UDP payloads that pass them as far as is known, bytes; 0: any. A full probe is no longer.
+    pub(super) widths: [u16; 2],
+    /// The active path was found too narrow for the session's packets.
+    pub(super) narrow: bool,
 }
 
 /// Which path a probe was sent along.
@@ -76,6 +93,8 @@ pub(super) struct Ways<'a> {
 pub(super) enum Way {
     Active,
     Backup,
+    /// The active path again, to see whether it is wide by now.
+    Wide,
 }
 
 /// A probe on its way.
@@ -111,6 +130,9 @@ impl Probing {
             active: Lane::due(now),
             backup: Lane::due(now),
             shown: Vec::new(),
+            narrow: false,
+            widen: now,
+            short: None,
         }
     }
 
@@ -134,6 +156,7 @@ impl Probing {
             (self.active, self.backup) = (Lane::due(now), Lane::due(now));
         }
         self.hurried = doubt;
+        self.narrow = ways.narrow;
         // The exit mirrors and complains along the last backup that it was shown.
         if let Some(backup) = ways.backup.filter(|backup| *backup != self.shown) {
             self.shown = backup.to_vec();
@@ -151,14 +174,20 @@ impl Probing {
             self.active.next = now + interval;
             if let Some(active) = ways.active {
                 let full = self.active.is_full(doubt || !self.confirmed);
-                self.send(now, active, Way::Active, doubt, full);
+                let size = full.then(|| self.size_within(active, ways.widths[0]));
+                self.send(now, active, Way::Active, doubt, size);
             }
+        }
+        if let Some(active) = ways.active.filter(|_| ways.narrow && now >= self.widen) {
+            self.widen = now + WIDEN;
+            self.send(now, active, Way::Wide, doubt, Some(self.size));
         }
         if now >= self.backup.next {
             self.backup.next = now + hurry.unwrap_or(QUIET);
             if let Some(backup) = ways.backup {
                 let full = self.backup.is_full(doubt);
-                self.send(now, backup, Way::Backup, doubt, full);
+                let size = full.then(|| self.size_within(backup, ways.widths[1]));
+                self.send(now, backup, Way::Backup, doubt, size);
             }
         }
     }
@@ -176,24 +205,35 @@ impl Probing {
         self.active.next = now;
     }
 
-    fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool, full: bool) {
+    /// Bytes of a full probe's payload on that path.
+    fn size_within(&self, hops: &[ShortId], width: u16) -> usize {
+        match width {
+            0 => self.size,
+            width => self
+                .size
+                .min(usize::from(width).saturating_sub(header_len(hops.len()))),
+        }
+    }
+
+    /// `size`: it has full size, of so many bytes.
+    fn send(&mut self, now: Instant, hops: &[ShortId], way: Way, doubt: bool, size: Option<usize>) {
         self.sequence += 1;
         let probe = Probe {
             tag: self.key.tag,
             sequence: self.sequence,
             flags: Flags {
-                active: way == Way::Active,
+                active: way != Way::Backup,
                 doubt,
                 signal: false,
+                narrow: self.narrow,
             },
         };
-        let size = if full { self.size } else { 0 };
-        self.prober.send(&self.key, hops, probe, size);
+        self.prober.send(&self.key, hops, probe, size.unwrap_or(0));
         self.outstanding.push_back(Sent {
             sequence: self.sequence,
             at: now,
             way,
-            full,
+            full: size.is_some(),
         });
         if self.outstanding.len() > OUTSTANDING {
             self.outstanding.pop_front();
@@ -212,8 +252,12 @@ impl Probing {
         });
         if !answered.full {
             match way {
-                Way::Active => self.active.passes = true,
+                Way::Active => {
+                    self.active.passes = true;
+                    self.short = self.short.max(Some(answered.at));
+                }
                 Way::Backup => self.backup.passes = true,
+                Way::Wide => {}
             }
         }
         self.missed += (before - self.outstanding.len() - 1) as u64;
@@ -246,9 +290,25 @@ impl Probing {
         oldest.is_some_and(|sent| now.saturating_duration_since(sent.at) > most)
     }
 
+    /// Whether the active path passes short probes and no full ones: two are missing since a short one
+    /// passed, or since just before.
+    pub(super) fn is_too_narrow(&self, now: Instant, rtt: Duration) -> bool {
+        let Some(short) = self.short else {
+            return false;
+        };
+        let late = rtt * 2 + self.timing.slack;
+        let since = short.checked_sub(late).unwrap_or(short);
+        let missing = |sent: &&Sent| {
+            let waits = now.saturating_duration_since(sent.at) >= late;
+            sent.way == Way::Active && sent.full && waits && sent.at >= since
+        };
+        self.outstanding.iter().filter(missing).count() >= FULL_MISSED
+    }
+
     /// Waits for none of those on their way: the paths changed, or were judged by them.
     pub(super) fn forget(&mut self) {
         self.outstanding.clear();
+        self.short = None;
     }
 
     /// Probes that were not answered though later ones of the same path were.

@@ -252,7 +252,9 @@ impl<V: MeshView> Sessions<V> {
             let Some(paths) = current.path_table().paths(exit) else {
                 return;
             };
-            self.route(exit, &paths.best, paths.alternate.as_ref());
+            let way = |path: &'_ Path| path.mtu;
+            let mirror = paths.alternate.as_ref().map(|path| (path, way(path)));
+            self.route(exit, (&paths.best, way(&paths.best)), mirror);
             if view.changed().await.is_err() {
                 return;
             }
@@ -288,9 +290,12 @@ impl<V: MeshView> Sessions<V> {
             })
     }
 
-    /// Sends what goes to `exit` along `path` from now on, and a copy along `mirror`.
-    pub(super) fn route(&self, exit: AgentId, path: &Path, mirror: Option<&Path>) {
-        let outlet = |path: &Path| Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path));
+    /// Sends what goes to `exit` along `path` from now on, and a copy along `mirror`; each with the UDP
+    /// payload that passes it.
+    pub(super) fn route(&self, exit: AgentId, path: (&Path, u16), mirror: Option<(&Path, u16)>) {
+        let outlet = |(path, width): (&Path, u16)| {
+            Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path)).within(width)
+        };
         self.outlets
             .set(exit.short(), outlet(path), mirror.map(outlet));
     }

@@ -102,6 +102,8 @@ struct Task<V> {
     missed: Overdue,
     reach: Reach,
     next_kick: Instant,
+    /// The path that passed no whole packets though its links say so.
+    narrow: Option<Vec<AgentId>>,
 }
 
 impl<V: MeshView> Task<V> {
@@ -128,6 +130,7 @@ impl<V: MeshView> Task<V> {
             missed: Overdue::default(),
             reach: Reach::default(),
             next_kick: now,
+            narrow: None,
             sessions,
             steering,
         }
@@ -174,6 +177,7 @@ impl<V: MeshView> Task<V> {
     /// What is done after every input.
     fn turn(&mut self, now: Instant) {
         self.choice.handle_tick(now);
+        self.look_at_width(now);
         self.judge(now);
         self.apply_switches(now);
         self.route();
@@ -302,6 +306,11 @@ impl<V: MeshView> Task<V> {
                 }
             }
             Way::Backup if sent.full => self.doubt.handle_backup_answered(now, sent.at),
+            Way::Wide => {
+                info!(exit = %self.steering.exit, "path wide again");
+                self.narrow = None;
+                self.probing.hasten(now);
+            }
             // That the backup is wide enough is not proven.
             Way::Backup => {}
         }

@@ -3,6 +3,7 @@
 //! One socket for the opening side (ingress) and one for the accepting side (exit), because an
 //! agent may be both to the same peer and each side has its own path.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -11,15 +12,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use quinn::{AsyncUdpSocket, UdpPoller};
-use quinn_udp::{RecvMeta, Transmit};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
 use super::answer::Answers;
+use super::endpoint::SMALLEST;
 use super::outlet::{Outlet, Outlets};
+use super::parts::{Joiner, split};
 use super::ring::{Ring, RingRun};
 use crate::clock;
-use crate::forward::{Delivery, DropReason, Fib, Inbox, Port, Run};
+use crate::forward::{Adjacency, Delivery, DropReason, Fib, Inbox, Port, Run};
+use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType};
 
 /// Segments that quinn hands over per call at most (a private constant of quinn 0.11). A call with
@@ -45,8 +49,7 @@ pub struct VirtualSocket {
     fib: Arc<Fib>,
     inbox: Arc<Inbox>,
     outlets: Arc<Outlets>,
-    /// What quinn has not taken yet of a delivery.
-    rest: Mutex<Option<Delivery>>,
+    receive: Mutex<Receiving>,
     transmit: Mutex<Transmitting>,
     flush: Notify,
 }
@@ -59,6 +62,36 @@ struct Transmitting {
     blocked: Option<Arc<Port>>,
     flush_wanted: bool,
     waiting: Vec<Waker>,
+    /// Of the last packet that was sent in halves.
+    number: u32,
+}
+
+/// What arrived and quinn has not taken.
+#[derive(Default)]
+struct Receiving {
+    rest: Option<Delivery>,
+    joiner: Joiner,
+    /// Packets put together from halves, and their sources.
+    joined: VecDeque<(ShortId, Option<EcnCodepoint>, Vec<u8>)>,
+}
+
+impl Transmitting {
+    /// Adds a packet to the ring, in halves if that way is too narrow for it.
+    fn append(
+        &mut self,
+        outlet: &Arc<Outlet>,
+        adjacency: &Arc<Adjacency>,
+        ecn: Option<EcnCodepoint>,
+        packet: &[u8],
+    ) {
+        let Some(parts) = outlet.parts(packet.len()) else {
+            return self.ring.append(outlet, adjacency, ecn, packet);
+        };
+        self.number = self.number.wrapping_add(1);
+        for half in split(self.number, packet) {
+            self.ring.append(parts, adjacency, ecn, &half);
+        }
+    }
 }
 
 impl VirtualSocket {
@@ -75,7 +108,7 @@ impl VirtualSocket {
             fib,
             inbox,
             outlets,
-            rest: Mutex::default(),
+            receive: Mutex::default(),
             transmit: Mutex::default(),
             flush: Notify::new(),
         })
@@ -152,7 +185,7 @@ impl VirtualSocket {
             return self.fib.metrics.dropped(DropReason::NextHop, packets.len());
         };
         for packet in packets.filter(|packet| wanted(packet)) {
-            state.ring.append(outlet, &adjacency, transmit.ecn, packet);
+            state.append(outlet, &adjacency, transmit.ecn, packet);
         }
     }
 
@@ -163,18 +196,33 @@ impl VirtualSocket {
             return;
         }
         let (source, now) = (header.source(), clock::now());
-        let back = Outlet::new(self.kind, self.fib.own, &header.reverse());
+        // How wide it is, nobody has said.
+        let back = Outlet::new(self.kind, self.fib.own, &header.reverse()).within(SMALLEST);
         if !self.outlets.learn(source, back.clone(), now) {
             return;
         }
         let mut state = self.lock();
-        let Transmitting { ring, answers, .. } = &mut *state;
+        let answers = state.answers.to(source, now).to_vec();
         if let Some(adjacency) = self.fib.by_neighbor(back.first_hop()) {
-            for packet in answers.to(source, now) {
-                ring.append(&back, &adjacency, None, packet);
+            for packet in &answers {
+                state.append(&back, &adjacency, None, packet);
             }
         }
         self.want_flush(&mut state);
+    }
+
+    /// Puts the halves of a delivery together with those that came before.
+    fn join(&self, receive: &mut Receiving, header: &Header<'_>, delivery: &Delivery) {
+        for payload in delivery.payloads() {
+            let Some(packet) = receive.joiner.take(header.source(), payload) else {
+                continue;
+            };
+            if let Some(&first) = packet.first() {
+                self.learn_return_path(header, first);
+                let joined = (header.source(), delivery.ecn, packet);
+                receive.joined.push_back(joined);
+            }
+        }
     }
 
     /// Wakes the flush task if the ring holds anything.
@@ -239,9 +287,17 @@ impl AsyncUdpSocket for VirtualSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let mut filled = 0;
-        let mut rest = self.rest.lock().expect("no panic while locked");
+        let mut receive = self.receive.lock().expect("no panic while locked");
         while filled < bufs.len() {
-            let delivery = match rest.take() {
+            if let Some((source, ecn, packet)) = receive.joined.pop_front() {
+                if packet.len() <= bufs[filled].len() {
+                    bufs[filled][..packet.len()].copy_from_slice(&packet);
+                    meta[filled] = received(source, packet.len(), packet.len(), ecn);
+                    filled += 1;
+                }
+                continue;
+            }
+            let delivery = match receive.rest.take() {
                 Some(delivery) => delivery,
                 None => match self.inbox.poll_pop(cx) {
                     Poll::Ready(delivery) => {
@@ -253,6 +309,10 @@ impl AsyncUdpSocket for VirtualSocket {
                 },
             };
             let header = delivery.header();
+            if header.packet_type().is_part() {
+                self.join(&mut receive, &header, &delivery);
+                continue;
+            }
             let mut length = 0;
             for payload in delivery.payloads().take(RECEIVE_SEGMENTS) {
                 let room = bufs[filled].len() - length;
@@ -264,20 +324,12 @@ impl AsyncUdpSocket for VirtualSocket {
                 length += payload.len();
             }
             if length > 0 {
-                meta[filled] = RecvMeta {
-                    addr: virtual_addr(header.source()),
-                    len: length,
-                    stride: delivery
-                        .stride
-                        .saturating_sub(header.header_len())
-                        .min(length),
-                    ecn: delivery.ecn,
-                    // Anything else looks like a migration to quinn.
-                    dst_ip: None,
-                };
+                let stride = delivery.stride.saturating_sub(header.header_len());
+                let stride = stride.min(length);
+                meta[filled] = received(header.source(), length, stride, delivery.ecn);
                 filled += 1;
             }
-            *rest = delivery.without(RECEIVE_SEGMENTS);
+            receive.rest = delivery.without(RECEIVE_SEGMENTS);
         }
         match filled {
             0 => Poll::Pending,
@@ -308,6 +360,17 @@ impl fmt::Debug for VirtualSocket {
             .field("own", &self.fib.own)
             .field("kind", &self.kind)
             .finish()
+    }
+}
+
+fn received(source: ShortId, len: usize, stride: usize, ecn: Option<EcnCodepoint>) -> RecvMeta {
+    RecvMeta {
+        addr: virtual_addr(source),
+        len,
+        stride,
+        ecn,
+        // Anything else looks like a migration to quinn.
+        dst_ip: None,
     }
 }
 

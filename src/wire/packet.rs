@@ -46,6 +46,10 @@ pub enum PacketType {
     Echo = 0x05,
     /// The answer to an echo, along its reverse path and of the same size.
     EchoReply = 0x06,
+    /// Half of a packet of type [`ToExit`](Self::ToExit).
+    PartToExit = 0x07,
+    /// Half of a packet of type [`ToIngress`](Self::ToIngress).
+    PartToIngress = 0x08,
 }
 
 /// Why bytes are not a packet header.
@@ -191,6 +195,20 @@ impl<'a> Header<'a> {
 }
 
 impl PacketType {
+    /// The type of the halves of such a packet; `None`: it is never sent in halves.
+    pub fn part(self) -> Option<Self> {
+        match self {
+            Self::ToExit => Some(Self::PartToExit),
+            Self::ToIngress => Some(Self::PartToIngress),
+            _ => None,
+        }
+    }
+
+    /// Whether what follows is half of a packet.
+    pub fn is_part(self) -> bool {
+        matches!(self, Self::PartToExit | Self::PartToIngress)
+    }
+
     fn from_byte(byte: u8) -> Result<Self, HeaderError> {
         match byte {
             0x01 => Ok(Self::ToExit),
@@ -199,6 +217,8 @@ impl PacketType {
             0x04 => Ok(Self::ProbeReply),
             0x05 => Ok(Self::Echo),
             0x06 => Ok(Self::EchoReply),
+            0x07 => Ok(Self::PartToExit),
+            0x08 => Ok(Self::PartToIngress),
             other => Err(HeaderError::UnknownType(other)),
         }
     }
@@ -254,6 +274,8 @@ mod tests {
             PacketType::ProbeReply,
             PacketType::Echo,
             PacketType::EchoReply,
+            PacketType::PartToExit,
+            PacketType::PartToIngress,
         ] {
             assert_eq!(kind as u8 & QUIC_FIXED_BIT, 0);
             assert_eq!(PacketType::from_byte(kind as u8), Ok(kind));
@@ -287,7 +309,7 @@ mod tests {
             bad[at] = byte;
             Header::parse(&bad).unwrap_err()
         };
-        assert_eq!(with(0, 0x07), HeaderError::UnknownType(7));
+        assert_eq!(with(0, 0x09), HeaderError::UnknownType(9));
         assert_eq!(with(2, 0), HeaderError::HopCount(0));
         assert_eq!(with(2, 16), HeaderError::HopCount(16));
         assert_eq!(with(1, 2), HeaderError::Index { index: 2, count: 2 });

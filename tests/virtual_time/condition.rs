@@ -21,6 +21,8 @@ pub(crate) struct Condition {
     pub(crate) duplicates: u64,
     /// Packets that later ones overtake.
     pub(crate) overtaken: u64,
+    /// The largest UDP payload that fits, bytes; larger ones are lost without a word.
+    pub(crate) mtu: usize,
     /// Everything that arrives is lost.
     pub(crate) cut: bool,
     /// What arrives and is not QUIC of the link is lost.
@@ -43,6 +45,7 @@ impl Condition {
             loss: 0,
             duplicates: 0,
             overtaken: 0,
+            mtu: usize::MAX,
             cut: false,
             grey: false,
         }
@@ -78,6 +81,6 @@ impl Condition {
     /// Whether a packet that arrives now gets through.
     pub(crate) fn admits(&self, packet: &[u8]) -> bool {
         let is_link_quic = packet.first().is_some_and(|b| b & QUIC_FIXED_BIT != 0);
-        !self.cut && (!self.grey || is_link_quic)
+        !self.cut && packet.len() <= self.mtu && (!self.grey || is_link_quic)
     }
 }

@@ -54,10 +54,12 @@ fn round_trip((up, down, jitter): (u64, u64, u64)) -> Duration {
 /// Nothing but links that came up and sessions that opened.
 fn check_peace(trial: &Trial, road: (u64, u64, u64)) {
     for (agent, event) in trial.mesh.events() {
-        let fine = matches!(
-            event,
-            EventKind::LinkUp { .. } | EventKind::SessionOpened { .. }
-        );
+        let fine = match event {
+            EventKind::LinkUp { .. } | EventKind::SessionOpened { .. } => true,
+            // The first round trip that is measured may be the shortest there is.
+            EventKind::LinkSuspect { .. } | EventKind::LinkCleared { .. } => road.2 > 0,
+            _ => false,
+        };
         assert!(fine, "{road:?}: agent {agent}: {event:?}");
     }
 }
@@ -85,6 +87,8 @@ fn long_links_carry_checked_traffic() {
         let (road, time) = road(seed, 5);
         let trial = mesh(road, seed);
         trial.mesh.whole().await;
+        // The exit's news of the ingress take as long again.
+        sleep(3 * round_trip(road)).await;
         let transfer = trial.transfer().await;
         sleep(time).await;
         check_peace(&trial, road);

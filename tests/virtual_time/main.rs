@@ -11,6 +11,7 @@ mod fault;
 mod log;
 mod long;
 mod mesh;
+mod narrow;
 mod network;
 mod regressions;
 #[allow(dead_code)] // Shared with the simulation, which draws more.

@@ -1,6 +1,7 @@
 //! The application under test: one stream with checked bytes both ways, a piece every few
 //! milliseconds, and the times at which they arrived.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ struct Received {
 pub(crate) struct Ledger {
     up: Received,
     down: Received,
+    /// Times [`PIECE`] that a piece has, less one.
+    pub(crate) bulk: AtomicUsize,
     down_sent: Mutex<Option<u64>>,
     up_received: Mutex<Option<u64>>,
 }
@@ -102,7 +105,7 @@ impl Transfer {
         Self {
             ledger,
             stop,
-            sender: tokio::spawn(send(stream.send, stopped)),
+            sender: tokio::spawn(send(stream.send, stopped, received.clone())),
             receiver: tokio::spawn(async move { receive(stream.recv, &received.down).await }),
         }
     }
@@ -139,7 +142,7 @@ pub(crate) async fn serve(mut sessions: mpsc::Receiver<AcceptedSession>, ledger:
 /// Sends until the other side has sent all.
 async fn answer(to: SendStream, from: RecvStream, ledger: Arc<Ledger>) {
     let (stop, stopped) = watch::channel(false);
-    let sender = tokio::spawn(send(to, stopped));
+    let sender = tokio::spawn(send(to, stopped, ledger.clone()));
     let received = receive(from, &ledger.up).await;
     *ledger.up_received.lock().unwrap() = Some(received);
     stop.send_replace(true);
@@ -147,13 +150,14 @@ async fn answer(to: SendStream, from: RecvStream, ledger: Arc<Ledger>) {
 }
 
 /// Sends pieces until told to stop; returns how many bytes.
-async fn send(mut stream: SendStream, stopped: watch::Receiver<bool>) -> u64 {
+async fn send(mut stream: SendStream, stopped: watch::Receiver<bool>, ledger: Arc<Ledger>) -> u64 {
     let mut sent = 0;
     while !*stopped.borrow() {
         let at = sent % PATTERN;
-        let piece = &BYTES[at..at + PIECE];
+        let size = PIECE * (1 + ledger.bulk.load(Ordering::Relaxed));
+        let piece = &BYTES[at..at + size];
         stream.write_all(piece).await.expect("the stream lives");
-        sent += PIECE;
+        sent += size;
         sleep(PACE).await;
     }
     stream.finish().expect("the stream lives");

@@ -143,7 +143,7 @@ fn a_pardoned_flap_costs_no_hold_and_the_next_one_does() {
 }
 
 #[test]
-fn small_changes_are_noise_unless_packets_would_be_lost() {
+fn small_changes_are_noise_unless_they_are_of_the_mtu() {
     let tell = |is| worth_telling(M, is);
     assert_eq!(tell(LinkMetrics { rtt_us: 1_150, ..M }), Tell::Nothing);
     assert_eq!(
@@ -154,7 +154,7 @@ fn small_changes_are_noise_unless_packets_would_be_lost() {
     assert_eq!(tell(LinkMetrics { rtt_us: 1_500, ..M }), Tell::Batched);
     assert_eq!(tell(LinkMetrics { cost: 11, ..M }), Tell::Nothing);
     assert_eq!(tell(LinkMetrics { cost: 12, ..M }), Tell::Batched);
-    assert_eq!(tell(LinkMetrics { mtu: 1_450, ..M }), Tell::Nothing);
+    assert_eq!(tell(LinkMetrics { mtu: 1_410, ..M }), Tell::Batched);
     assert_eq!(tell(LinkMetrics { mtu: 1_390, ..M }), Tell::Batched);
     assert_eq!(worth_telling(LinkMetrics { mtu: 0, ..M }, M), Tell::Batched);
 }

@@ -90,6 +90,7 @@ impl World {
             active,
             doubt,
             signal: false,
+            narrow: false,
         };
         let probe = Probe {
             tag: 0,

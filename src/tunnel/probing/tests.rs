@@ -19,6 +19,8 @@ fn tick(probing: &mut Probing, now: Instant, hurry: Option<Duration>) -> Vec<Sen
     let ways = Ways {
         active: Some(&active),
         backup: Some(&backup),
+        widths: [0; 2],
+        narrow: false,
     };
     probing.handle_tick(now, ways, Some(now), hurry);
     let new = probing.outstanding.iter().filter(|it| it.sequence > last);

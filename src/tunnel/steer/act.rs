@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
+use super::super::endpoint::SMALLEST;
 use super::super::probing::Ways;
 use super::super::rescue::Move;
 use super::super::sessions::{MeshView, short_hops};
@@ -81,9 +82,40 @@ impl<V: MeshView> Task<V> {
     /// Sends along the active path, and along the backup too while that one is doubted.
     pub(super) fn route(&self) {
         if let Some(active) = self.choice.active() {
-            self.sessions
-                .route(self.steering.exit, active, self.choice.mirror());
+            let way = |path| (path, self.width(path));
+            let mirror = self.choice.mirror().map(way);
+            self.sessions.route(self.steering.exit, way(active), mirror);
         }
+    }
+
+    /// The UDP payload that passes `path` as far as is known, bytes; 0: any.
+    fn width(&self, path: &Path) -> u16 {
+        match self.is_narrow(path) {
+            true => SMALLEST,
+            false => path.mtu,
+        }
+    }
+
+    fn is_narrow(&self, path: &Path) -> bool {
+        self.narrow.as_ref() == Some(&path.hops)
+    }
+
+    /// Sends packets in halves along the active path if it passes no whole ones, whatever its links
+    /// say: a tunnel came into its way.
+    pub(super) fn look_at_width(&mut self, now: Instant) {
+        let Some(active) = self.choice.active() else {
+            return;
+        };
+        if self.is_narrow(active) || !self.probing.is_too_narrow(now, self.rtt()) {
+            return;
+        }
+        info!(exit = %self.steering.exit, path = %active, "path too narrow: packets go in halves");
+        self.narrow = Some(active.hops.clone());
+        self.probing.forget();
+        self.probing.hasten(now);
+        self.steering.flow.forgive();
+        self.steering.signals.make_room();
+        self.sessions.kick();
     }
 
     /// Repeats the kick while the path is doubted.
@@ -103,6 +135,12 @@ impl<V: MeshView> Task<V> {
     pub(super) fn probe(&mut self, now: Instant) {
         let active = self.choice.active().map(short_hops);
         let backup = self.choice.backup().map(short_hops);
+        let width = |path: Option<&Path>| path.map_or(0, |path| self.width(path));
+        let widths = [width(self.choice.active()), width(self.choice.backup())];
+        let narrow = self
+            .choice
+            .active()
+            .is_some_and(|path| self.is_narrow(path));
         let activity = self.steering.flow.last_activity();
         let pace = self.doubt.pace(now);
         self.probing.handle_tick(
@@ -110,6 +148,8 @@ impl<V: MeshView> Task<V> {
             Ways {
                 active: active.as_deref(),
                 backup: backup.as_deref(),
+                widths,
+                narrow,
             },
             activity,
             pace,

@@ -167,7 +167,7 @@ fn sessions(
 fn steering(sessions: &Sessions<View>, session: &Session) -> Steering {
     let path = sessions.view.borrow().path_table().best(EXIT).unwrap();
     let hold = sessions.outlets.hold(EXIT.short());
-    sessions.route(EXIT, &path, None);
+    sessions.route(EXIT, (&path, 0), None);
     let info = SessionInfo {
         exit: EXIT,
         path,

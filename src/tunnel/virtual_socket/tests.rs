@@ -118,7 +118,7 @@ impl World {
         let transmit = Transmit {
             destination: virtual_addr(INGRESS),
             ecn: None,
-            contents: &[first; 1_200],
+            contents: &[first; 1_000],
             segment_size: None,
             src_ip: None,
         };
