@@ -20,6 +20,7 @@ pub(super) struct Collector(pub(super) Arc<Status>);
 
 impl collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        build(&mut encoder)?;
         self.links(&mut encoder)?;
         self.routes(&mut encoder)?;
         self.advertisements(&mut encoder)?;
@@ -44,6 +45,8 @@ impl collector::Collector for Collector {
 impl Collector {
     fn links(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let one = ConstGauge::new(1_i64);
+        let mesh = self.0.mesh();
+        let graph = mesh.table.path_table().graph();
         let mut family =
             encoder.encode_descriptor("links", "Peers by link state", None, one.metric_type())?;
         for (id, peer) in self.0.shared.links.snapshot() {
@@ -52,7 +55,15 @@ impl Collector {
                 Some(LinkState::Suspect) => "suspect",
                 Some(LinkState::Down) | None => "down",
             };
-            let labels = [("peer", id.to_string()), ("state", state.to_owned())];
+            let agent = graph.agent(id);
+            let labels = [
+                ("peer", id.to_string()),
+                (
+                    "name",
+                    agent.map_or_else(String::new, |agent| agent.display_name.clone()),
+                ),
+                ("state", state.to_owned()),
+            ];
             one.encode(family.encode_family(&labels)?)?;
         }
         Ok(())
@@ -108,6 +119,18 @@ fn tasks(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     };
     let alive = runtime.metrics().num_alive_tasks() as i64;
     gauge(encoder, "tasks", "Tasks alive in the runtime", alive)
+}
+
+fn build(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let one = ConstGauge::new(1_i64);
+    let help = "1, with what this warren was built as";
+    let mut family = encoder.encode_descriptor("build_info", help, None, one.metric_type())?;
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("os", std::env::consts::OS),
+        ("arch", std::env::consts::ARCH),
+    ];
+    one.encode(family.encode_family(&labels)?)
 }
 
 fn task_panics(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

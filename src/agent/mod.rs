@@ -26,7 +26,7 @@
 //! | `health` | from health checks to own routes |
 //! | `routes` | the ingress's questions to the mesh |
 //! | `readiness` | whether it can carry traffic |
-//! | `status`, `collector`, `events`, `explain`, `trace` | what the agent says of itself |
+//! | `status`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
 //! | `resolve` | names of peers |
 //! | `logging`, `error` | logs; why an agent does not start |
@@ -46,6 +46,7 @@ mod mesh;
 mod parts;
 mod prefixes;
 mod probe;
+mod process;
 mod readiness;
 mod resolve;
 mod routes;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use super::collector::Collector;
 use super::mesh::Mesh;
+use super::process::Process;
 use super::readiness::{Means, verdict};
 use super::routes::MeshRoutes;
 use super::setup::Shared;
@@ -53,6 +54,8 @@ pub(super) struct Status {
 pub(super) struct Reporter {
     status: Arc<Status>,
     registry: Registry,
+    /// Metrics whose names are not warren's.
+    process: Registry,
 }
 
 impl Status {
@@ -71,7 +74,13 @@ impl Status {
         http.register(&mut registry);
         let status = Arc::new(self);
         registry.register_collector(Box::new(Collector(status.clone())));
-        Reporter { status, registry }
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        Reporter {
+            status,
+            registry,
+            process,
+        }
     }
 
     /// What decides whether traffic can be carried.
@@ -299,7 +308,10 @@ impl api::Agent for Reporter {
 
     fn encode_metrics(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a String cannot fail");
+        encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text))
+            .expect("writing to a String cannot fail");
         text
     }
 }

@@ -8,6 +8,7 @@ mod agent;
 mod dest;
 mod error;
 mod event;
+mod exposition;
 mod guard;
 mod metrics;
 mod origin;

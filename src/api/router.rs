@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, options};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
+use super::exposition;
 use super::guard::{self, Guard};
 use super::token::TokenCheck;
 use super::{Agent, Dest, ExplainError, Metrics, Settings};
@@ -34,9 +35,6 @@ const TRACES: usize = 2;
 
 /// Snapshots written at once. Anyone may ask for `/metrics`; packets need the processor too.
 const SNAPSHOTS: usize = 2;
-
-/// The encoding that the registry writes.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const JSON: &str = "application/json";
 
@@ -107,8 +105,19 @@ fn carries(traffic: bool) -> StatusCode {
     }
 }
 
-async fn metrics<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
-    snapshot(&shared, OPEN_METRICS, |agent| Ok(agent.encode_metrics())).await
+async fn metrics<A: Agent>(State(shared): State<Arc<Shared<A>>>, headers: HeaderMap) -> Response {
+    let accepts = headers.get_all(header::ACCEPT).iter();
+    let accepts: Vec<&str> = accepts.filter_map(|accept| accept.to_str().ok()).collect();
+    let mut response = if exposition::wants_open_metrics(&accepts.join(",")) {
+        let write = |agent: &A| Ok(agent.encode_metrics());
+        snapshot(&shared, exposition::OPEN_METRICS, write).await
+    } else {
+        let write = |agent: &A| Ok(exposition::classic(&agent.encode_metrics()));
+        snapshot(&shared, exposition::CLASSIC, write).await
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
 }
 
 async fn peers<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {

@@ -1,8 +1,12 @@
 //! The HTTP side of a running agent.
 
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::Value;
 
 use crate::login::hash;
+use crate::support::command::run;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
@@ -161,8 +165,55 @@ fn metrics_have_the_names_that_others_rely_on() {
     assert!(mesh.metric("ingress", "warren_connects_total") >= 1.0);
     assert_eq!(mesh.metric("ingress", "warren_routes"), 1.0);
     let labels = mesh.get("ingress", "/metrics").body;
-    for label in ["warren_links{", "state=\"", "direction=\"", "result=\""] {
+    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"");
+    for label in [
+        "warren_links{",
+        "name=\"transit\"",
+        "state=\"",
+        "direction=\"",
+        "result=\"",
+        "warren_build_info{",
+        version,
+    ] {
         assert!(labels.contains(label), "no {label} in\n{labels}");
+    }
+    for own in [
+        "cpu_seconds_total",
+        "resident_memory_bytes",
+        "open_fds",
+        "max_fds",
+    ] {
+        assert!(
+            mesh.metric("ingress", &format!("process_{own}")) > 0.0,
+            "{own}"
+        );
+    }
+    let (start, now) = (
+        mesh.metric("ingress", "process_start_time_seconds"),
+        SystemTime::now(),
+    );
+    let now = now.duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    assert!(
+        (now.as_secs_f64() - start).abs() < 600.0,
+        "started at {start}"
+    );
+}
+
+#[test]
+fn promtool_has_nothing_to_say_about_the_metrics() {
+    let mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("ingress").socks5().peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    let target = Target::start();
+    fetch(mesh.socks("ingress"), target.address());
+    for name in ["ingress", "exit"] {
+        let metrics = mesh.get(name, "/metrics").body;
+        let mut promtool = Command::new("promtool");
+        let checked = run(promtool.args(["check", "metrics"]), &metrics);
+        assert_eq!(checked.code, Some(0), "{checked:#?}");
+        assert_eq!((&*checked.stdout, &*checked.stderr), ("", ""), "{name}");
     }
 }
 

@@ -65,23 +65,25 @@ async fn healthz_has_every_promised_field() {
 }
 
 #[tokio::test]
-async fn metrics_are_open_metrics_and_count_the_requests() {
+async fn metrics_are_classic_text_and_open_metrics_for_those_who_ask() {
     let fake = serve(settings()).await;
     get(fake.address, "/health").await;
-    let answer = get(fake.address, "/metrics").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    );
-    assert!(
-        answer
-            .body
-            .contains("warren_http_requests_total{status=\"200\"} 1"),
-        "{}",
-        answer.body
-    );
-    assert!(answer.body.ends_with("# EOF\n"));
+    let sample = "warren_http_requests_total{status=\"200\"} 1";
+    let classic = get(fake.address, "/metrics").await;
+    assert_eq!(classic.status, 200);
+    let kind = Some("text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(classic.header("content-type"), kind);
+    assert!(classic.body.contains(sample), "{}", classic.body);
+    let counter = "# TYPE warren_http_requests_total counter\n";
+    assert!(classic.body.contains(counter), "{}", classic.body);
+    assert!(!classic.body.contains("# EOF"));
+
+    let accept = "Accept: application/openmetrics-text; version=1.0.0\r\nConnection: close";
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n\r\n");
+    let open = raw(fake.address, &request).await;
+    let kind = Some("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(open.header("content-type"), kind);
+    assert!(open.body.ends_with("# EOF\n"));
 }
 
 #[tokio::test]
