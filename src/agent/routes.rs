@@ -9,6 +9,7 @@ use super::mesh::Mesh;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::ingress::{Routes, Wanted};
+use crate::names::Families;
 use crate::routing::{Balancer, Candidate, Lately};
 use crate::tunnel::StreamTable;
 
@@ -43,6 +44,11 @@ impl Routes for MeshRoutes {
 
     fn resolvers(&self) -> Vec<AgentId> {
         exits(self.mesh.borrow().table.resolvers())
+    }
+
+    fn families(&self) -> Families {
+        let (v4, v6) = self.mesh.borrow().table.prefix_table().families();
+        Families::useful(v4, v6)
     }
 
     fn had(&self, wanted: Wanted<'_>) -> bool {

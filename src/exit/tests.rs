@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
 use tokio::time::timeout;
 
 use super::testing::{
@@ -9,6 +10,7 @@ use super::testing::{
 };
 use super::*;
 use crate::identity::AgentId;
+use crate::names::testing::{Act, Scripted, after, ips};
 use crate::tunnel::testing::{PATIENCE, Session, session};
 use crate::tunnel::{ExitStream, receive_message, send_message};
 use crate::wire::{
@@ -287,4 +289,33 @@ async fn a_new_session_of_an_ingress_ends_its_earlier_one_and_no_other() {
     let last = serve(&exit).await;
     timeout(PATIENCE, later.ingress.closed()).await.unwrap();
     assert!(last.exit.close_reason().is_none());
+}
+
+/// RFC 8305, 3: today's AAAA must not keep the A of a moment later out.
+#[tokio::test]
+async fn a_family_that_comes_late_is_dialled_whichever_it_is() {
+    let target = echo_server().await;
+    let routes = ["127.0.0.0/8", "::1/128", "2001:db8::/32"];
+    for (aaaa, a) in [
+        (
+            ips(&["2001:db8::1", "::1"]),
+            after(300, ips(&["127.0.0.1"])),
+        ),
+        (after(10, ips(&["::1"])), after(300, ips(&["127.0.0.1"]))),
+        (Act::Silence, ips(&["127.0.0.1"])),
+        (
+            Act::Code(ResponseCode::ServFail),
+            after(100, ips(&["127.0.0.1"])),
+        ),
+    ] {
+        let said = format!("{aaaa:?}, {a:?}");
+        let dns = Scripted::start(move |seen| if seen.is_v6 { aaaa.clone() } else { a.clone() });
+        let exit = exit(&config(&routes, &["*.example"], vec![dns.await.address]));
+        let name = Target::Domain("late.example.".to_owned(), target.port());
+        assert_eq!(
+            status_of(&exit, name).await,
+            ConnectStatus::Connected,
+            "{said}"
+        );
+    }
 }

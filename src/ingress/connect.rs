@@ -19,12 +19,14 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::error::{Blame, ConnectError};
+use super::resolve::{MAX_ADDRESSES, Resolved};
 use super::socks::Destination;
 use super::waiting::Waiting;
 use super::{Ingress, Routes, Wanted};
 use crate::clock::within;
 use crate::exit::Dialled;
 use crate::identity::AgentId;
+use crate::names::without_dot;
 use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
 use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Target};
 
@@ -124,9 +126,19 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     async fn try_all(&self, destination: &Destination) -> Result<Connected, ConnectError> {
         let mut waiting = self.waiting(self.route_wait);
-        let targets = self.targets(destination, &mut waiting).await?;
+        let (targets, mut resolved) = self.targets(destination, &mut waiting).await?;
         let mut failures = Failures::default();
         while let Some(attempts) = self.next_round(&targets, &failures, &mut waiting).await {
+            if let Some(connected) = self.try_each(attempts, &mut failures).await {
+                return Ok(connected);
+            }
+        }
+        // The other family may be the one that is reached.
+        if let Some(resolved) = &mut resolved
+            && let Some(late) = resolved.late(self.patience.last).await
+        {
+            let targets = addressed(late, destination.port());
+            let attempts = failures.worth_trying(self.attempts(&targets), true);
             if let Some(connected) = self.try_each(attempts, &mut failures).await {
                 return Ok(connected);
             }
@@ -141,16 +153,17 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         &self,
         destination: &Destination,
         waiting: &mut Waiting<'_>,
-    ) -> Result<Vec<Target>, ConnectError> {
+    ) -> Result<(Vec<Target>, Option<Resolved<'_>>), ConnectError> {
         let Destination::Name(name, port) = destination else {
-            return Ok(vec![destination.target()]);
+            return Ok((vec![destination.target()], None));
         };
-        if !self.routes.exits_for_domain(name).is_empty() || self.routes.had(Wanted::Domain(name)) {
-            return Ok(vec![destination.target()]);
+        let bare = without_dot(name);
+        if !self.routes.exits_for_domain(bare).is_empty() || self.routes.had(Wanted::Domain(bare)) {
+            return Ok((vec![destination.target()], None));
         }
-        let found = self.resolve_patiently(name, waiting).await?;
-        let target = |ip: IpAddr| Target::Address(SocketAddr::new(ip.to_canonical(), *port));
-        Ok(found.into_iter().map(target).collect())
+        let resolved = self.resolve_patiently(name, waiting).await?;
+        let targets = addressed(resolved.addresses.clone(), *port);
+        Ok((targets, Some(resolved)))
     }
 
     /// The attempts to make next: those of now, or those of the first change of routes that offers any.
@@ -177,7 +190,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     fn had(&self, target: &Target) -> bool {
         self.routes.had(match target {
             Target::Address(address) => Wanted::Address(address.ip()),
-            Target::Domain(name, _) => Wanted::Domain(name),
+            Target::Domain(name, _) => Wanted::Domain(without_dot(name)),
         })
     }
 
@@ -190,7 +203,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             .map(|target| {
                 let exits = match target {
                     Target::Address(address) => self.routes.exits_for_ip(address.ip()),
-                    Target::Domain(name, _) => self.routes.exits_for_domain(name),
+                    Target::Domain(name, _) => self.routes.exits_for_domain(without_dot(name)),
                 };
                 exits.into_iter().map(|exit| Attempt {
                     exit,
@@ -355,7 +368,24 @@ async fn receive(stream: &mut ExitStream, exit: AgentId) -> Result<ConnectReply,
     })
 }
 
+/// The first of `addresses` as targets.
+fn addressed(addresses: Vec<IpAddr>, port: u16) -> Vec<Target> {
+    let target = |ip: IpAddr| Target::Address(SocketAddr::new(ip.to_canonical(), port));
+    addresses
+        .into_iter()
+        .take(MAX_ADDRESSES)
+        .map(target)
+        .collect()
+}
+
 impl Destination {
+    fn port(&self) -> u16 {
+        match self {
+            Self::Address(address) => address.port(),
+            Self::Name(_, port) => *port,
+        }
+    }
+
     fn target(&self) -> Target {
         match self {
             Self::Address(address) => Target::Address(*address),

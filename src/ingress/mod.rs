@@ -30,6 +30,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
+use crate::names::Families;
 use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
@@ -53,6 +54,11 @@ pub trait Routes: Send + Sync + 'static {
 
     /// Exits that resolve names for others, nearest first.
     fn resolvers(&self) -> Vec<AgentId>;
+
+    /// The address families that any prefix is of.
+    fn families(&self) -> Families {
+        Families::BOTH
+    }
 
     /// Whether `wanted` had a route within the last seconds and lost it: it may be about to come back.
     fn had(&self, wanted: Wanted<'_>) -> bool;
@@ -149,7 +155,10 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// route: by exits, through the mesh.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
         let mut waiting = self.waiting(Duration::ZERO);
-        self.resolve_patiently(name, &mut waiting).await
+        let mut resolved = self.resolve_patiently(name, &mut waiting).await?;
+        let late = resolved.late(self.patience.last).await;
+        resolved.addresses.extend(late.into_iter().flatten());
+        Ok(resolved.addresses)
     }
 
     fn waiting(&self, time: Duration) -> Waiting<'_> {

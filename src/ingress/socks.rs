@@ -16,15 +16,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::stranger::Stranger;
 use crate::identity::{Login, Verdict};
+use crate::names::{is_name, without_dot};
 
 /// Version of the username/password sub-negotiation (RFC 1929).
 const PASSWORD_VERSION: u8 = 1;
 const PASSWORD_ACCEPTED: u8 = 0;
 const PASSWORD_REFUSED: u8 = 1;
-
-/// Longest name in DNS, in text without the trailing dot (RFC 1035).
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
 
 /// What a client asks to be connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,25 +174,14 @@ fn destination(target: TargetAddr) -> Option<Destination> {
         TargetAddr::Ip(target) => Some(address(target.ip(), target.port())),
         TargetAddr::Domain(name, port) => {
             // The trailing dot of a name may stand behind an IPv4 address, too: it is no name then.
-            let name = name.strip_suffix('.').unwrap_or(&name);
-            if let Ok(ip) = name.trim_matches(['[', ']']).parse() {
+            let bare = without_dot(&name);
+            if let Ok(ip) = bare.trim_matches(['[', ']']).parse() {
                 return Some(address(ip, port));
             }
-            let name = name.to_ascii_lowercase();
-            is_name(&name).then_some(Destination::Name(name, port))
+            // The dot of a name goes on to who resolves it: it keeps search lists out.
+            is_name(bare).then(|| Destination::Name(name.to_ascii_lowercase(), port))
         }
     }
-}
-
-/// Whether `name` can be asked for in DNS: letters, digits, `-` and `_` in labels of 1 to 63.
-fn is_name(name: &str) -> bool {
-    name.len() <= MAX_NAME
-        && name.split('.').all(|label| {
-            (1..=MAX_LABEL).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        })
 }
 
 /// RFC 1929. Our own, because the library writes passwords to its debug log.
@@ -280,7 +266,7 @@ mod tests {
     fn names_are_normalised_and_checked() {
         assert_eq!(
             name("API.Example.com."),
-            Some(Destination::Name("api.example.com".to_owned(), 80))
+            Some(Destination::Name("api.example.com.".to_owned(), 80))
         );
         assert!(name(&["a"; 127].join(".")).is_some(), "253 bytes");
         for impossible in [

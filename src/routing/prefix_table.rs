@@ -103,6 +103,15 @@ impl PrefixTable {
         self.prefixes.len()
     }
 
+    /// Whether anybody advertises an IPv4 prefix, and an IPv6 prefix, reachable or not.
+    pub fn families(&self) -> (bool, bool) {
+        // IPv4 sorts first.
+        let is_v4 = |group: &Group<IpNet>| matches!(group.key, IpNet::V4(_));
+        let v4 = self.prefixes.first().is_some_and(is_v4);
+        let v6 = self.prefixes.last().is_some_and(|group| !is_v4(group));
+        (v4, v6)
+    }
+
     /// Domains that anybody advertises, reachable or not.
     pub fn domain_count(&self) -> usize {
         self.domains.len()

@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::AsyncReadExt;
 
 use super::*;
+use crate::names::testing::{Act, Scripted, after, ips};
 use crate::tunnel::reset_on_drop;
 
 #[tokio::test]
@@ -142,6 +143,29 @@ async fn other_names_are_resolved_through_the_mesh_and_matched_against_prefixes(
     assert_eq!(running.ask_name("far.example", port).await.0, 3);
     assert_eq!(running.ask_name("none.example", port).await.0, 4);
     assert_eq!(running.ask_name("broken.example", port).await.0, 4);
+}
+
+/// Only IPv4 is routed: the answer that decides comes long after the other one.
+#[tokio::test]
+async fn a_family_that_comes_late_from_a_resolver_takes_part() {
+    let port = testing::echo_server().await.port();
+    let dns = Scripted::start(|seen| match (seen.name.as_str(), seen.is_v6) {
+        ("a.example", true) => ips(&["2001:db8::1"]),
+        ("b.example", true) => Act::Silence,
+        ("c.example", true) => after(300, ips(&["2001:db8::1"])),
+        ("c.example", false) => ips(&["127.0.0.1"]),
+        _ => after(300, ips(&["127.0.0.1"])),
+    });
+    let mut bed = Bed::with_loopback_exit().await;
+    let resolver = testing::config(&[], &[], vec![dns.await.address]);
+    bed.exit(SECOND, &resolver).await;
+    bed.table.resolvers = vec![SECOND];
+    let running = bed.start().await;
+    for name in ["a.example", "b.example.", "c.example"] {
+        let (code, mut client) = running.ask_name(name, port).await;
+        assert_eq!(code, 0, "{name}");
+        assert!(client.echoes().await);
+    }
 }
 
 #[tokio::test]
