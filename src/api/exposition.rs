@@ -19,7 +19,7 @@ pub(super) fn wants_open_metrics(accept: &str) -> bool {
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let quality = parts.filter_map(quality).last().unwrap_or(1_000);
+        let quality = parts.filter_map(quality).next_back().unwrap_or(1_000);
         let rank = match name.as_str() {
             "application/openmetrics-text" => {
                 open = open.max(quality);
