@@ -114,7 +114,7 @@ pub enum Served {
     Link,
     /// A session: its handshake, its choice of path, its streams' acceptance.
     Session,
-    /// A proxied connection at its exit.
+    /// A proxied connection at its exit, or the lookup of its name.
     Stream,
     /// A client of the ingress.
     Client,

@@ -172,7 +172,9 @@ fn check_destination(destination: &Destination, asked: &Asked<'_>) {
         }
         (Destination::Name(name, named), Asked::Name(asked, port)) => {
             assert_eq!(named, port);
+            // The dot of an absolute name is kept, and is no label.
             let asked = asked.strip_suffix(b".").unwrap_or(asked);
+            let name = name.strip_suffix('.').unwrap_or(name);
             assert!(asked.eq_ignore_ascii_case(name.as_bytes()));
             assert!(name.len() <= 253 && !name.bytes().any(|byte| byte.is_ascii_uppercase()));
             assert!(name.parse::<IpAddr>().is_err(), "{name} is an address");

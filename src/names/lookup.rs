@@ -78,7 +78,7 @@ impl Lookup {
             sender: sender.clone(),
             told: told.clone(),
         };
-        let task = tokio::spawn(async move {
+        let task = crate::task::serve(crate::task::Served::Stream, async move {
             let error = match timeout(time, run(own)).await {
                 Ok(Ok(())) => return,
                 Ok(Err(trouble)) => LookupError::Failed {

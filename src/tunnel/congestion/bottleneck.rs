@@ -132,7 +132,7 @@ const STEP: Duration = Duration::from_micros(100);
 
 impl Bottleneck {
     pub(super) fn new(line: Line, seed: u64) -> Self {
-        let now = Instant::now();
+        let now = crate::clock::now();
         Self {
             line,
             now,

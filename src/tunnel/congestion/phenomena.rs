@@ -228,7 +228,7 @@ fn what_comes_of_a_doubted_path_teaches_nothing() {
     net.run(300 * MS);
     let bbr = net.bbr(0);
     assert_eq!(bbr.window(), window);
-    bbr.handle_persistent_congestion(Instant::now());
+    bbr.handle_persistent_congestion(crate::clock::now());
     assert_eq!(bbr.window(), window);
     net.bbr(0).handle_doubt(false);
     net.line = line;
@@ -239,7 +239,7 @@ fn what_comes_of_a_doubted_path_teaches_nothing() {
 
 #[test]
 fn persistent_congestion_begins_anew() {
-    let now = Instant::now();
+    let now = crate::clock::now();
     let mut bbr = Bbr::new(now, PACKET);
     bbr.handle_sent(now, PACKET);
     bbr.handle_persistent_congestion(now);
