@@ -1,6 +1,6 @@
 //! The controller against a bottleneck in virtual time: one test per phenomenon, with figures.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::bbr::Bbr;
 use super::bottleneck::{Bottleneck, Control, Line, PACKET};
