@@ -5,6 +5,9 @@
 #
 # DIR is this script's folder unless given. Without names, the agents whose `./certs/NAME.crt` the
 # YAML files beside DIR read, as in `-o configs/certs`; if there are none, exit, transit, ingress.
+# Prints a line for each agent that exports its id, as the peers' files ask for it (EXIT_A_ID for
+# exit-a); `eval "$(certs/make-dev-ca.sh)"` exports them all.
+#
 # What exists is kept, so running it again only adds. WARREN names the binary (default: `warren` in
 # PATH, else this checkout through cargo).
 set -eu
@@ -44,13 +47,14 @@ warren() {
 }
 
 if [ ! -e "$out/ca.crt" ]; then
-    warren cert ca -n "warren development" -o "$out"
+    warren cert ca -n "warren development" -o "$out" >&2
 fi
 
 for name in "$@"; do
     if [ ! -e "$out/$name.crt" ]; then
         warren cert agent -n "$name" --ca "$out" -o "$out" >/dev/null
     fi
-    printf '%s ' "$name"
-    warren cert info "$out/$name.crt" | sed -n 's/^id: *//p'
+    id=$(warren cert info "$out/$name.crt" | sed -n 's/^id: *//p')
+    variable=$(printf '%s_ID' "$name" | tr 'a-z' 'A-Z' | tr -c 'A-Z0-9' _)
+    printf 'export %s=%s\n' "$variable" "$id"
 done

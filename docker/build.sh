@@ -14,5 +14,7 @@ context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 binary=${CARGO_TARGET_DIR:-target}/$target/release/warren
 strip -o "$context/warren" "$binary"
+# Empty: what the image's user owns, and new volumes with it.
+mkdir "$context/data"
 docker build -q -t "$image" -f docker/Dockerfile "$context"
 docker image inspect --format 'image '"$image"': {{.Size}} bytes' "$image"

@@ -19,6 +19,7 @@ mod events;
 mod exit_death;
 mod fail_closed;
 mod failover;
+mod first_steps;
 mod garbage;
 mod grey;
 mod health_checks;
