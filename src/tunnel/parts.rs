@@ -14,6 +14,10 @@ use crate::identity::ShortId;
 /// Bytes before each half.
 const LEN: usize = 5;
 
+/// Bytes of a half, at most: more than a whole packet of the widest link has (1,472). Longer ones are
+/// nobody's, but a stranger with a copied token could fill 64 MB with them.
+const LONGEST: usize = 1_500;
+
 /// Halves that wait for the other one: those of a burst that a second path brings out of order. At
 /// most 1.5 MB; the oldest goes first.
 const WAITING: usize = 1_024;
@@ -50,7 +54,7 @@ impl Joiner {
         let (number, rest) = payload.split_first_chunk::<4>()?;
         let (&part, half) = rest.split_first()?;
         let number = u32::from_be_bytes(*number);
-        if part > 1 {
+        if part > 1 || half.len() > LONGEST {
             return None;
         }
         let fits = |other: &Half| (other.source, other.number) == (source, number);
@@ -103,8 +107,10 @@ mod tests {
     #[test]
     fn nonsense_is_dropped_and_lonely_halves_are_bounded() {
         let mut joiner = Joiner::default();
-        for bytes in [&[][..], &[0, 0, 0, 1], &[0, 0, 0, 1, 2, 9]] {
+        let long = [&[0, 0, 0, 1, 0][..], &[0; LONGEST + 1]].concat();
+        for bytes in [&[][..], &[0, 0, 0, 1], &[0, 0, 0, 1, 2, 9], &long] {
             assert_eq!(joiner.take(PEER, bytes), None);
+            assert!(joiner.waiting.is_empty());
         }
         for number in 0..5_000 {
             joiner.take(PEER, &split(number, b"ab")[0]);

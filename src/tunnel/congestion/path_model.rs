@@ -16,7 +16,9 @@ const CONFIRMS: f64 = 1.0 / 16.0;
 /// Rounds in which the largest bunch of acknowledgements counts (ExtraAckedFilterLen).
 const BUNCHES: usize = 10;
 
-/// The largest bunch that is provided for: a longer silence is a stall.
+/// The largest bunch that is provided for on a short path, where a longer silence is a stall. On a
+/// longer one it is a round trip: jitter bunches as much, and without room for that a window for the
+/// least round trip starves a path whose usual one is twice as long.
 const LONGEST_BUNCH: Duration = Duration::from_millis(100);
 
 /// Time that packets spend in the machines at the ends, which no quiet path shows: timers of a
@@ -161,7 +163,8 @@ impl PathModel {
     /// Bytes in flight that are nobody's queue: acknowledgements that come in lumps, and the time
     /// that packets spend in the machines at the ends.
     pub(super) fn allowance(&self, packet: u64) -> f64 {
-        let longest = self.rate() * LONGEST_BUNCH.as_secs_f64();
+        let rtt = self.min_rtt.unwrap_or_default();
+        let longest = self.rate() * LONGEST_BUNCH.max(rtt).as_secs_f64();
         let bunch = self.bunches.most.into_iter().fold(0.0, f64::max);
         bunch.min(longest) + self.rate() * HOSTS.as_secs_f64() + SPARE_PACKETS * packet as f64
     }
