@@ -103,6 +103,14 @@ where
         if !is_open && queue.is_empty() && running.is_empty() {
             return Err(failure);
         }
+        // A timer, however early, fires a millisecond late.
+        if next_start <= clock::now() {
+            let started = queue.take().map(&attempt);
+            if started.is_some() {
+                next_start = clock::now() + STAGGER;
+            }
+            running.extend(started);
+        }
         tokio::select! {
             biased;
             Some(result) = running.next() => match result {
@@ -139,10 +147,7 @@ where
                 // Their time is over, too.
                 queue = Queue { taken: queue.taken, ..Queue::default() };
             }
-            () = sleep_until(next_start.into()), if !queue.is_empty() => {
-                running.extend(queue.take().map(&attempt));
-                next_start = clock::now() + STAGGER;
-            }
+            () = sleep_until(next_start.into()), if !queue.is_empty() => {}
         }
     }
 }

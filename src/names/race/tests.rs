@@ -148,3 +148,19 @@ async fn a_name_with_many_addresses_costs_a_bounded_number_of_sockets() {
     let (tries, _) = tried(vec![(0, Some(part))]).await;
     assert_eq!(tries.len(), MAX_ADDRESSES);
 }
+
+#[test]
+fn an_address_that_is_known_waits_for_no_timer() {
+    use futures_util::FutureExt;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let parts = stream::iter([part(&["192.0.2.1"], false)]);
+    let attempt = |address: SocketAddr| std::future::ready(Ok::<_, ()>(address.port()));
+    // At the first poll: nothing else wakes it.
+    let port = race(parts, 80, LONG, attempt).now_or_never();
+    assert_eq!(port.map(|won| won.unwrap()), Some(80));
+}
