@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use super::names::Names;
 use crate::api::TopologyView;
 use crate::config::HostPort;
+use crate::names::refuse_self;
 
 /// An agent that has not taken the connection by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -218,7 +219,7 @@ impl ApiArgs {
 
     async fn connect(&self) -> Result<TcpStream, ClientError> {
         let HostPort { host, port } = &self.api.0;
-        let connected = TcpStream::connect((host.as_str(), *port));
+        let connected = async { refuse_self(TcpStream::connect((host.as_str(), *port)).await?) };
         match tokio::time::timeout(CONNECT_TIMEOUT, connected).await {
             Ok(connected) => connected.map_err(|cause| self.unreachable(cause)),
             Err(_) => Err(self.unreachable(io::ErrorKind::TimedOut.into())),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::net::TcpStream;
 
-use crate::names::{Failure, Part, race};
+use crate::names::{Failure, Part, connect, race};
 use crate::wire::ConnectStatus;
 
 /// Why no address answered.
@@ -24,7 +24,7 @@ pub(super) async fn dial(
     port: u16,
     timeout: Duration,
 ) -> Result<TcpStream, DialError> {
-    let raced = race(parts, port, timeout, TcpStream::connect).await;
+    let raced = race(parts, port, timeout, connect).await;
     raced.map_err(|failure| most_telling(failure, timeout))
 }
 

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 
+use super::connect::connect;
 use super::message::{self, Answer, MAX_UDP_ANSWER, Question, Reply};
 
 /// Why a server has no answer.
@@ -97,7 +98,7 @@ async fn over_udp(server: SocketAddr, question: &Question, edns: bool) -> io::Re
 async fn over_tcp(server: SocketAddr, question: &Question, edns: bool) -> io::Result<Reply> {
     let (id, message) = encode(question, edns)?;
     let length = u16::try_from(message.len()).expect("a name and a record type are short");
-    let mut tcp = TcpStream::connect(server).await?;
+    let mut tcp = connect(server).await?;
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend(message);
     tcp.write_all(&framed).await?;

@@ -13,6 +13,7 @@
 //! Tasks: one per [`Lookup`], which ends with it and may be aborted.
 
 mod cache;
+mod connect;
 mod exchange;
 mod families;
 mod hosts;
@@ -29,6 +30,7 @@ mod watched;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use connect::{connect, refuse_self};
 pub use families::{Families, host_families};
 pub use lookup::{Lookup, Part, RESOLUTION_DELAY};
 pub use message::Family;
