@@ -14,8 +14,9 @@
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
 //! | 1 | [`config`], [`identity`] | files, keys, certificates |
-//! | 0 | [`clock`], [`task`] | monotonic and wall-clock time; tasks and their panics |
+//! | 0 | [`canonical`], [`clock`], [`task`] | one form of each address and prefix; monotonic and wall-clock time; tasks and their panics |
 
+pub mod canonical;
 pub mod clock;
 pub mod task;
 

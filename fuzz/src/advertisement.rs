@@ -1,5 +1,6 @@
 //! Advertisement bodies as anybody may sign them.
 
+use warren::canonical;
 use warren::wire::Advertisement;
 use warren::wire::bounds::{MAX_BODY_BYTES, MAX_FRAGMENT_ROUTES, MAX_NAME_BYTES};
 
@@ -17,6 +18,8 @@ pub fn run(input: &[u8]) {
         Advertisement::Route(route) => {
             assert!(route.prefixes.len() + route.domains.len() <= MAX_FRAGMENT_ROUTES);
             assert!(route.fragment < route.fragments);
+            let mut prefixes = route.prefixes.iter();
+            assert!(prefixes.all(|route| canonical::is_prefix(&route.prefix)));
         }
     }
     let again = Advertisement::decode(&adv.encode()).expect("what was decoded encodes");

@@ -149,7 +149,7 @@ impl Asked<'_> {
         match self {
             Self::Ip(_) => true,
             Self::Name(name, _) => {
-                (1..=63).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric)
+                (1..=63).contains(&name.len()) && name.iter().all(u8::is_ascii_alphabetic)
             }
             Self::Unknown => false,
         }

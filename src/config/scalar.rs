@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::suggest::nearest;
 use super::{HostPort, PasswordHash};
+use crate::canonical;
 use crate::identity::{AgentId, DomainPattern, password};
 
 /// The port of DNS, for servers given without one.
@@ -163,7 +164,7 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
             format!("{} is not an IP address; {hint}", quote(host))
         })?,
     };
-    Ok(SocketAddr::new(address, port))
+    Ok(canonical::socket_address(SocketAddr::new(address, port)))
 }
 
 /// An address to dial: a name or an IP address, and a port.
@@ -178,13 +179,16 @@ pub(super) fn dial_address(text: &str) -> Result<HostPort, String> {
             quote(text)
         ));
     }
-    if host.parse::<IpAddr>().is_err() && !is_host_name(host) {
-        return Err(format!(
-            "{} is neither an IP address nor a host name",
-            quote(host)
-        ));
-    }
-    let host = host.to_owned();
+    let host = match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().to_string(),
+        Err(_) if is_host_name(host) => host.to_owned(),
+        Err(_) => {
+            return Err(format!(
+                "{} is neither an IP address nor a host name",
+                quote(host)
+            ));
+        }
+    };
     Ok(HostPort { host, port })
 }
 
@@ -195,10 +199,10 @@ pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(text);
     if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, DNS_PORT));
+        return Ok(SocketAddr::new(address.to_canonical(), DNS_PORT));
     }
     match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() != 0 => Ok(address),
+        Ok(address) if address.port() != 0 => Ok(canonical::socket_address(address)),
         _ => Err(format!(
             "{} is not a DNS server; write ip or ip:port: 10.0.0.1:53",
             quote(text)
@@ -206,32 +210,9 @@ pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// A CIDR prefix without host bits.
+/// A CIDR prefix in canonical form.
 pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        let host = IpNet::from(address);
-        return Err(format!(
-            "{} has no prefix length; did you mean {host}?",
-            quote(text)
-        ));
-    }
-    let prefix: IpNet = text
-        .parse()
-        .map_err(|_| format!("{} is not a prefix; write CIDR: 10.0.0.0/8", quote(text)))?;
-    let truncated = prefix.trunc();
-    if truncated != prefix {
-        return Err(format!(
-            "{} has host bits set; did you mean {truncated}?",
-            quote(text)
-        ));
-    }
-    if let IpNet::V6(v6) = prefix
-        && let Some(v4) = mapped(v6.network(), v6.prefix_len())
-    {
-        let reason = "is an IPv4 prefix in IPv6 form, which no target matches";
-        return Err(format!("{} {reason}; did you mean {v4}?", quote(text)));
-    }
-    Ok(prefix)
+    canonical::parse_prefix(text).map_err(|error| format!("{} {error}", quote(text)))
 }
 
 pub(super) fn domain(text: &str) -> Result<DomainPattern, String> {
@@ -298,13 +279,6 @@ fn is_host_name(host: &str) -> bool {
         .next()
         .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     !looks_numeric && !name.contains('*') && name.parse::<DomainPattern>().is_ok()
-}
-
-/// The IPv4 prefix that an IPv4-mapped IPv6 prefix (RFC 4291, 2.5.5.2) stands for.
-fn mapped(network: Ipv6Addr, length: u8) -> Option<IpNet> {
-    const MAPPED_BITS: u8 = 96;
-    let length = length.checked_sub(MAPPED_BITS)?;
-    IpNet::new(IpAddr::V4(network.to_ipv4_mapped()?), length).ok()
 }
 
 #[cfg(test)]

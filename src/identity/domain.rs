@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::canonical;
+
 /// A name that a domain route or grant covers. Lower case, no trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DomainPattern {
@@ -77,6 +79,9 @@ impl FromStr for DomainPattern {
                     "labels are letters, digits, `-` and `_`; write other scripts as punycode",
                 ));
             }
+        }
+        if !below && canonical::is_number_address(name) {
+            return Err(error("numbers alone are an address, not a name"));
         }
         Ok(if below {
             Self::Below(name.to_owned())
@@ -173,6 +178,9 @@ mod tests {
             ("*.*.example", "stand alone"),
             ("b\u{fc}cher.example", "punycode"),
             ("a b.example", "punycode"),
+            ("10.0.0.1", "numbers alone"),
+            ("127.1", "numbers alone"),
+            ("0x7f.1", "numbers alone"),
         ] {
             let error = text.parse::<DomainPattern>().unwrap_err();
             assert!(error.to_string().contains(reason), "{text}: {error}");

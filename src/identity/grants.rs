@@ -7,6 +7,7 @@
 use ipnet::IpNet;
 
 use super::DomainPattern;
+use crate::canonical;
 
 /// The URI scheme of grants. Schemes compare without case (RFC 3986 section 3.1).
 const SCHEME: &str = "warren:";
@@ -58,9 +59,9 @@ impl Grants {
             .chain(domains.map(|domain| format!("{SCHEME}domain:{domain}")))
     }
 
-    /// Whether one granted prefix covers all of `prefix`.
+    /// Whether one granted prefix covers all of `prefix`. Nothing covers one in odd form.
     pub fn allows_prefix(&self, prefix: &IpNet) -> bool {
-        self.prefixes.iter().any(|granted| granted.contains(prefix))
+        canonical::is_prefix(prefix) && self.prefixes.iter().any(|granted| granted.contains(prefix))
     }
 
     /// Whether one granted pattern covers every name under `domain`.
@@ -84,19 +85,9 @@ impl Grants {
     }
 }
 
-/// A CIDR prefix without host bits; the error says what to write instead.
+/// A CIDR prefix in canonical form; the error says what to write instead.
 pub fn parse_prefix(text: &str) -> Result<IpNet, String> {
-    let prefix: IpNet = text
-        .parse()
-        .map_err(|_| format!("`{text}` is no CIDR prefix, such as 10.0.0.0/8 or 2001:db8::/32"))?;
-    if prefix.trunc() == prefix {
-        Ok(prefix)
-    } else {
-        Err(format!(
-            "`{text}` has host bits set; write {}",
-            prefix.trunc()
-        ))
-    }
+    canonical::parse_prefix(text).map_err(|error| format!("`{text}` {error}"))
 }
 
 fn strip_scheme(uri: &str) -> Option<&str> {
@@ -144,6 +135,7 @@ mod tests {
             ("2001:db9::/32", false),
             ("::/0", false),
             ("::ffff:10.0.0.0/104", false),
+            ("2001:db8::1/32", false),
         ] {
             let net = prefix.parse().unwrap();
             assert_eq!(grants.allows_prefix(&net), allowed, "{prefix}");
@@ -152,6 +144,21 @@ mod tests {
             !grants.allows_domain(&"api.example.com".parse().unwrap()),
             "a certificate with only routes grants no domain"
         );
+    }
+
+    #[test]
+    fn an_ipv6_grant_covers_no_ipv4_in_disguise() {
+        let grants = grants(&["warren:route:::/0"]);
+        for (prefix, allowed) in [
+            ("2001:db8::/32", true),
+            ("::/0", true),
+            ("::192.0.2.9/128", true),
+            ("::ffff:192.0.2.9/128", false),
+            ("::ffff:0:0/96", false),
+        ] {
+            let net = prefix.parse().unwrap();
+            assert_eq!(grants.allows_prefix(&net), allowed, "{prefix}");
+        }
     }
 
     #[test]
@@ -187,6 +194,9 @@ mod tests {
             "warren:route:10.0.0.1/8",
             "warren:route:10.0.0.0/33",
             "warren:route:10.0.0.0",
+            "warren:route:::ffff:10.0.0.0/104",
+            "warren:route:10.0.0.0/08",
+            "warren:domain:127.1",
             "warren:route: 10.0.0.0/8",
             "warren:domain:",
             "warren:domain:*",
@@ -220,6 +230,6 @@ mod tests {
     #[test]
     fn a_prefix_with_host_bits_says_what_to_write() {
         let error = parse_prefix("10.1.2.3/8").unwrap_err();
-        assert!(error.contains("write 10.0.0.0/8"), "{error}");
+        assert!(error.contains("did you mean 10.0.0.0/8?"), "{error}");
     }
 }

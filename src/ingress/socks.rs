@@ -15,6 +15,7 @@ use fast_socks5::util::target_addr::{AddrError, TargetAddr, read_address};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::stranger::Stranger;
+use crate::canonical;
 use crate::identity::{Login, Verdict};
 use crate::names::{is_name, without_dot};
 
@@ -179,7 +180,8 @@ fn destination(target: TargetAddr) -> Option<Destination> {
                 return Some(address(ip, port));
             }
             // The dot of a name goes on to who resolves it: it keeps search lists out.
-            is_name(bare).then(|| Destination::Name(name.to_ascii_lowercase(), port))
+            let is_sound = is_name(bare) && !canonical::is_number_address(bare);
+            is_sound.then(|| Destination::Name(name.to_ascii_lowercase(), port))
         }
     }
 }
@@ -277,6 +279,9 @@ mod tests {
             "a\0b",
             "bücher.example",
             "a/b",
+            "127.1",
+            "0x7f.0.0.1",
+            "2130706433",
             &"a".repeat(64),
             &["a"; 128].join("."),
         ] {

@@ -26,6 +26,7 @@ impl Hosts {
             let Some(Ok(ip)) = words.next().map(str::parse::<IpAddr>) else {
                 continue;
             };
+            let ip = ip.to_canonical();
             for name in words {
                 let name = without_dot(name).to_ascii_lowercase();
                 let addresses = by_name.entry(name).or_default();
@@ -52,12 +53,13 @@ mod tests {
     #[test]
     fn names_have_the_addresses_of_all_their_lines() {
         let hosts = Hosts::parse(
-            "\u{feff}127.0.0.1\tlocalhost\n# 192.0.2.1 commented\n192.0.2.1 App.example app # web\n\
+            "\u{feff}::ffff:192.0.2.7 mapped\n192.0.2.7 mapped\n127.0.0.1\tlocalhost\n# 192.0.2.1 commented\n192.0.2.1 App.example app # web\n\
              nonsense x.example\n192.0.2.9\n2001:db8::1 app\n192.0.2.1 app\n\
              192.0.2.2 _dmarc.example -odd dotted.example.\r\n",
         );
         for (name, expected) in [
             ("localhost", &["127.0.0.1"][..]),
+            ("mapped", &["192.0.2.7"]),
             ("APP", &["192.0.2.1", "2001:db8::1"]),
             ("app.example.", &["192.0.2.1"]),
             ("_dmarc.example", &["192.0.2.2"]),

@@ -148,7 +148,10 @@ fn answer(message: &Message, question: &Question) -> Answer {
         for record in message.answers.iter().filter(of_name) {
             match &record.data {
                 RData::CNAME(target) => next = Some(target.0.clone()),
-                data if data.record_type() == question.records => addresses.extend(data.ip_addr()),
+                data if data.record_type() == question.records => {
+                    // A zone may hold IPv4-mapped ones.
+                    addresses.extend(data.ip_addr().map(|ip| ip.to_canonical()));
+                }
                 _ => continue,
             }
             ttl = ttl.min(record.ttl);

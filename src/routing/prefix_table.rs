@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::Range;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use prefix_trie::joint::map::JointPrefixMap;
 
 use crate::identity::{AgentId, DomainPattern};
@@ -70,7 +70,8 @@ struct Offers {
 
 impl PrefixTable {
     /// Builds the table from the current route fragments of all origins. Of several offers of one
-    /// prefix by one exit the lowest metric counts. An IPv4-mapped prefix is taken as IPv4.
+    /// prefix by one exit the lowest metric counts. Prefixes are in canonical form, as the decoder and
+    /// the file demand.
     pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
         let advs: Vec<&RouteAdv> = routes
             .filter(|adv| {
@@ -204,7 +205,7 @@ impl PrefixTable {
         let prefixes = adv.prefixes.iter();
         offers
             .prefixes
-            .extend(prefixes.map(|route| (canonical(route.prefix.trunc()), entry(route.metric))));
+            .extend(prefixes.map(|route| (route.prefix, entry(route.metric))));
         for text in &adv.domains {
             match text.parse() {
                 Ok(pattern) => offers.domains.push((pattern, entry(0))),
@@ -256,19 +257,6 @@ fn group<K: Ord>(mut offers: Vec<(K, Entry)>, entries: &mut Vec<Entry>) -> Vec<G
         }
     }
     groups
-}
-
-/// `::ffff:a.b.c.d/n` as `a.b.c.d/(n - 96)`; any other prefix unchanged.
-fn canonical(prefix: IpNet) -> IpNet {
-    let IpNet::V6(v6) = prefix else {
-        return prefix;
-    };
-    let mapped = v6.addr().to_ipv4_mapped();
-    let length = v6.prefix_len().checked_sub(96);
-    match mapped.zip(length) {
-        Some((addr, length)) => Ipv4Net::new(addr, length).map_or(prefix, IpNet::V4),
-        None => prefix,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! CBOR forms of addresses and prefixes: an address is 4 or 16 bytes, big endian.
+//! CBOR forms of addresses and prefixes: an address is 4 or 16 bytes, big endian, and in canonical
+//! form. Others are refused: no agent says them, and behind a decoder nobody looks for them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,6 +9,7 @@ use minicbor::encode::{Encoder, Error as EncodeError, Write};
 use minicbor::{Decode, Encode};
 
 use super::adv::RoutePrefix;
+use crate::canonical;
 
 fn put_addr<W: Write>(e: &mut Encoder<W>, addr: IpAddr) -> Result<(), EncodeError<W::Error>> {
     match addr {
@@ -17,6 +19,15 @@ fn put_addr<W: Write>(e: &mut Encoder<W>, addr: IpAddr) -> Result<(), EncodeErro
 }
 
 fn take_addr(d: &mut Decoder<'_>) -> Result<IpAddr, DecodeError> {
+    let addr = take_any_addr(d)?;
+    if canonical::is_address(addr) {
+        Ok(addr)
+    } else {
+        Err(DecodeError::message("an IPv4 address in IPv6 form"))
+    }
+}
+
+fn take_any_addr(d: &mut Decoder<'_>) -> Result<IpAddr, DecodeError> {
     let bytes = d.bytes()?;
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         Ok(IpAddr::from(v4))
@@ -45,12 +56,12 @@ impl<C> Encode<C> for RoutePrefix {
 impl<'b, C> Decode<'b, C> for RoutePrefix {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
         take_array(d, 3)?;
-        let addr = take_addr(d)?;
+        // Of a prefix, the length says what form it has.
+        let addr = take_any_addr(d)?;
         let prefix = IpNet::new(addr, d.u8()?)
             .map_err(|_| DecodeError::message("prefix length out of range"))?;
-        if prefix.trunc() != prefix {
-            return Err(DecodeError::message("prefix has host bits set"));
-        }
+        let prefix = canonical::check_prefix(prefix)
+            .map_err(|_| DecodeError::message("prefix is not in canonical form"))?;
         Ok(Self {
             prefix,
             metric: d.u32()?,
@@ -67,7 +78,7 @@ pub(super) mod socket_addr {
         _: &mut C,
     ) -> Result<(), EncodeError<W::Error>> {
         e.array(2)?;
-        put_addr(e, addr.ip())?;
+        put_addr(e, addr.ip().to_canonical())?;
         e.u16(addr.port())?.ok()
     }
 
@@ -115,7 +126,9 @@ pub(super) mod addresses {
         _: &mut C,
     ) -> Result<(), EncodeError<W::Error>> {
         e.array(addresses.len() as u64)?;
-        addresses.iter().try_for_each(|addr| put_addr(e, *addr))
+        addresses
+            .iter()
+            .try_for_each(|addr| put_addr(e, addr.to_canonical()))
     }
 
     pub(in crate::wire) fn decode<C>(

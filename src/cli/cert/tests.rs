@@ -141,8 +141,8 @@ fn renewing_keeps_key_id_and_grants_unless_told_otherwise() {
 #[test]
 fn bad_usage_is_exit_code_2_and_says_what_to_write() {
     for (args, expected) in [
-        (&["--route", "10.1.2.3/8"][..], "write 10.0.0.0/8"),
-        (&["--route", "ten"], "no CIDR prefix"),
+        (&["--route", "10.1.2.3/8"][..], "did you mean 10.0.0.0/8?"),
+        (&["--route", "ten"], "not a prefix"),
         (&["--domain", "a.*.b"], "may only stand alone"),
         (&["--days", "0"], "1..=36500"),
         (&["-n", "../evil"], "letters, digits"),

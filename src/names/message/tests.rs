@@ -52,6 +52,21 @@ fn a_chain_is_followed_in_any_order_and_others_records_are_not_taken() {
 }
 
 #[test]
+fn a_mapped_address_is_ipv4() {
+    let question = Question {
+        records: RecordType::AAAA,
+        ..question("a.example")
+    };
+    let mut reply = message(&question);
+    for address in ["::ffff:192.0.2.7", "::192.0.2.7"] {
+        let data = RData::AAAA(address.parse::<std::net::Ipv6Addr>().unwrap().into());
+        reply.add_answer(Record::from_rdata(question.name.clone(), 60, data));
+    }
+    let expected: [IpAddr; 2] = ["192.0.2.7", "::192.0.2.7"].map(|ip| ip.parse().unwrap());
+    assert_eq!(answered(&reply, &question).addresses, expected);
+}
+
+#[test]
 fn what_there_is_not_holds_as_long_as_its_zone_says() {
     let question = question("a.example");
     for (code, exists) in [

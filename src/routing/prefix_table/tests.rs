@@ -40,8 +40,8 @@ fn prefixes_are_found_longest_first_in_their_own_family() {
 }
 
 #[test]
-fn mapped_addresses_and_prefixes_are_ipv4() {
-    let adv = routes(1, &[("::ffff:10.0.0.0/104", 0), ("::/0", 0)], &[]);
+fn mapped_addresses_are_ipv4() {
+    let adv = routes(1, &[("10.0.0.0/8", 0), ("::/0", 0)], &[]);
     let table = PrefixTable::build([&adv].into_iter());
     assert_eq!(covering(&table, "10.1.2.3"), ["10.0.0.0/8"]);
     assert_eq!(covering(&table, "::ffff:10.1.2.3"), ["10.0.0.0/8"]);

@@ -8,7 +8,8 @@ use crate::wire::{FrameError, decode_frame, encode_frame};
 
 fn target() -> impl Strategy<Value = Target> {
     prop_oneof![
-        any::<(IpAddr, u16)>().prop_map(|(ip, port)| Target::Address(SocketAddr::new(ip, port))),
+        any::<(IpAddr, u16)>()
+            .prop_map(|(ip, port)| Target::Address(SocketAddr::new(ip.to_canonical(), port))),
         ("[a-z0-9._-]{0,253}", any::<u16>()).prop_map(|(name, port)| Target::Domain(name, port)),
     ]
 }
@@ -44,7 +45,7 @@ prop_compose! {
     ) -> ConnectReply {
         ConnectReply {
             status,
-            bound: bound.map(|(ip, port)| SocketAddr::new(ip, port)),
+            bound: bound.map(|(ip, port)| SocketAddr::new(ip.to_canonical(), port)),
             detail,
         }
     }
@@ -52,7 +53,7 @@ prop_compose! {
 
 prop_compose! {
     fn resolve_reply()(
-        addresses in prop::collection::vec(any::<IpAddr>(), 0..32),
+        addresses in prop::collection::vec(any::<IpAddr>().prop_map(|ip| ip.to_canonical()), 0..32),
         error in prop::option::of("\\PC{0,80}"),
         more in any::<Option<bool>>(),
     ) -> ResolveReply {
