@@ -32,16 +32,20 @@ pub struct UnknownCondition {
 }
 
 /// All conditions, best first; those in which something is broken come last.
-pub const ALL: [Condition; 15] = [
+pub const ALL: [Condition; 19] = [
     CLEAR,
     LAN,
     WAN,
     TRANSATLANTIC,
     SLOW_4G,
+    ASYMMETRIC_DELAY,
+    HIGH_JITTER,
     SATELLITE,
+    FAR,
     LOSSY_WAN,
     BURSTY,
     CONGESTED,
+    VERY_BAD,
     NARROW_MTU,
     FLAPPING,
     STUTTERING,
@@ -136,6 +140,58 @@ const SATELLITE_LINK: Impairment = Impairment {
     ..Impairment::CLEAR
 };
 
+/// Long one way, short the other: traffic that goes out over a satellite and comes back over land, or
+/// routes that differ (RFC 3449 section 2 has both). 400 ms and 20 ms: who takes half a round trip for
+/// either way is wrong by 190 ms.
+pub const ASYMMETRIC_DELAY: Condition = Condition {
+    name: "asymmetric-delay",
+    summary: "400 ms to the server, 20 ms back, 50 Mbit/s",
+    to_server: Impairment {
+        delay: Duration::from_millis(400),
+        ..ASYMMETRIC_LINK
+    },
+    to_client: Impairment {
+        delay: Duration::from_millis(20),
+        ..ASYMMETRIC_LINK
+    },
+};
+
+const ASYMMETRIC_LINK: Impairment = Impairment {
+    rate: Some(Rate::mbit(50)),
+    queue: 2_625_000,
+    ..Impairment::CLEAR
+};
+
+/// Delay that changes by as much as it is, as over a busy mobile network or a crowded radio channel:
+/// 50 ms each way and up to 50 ms more, so that a round trip takes 100 to 200 ms. Packets keep their
+/// order, as in the queue that such delays come from (RFC 3393 section 1).
+pub const HIGH_JITTER: Condition = both(
+    "high-jitter",
+    "round trip 100 ms, and up to 100 ms more, 50 Mbit/s",
+    Impairment {
+        rate: Some(Rate::mbit(50)),
+        queue: 1_250_000,
+        delay: Duration::from_millis(50),
+        jitter: Duration::from_millis(50),
+        ..Impairment::CLEAR
+    },
+);
+
+/// The longest round trip that links are made for, 3 s, and jitter of a third of that: two satellites
+/// in a row behind queues, or a delay-tolerant carrier. Twice the initial time-out of TCP (RFC 6298
+/// section 2), so that every handshake is repeated before it is answered.
+pub const FAR: Condition = both(
+    "far",
+    "round trip 2 to 3 s, 10 Mbit/s",
+    Impairment {
+        rate: Some(Rate::mbit(10)),
+        queue: 3_750_000,
+        delay: Duration::from_secs(1),
+        jitter: Duration::from_millis(500),
+        ..Impairment::CLEAR
+    },
+);
+
 /// [`WAN`] that also loses one packet in a hundred, each for itself: twice what operators promise
 /// at worst (99.5 % delivery), and where loss-based congestion control begins to hurt: by RFC 3649
 /// section 1 a Reno flow holds about 12 segments in flight at 1 % (1.2 / √p).
@@ -174,6 +230,20 @@ pub const CONGESTED: Condition = both(
         rate: Some(Rate::mbit(10)),
         queue: 625_000,
         ..WAN_LINK
+    },
+);
+
+/// The profile "Very Bad Network" of Apple's Network Link Conditioner, which developers of mobile
+/// applications test with: 1 Mbit/s, 500 ms each way, a tenth of all packets lost.
+pub const VERY_BAD: Condition = both(
+    "very-bad",
+    "round trip 1 s, 1 Mbit/s, 10 % loss",
+    Impairment {
+        rate: Some(Rate::mbit(1)),
+        queue: 125_000,
+        delay: Duration::from_millis(500),
+        loss: Probability::permille(100),
+        ..Impairment::CLEAR
     },
 );
 

@@ -4,6 +4,8 @@
 
 use std::process::{Command, Output};
 
+use internal_chaos::scenario::ladder::Length;
+
 fn chaos(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_internal-chaos");
     Command::new(program).args(arguments).output().unwrap()
@@ -20,7 +22,7 @@ fn list_has_a_line_for_each_scenario() {
     let lines = text(&output.stdout);
     assert_eq!(
         lines.lines().count(),
-        internal_chaos::scenario::library::ALL.len()
+        internal_chaos::scenario::library::all(Length::Short).count()
     );
     let line = lines.lines().find(|line| line.starts_with("transit-kill "));
     assert!(line.unwrap().ends_with("live on over the other one"));

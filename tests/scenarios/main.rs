@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use internal_chaos::scenario::judge::judge;
+use internal_chaos::scenario::ladder::Length;
 use internal_chaos::scenario::{RunArgs, library, play, run};
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,7 +27,7 @@ static TURN: Mutex<()> = Mutex::new(());
 fn holds(name: &str) {
     // A failed scenario says nothing about the next one.
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut scenario = library::find(name).expect("the library has it");
+    let mut scenario = library::find(name, Length::Short).expect("the library has it");
     scenario.expect.be_patient(PATIENCE);
     let warren = Path::new(env!("CARGO_BIN_EXE_warren"));
     let record = runtime().block_on(play(&scenario, warren, SEED, None));
@@ -67,6 +68,25 @@ fn a_nat_that_forgets() {
     holds("nat-port-change");
 }
 
+/// Every named condition, seconds of each, most of them at once: they leave the machine idle.
+#[test]
+fn a_link_under_each_named_condition() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let arguments = RunArgs {
+        scenarios: vec!["links".to_owned()],
+        seed: SEED,
+        patience: PATIENCE,
+        long: false,
+        at_once: 7,
+        warren: Some(env!("CARGO_BIN_EXE_warren").into()),
+        json: None,
+        html: None,
+        keep: None,
+    };
+    let code = runtime().block_on(run(&arguments));
+    assert_eq!(code.expect("it can be run"), ExitCode::SUCCESS);
+}
+
 /// A mesh that is well, and an expectation that it cannot meet.
 const IMPOSSIBLE: &str = "\
 summary: Nothing happens, and a failover is expected
@@ -88,6 +108,8 @@ fn a_broken_invariant_is_exit_code_1_and_on_the_page() {
         scenarios: vec![file.display().to_string()],
         seed: SEED,
         patience: PATIENCE,
+        long: false,
+        at_once: 1,
         warren: Some(env!("CARGO_BIN_EXE_warren").into()),
         json: None,
         html: Some(page.clone()),

@@ -39,6 +39,9 @@ const SMALL_DISK: u64 = 256 * 1024;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
+/// What an agent logs of an attempt to reach a peer that failed.
+const NOT_REACHED: &str = "\"peer not reached\"";
+
 const CERT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The agents, some of them running. Dropping them kills them.
@@ -71,7 +74,7 @@ pub(super) struct AgentPorts {
 }
 
 impl AgentPorts {
-    pub(super) fn take(ports: &mut Ports) -> anyhow::Result<Self> {
+    pub(super) fn take(ports: &Ports) -> anyhow::Result<Self> {
         Ok(Self {
             link: ports.take()?,
             http: ports.take()?,
@@ -283,6 +286,20 @@ impl Agents {
     pub(super) fn names(&self) -> BTreeMap<String, String> {
         let named = |agent: &Agent| (agent.id.clone(), agent.name.clone());
         self.agents.iter().map(named).collect()
+    }
+
+    /// Attempts to reach a peer that failed, as the logs of all lives of all agents have them.
+    pub(super) fn failed_dials(&self) -> anyhow::Result<u64> {
+        let mut failed = 0;
+        for entry in fs::read_dir(&self.folder).context("the folder is gone")? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == "log") {
+                let log = fs::read(&path).with_context(|| path.display().to_string())?;
+                let log = String::from_utf8_lossy(&log);
+                failed += log.matches(NOT_REACHED).count() as u64;
+            }
+        }
+        Ok(failed)
     }
 
     /// The key of the mesh CA goes; agents do not have it.

@@ -10,7 +10,7 @@ use crate::condition;
 use crate::workload::checked::Kind;
 
 /// The longest load: a scenario is looked at by people, and its arrivals are remembered.
-pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(600);
+pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(1_200);
 
 /// Agents of one scenario: each is a process.
 const MOST_AGENTS: usize = 32;
@@ -48,6 +48,9 @@ pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Pro
         jitter: raw
             .jitter
             .map_or(defaults::JITTER, humantime_serde::Serde::into_inner),
+        drain: raw
+            .drain
+            .map_or(defaults::DRAIN, humantime_serde::Serde::into_inner),
         agents: Vec::new(),
         links: Vec::new(),
         sites: checker.names(raw.sites),
@@ -221,6 +224,9 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
 fn expect(raw: &RawExpect) -> Expect {
     let time = |time: Option<super::raw::Time>| time.map(humantime_serde::Serde::into_inner);
     Expect {
+        forms_within: time(raw.forms_within),
+        failed_dials: raw.failed_dials,
+        link_downs: raw.link_downs,
         broken: raw.broken.unwrap_or(Bound::NONE),
         failed: raw.failed.unwrap_or(Bound::NONE),
         stall: time(raw.stall),

@@ -4,12 +4,15 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::sync::Semaphore;
+use tokio::task::{LocalSet, spawn_local};
 
 use super::file;
-use super::judge::judge;
+use super::ladder::{self, Length};
 use super::library;
 use super::model::Scenario;
 use super::page;
@@ -27,8 +30,8 @@ pub(super) const BAD: u8 = 2;
 /// broken; 2: a scenario is bad or could not be run.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// A scenario's file, the name of one of the library, or `all`.
-    #[arg(required = true, value_name = "FILE|NAME|all")]
+    /// A scenario's file, the name of one of the library, `links` for the ladder of links, or `all`.
+    #[arg(required = true, value_name = "FILE|NAME|links|all")]
     pub scenarios: Vec<String>,
     /// Begins everything random: impaired links, data, when faults strike.
     #[arg(long, default_value_t = 1)]
@@ -36,6 +39,12 @@ pub struct RunArgs {
     /// Multiply every limit of time by this, on a slow machine.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub patience: u32,
+    /// Give every link of the ladder (`link-…`) ten minutes without load and five under it.
+    #[arg(long)]
+    pub long: bool,
+    /// Run so many at once. Only those that leave the machine idle do not disturb each other.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub at_once: u8,
     /// The warren binary [default: `warren` beside this program].
     #[arg(long, value_name = "FILE")]
     pub warren: Option<PathBuf>,
@@ -50,45 +59,21 @@ pub struct RunArgs {
     pub keep: Option<PathBuf>,
 }
 
+/// A scenario, and the argument that names it alone.
+type Chosen = (String, Scenario);
+
 /// `internal-chaos run`.
 pub async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let mut scenarios = match chosen(&args.scenarios) {
+    let scenarios = match chosen(&args.scenarios, args.length()) {
         Ok(scenarios) => scenarios,
         Err(problem) => {
             print(&mut std::io::stderr(), &format!("{problem}\n"))?;
             return Ok(ExitCode::from(BAD));
         }
     };
-    let warren = mesh::binary(args.warren.as_deref())?;
-    let version = mesh::version(&warren).await;
-    let (mut reports, mut failures) = (Vec::new(), Vec::new());
-    for (named, scenario) in &mut scenarios {
-        scenario.expect.be_patient(args.patience);
-        let seen = play(scenario, &warren, args.seed, args.keep.as_deref()).await;
-        let record = match seen {
-            Ok(record) => record,
-            Err(error) => {
-                let text = format!("{}: could not be run: {error:#}\n", scenario.name);
-                print(&mut std::io::stdout(), &text)?;
-                failures.push((scenario.name.clone(), format!("{error:#}")));
-                continue;
-            }
-        };
-        let findings = judge(scenario, &record);
-        let report = Report {
-            scenario: scenario.name.clone(),
-            summary: scenario.summary.clone(),
-            seed: args.seed,
-            version: version.clone(),
-            replay: format!("internal-chaos run {named} --seed {}", args.seed),
-            holds: findings.iter().all(|finding| finding.holds),
-            findings,
-            record,
-        };
-        print(&mut std::io::stdout(), &report.text())?;
-        reports.push(report);
-    }
-    if scenarios.len() > 1 {
+    let count = scenarios.len();
+    let (reports, failures) = LocalSet::new().run_until(all(args, scenarios)).await?;
+    if count > 1 {
         let text = format!("\n{}", overview(&reports, &failures));
         print(&mut std::io::stdout(), &text)?;
     }
@@ -107,30 +92,81 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Runs them, so many at once, on this thread: agents die with the thread that started them. Reports,
+/// and what could not be run and why, in the order of the scenarios.
+async fn all(
+    args: &RunArgs,
+    scenarios: Vec<Chosen>,
+) -> anyhow::Result<(Vec<Report>, Vec<(String, String)>)> {
+    let warren = mesh::binary(args.warren.as_deref())?;
+    let version = mesh::version(&warren).await;
+    let slots = Rc::new(Semaphore::new(args.at_once.into()));
+    let mut runs = Vec::new();
+    for (named, mut scenario) in scenarios {
+        scenario.expect.be_patient(args.patience);
+        let replay = args.replay(&named);
+        let (seed, keep) = (args.seed, args.keep.clone());
+        let (warren, version, slots) = (warren.clone(), version.clone(), Rc::clone(&slots));
+        runs.push(spawn_local(async move {
+            let _slot = slots.acquire().await;
+            let name = scenario.name.clone();
+            let seen = play(&scenario, &warren, seed, keep.as_deref()).await;
+            let report = seen.map(|record| Report::new(&scenario, seed, version, replay, record));
+            let text = match &report {
+                Ok(report) => report.text(),
+                Err(error) => format!("{name}: could not be run: {error:#}\n"),
+            };
+            print(&mut std::io::stdout(), &text)?;
+            Ok::<_, anyhow::Error>(report.map_err(|error| (name, format!("{error:#}"))))
+        }));
+    }
+    let (mut reports, mut failures) = (Vec::new(), Vec::new());
+    for run in runs {
+        match run.await.context("a run panicked")?? {
+            Ok(report) => reports.push(report),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Ok((reports, failures))
+}
+
+impl RunArgs {
+    fn length(&self) -> Length {
+        match self.long {
+            true => Length::Long,
+            false => Length::Short,
+        }
+    }
+
+    fn replay(&self, named: &str) -> String {
+        let long = if self.long { " --long" } else { "" };
+        format!("internal-chaos run {named} --seed {}{long}", self.seed)
+    }
+}
+
 /// `internal-chaos list`.
 pub fn list() -> anyhow::Result<ExitCode> {
-    let mut text = String::new();
-    let width = library::ALL.iter().map(|(name, _)| name.len()).max();
-    for (name, _) in library::ALL {
-        let scenario = library::find(name).context("it is in the library")?;
-        let width = width.unwrap_or(0);
-        text.push_str(&format!("{name:width$}  {}\n", scenario.summary));
-    }
-    print(&mut std::io::stdout(), &text)?;
+    let all: Vec<Scenario> = library::all(Length::Short).collect();
+    let width = all.iter().map(|scenario| scenario.name.len()).max();
+    let width = width.unwrap_or(0);
+    let lines = all.iter().map(|scenario| {
+        let Scenario { name, summary, .. } = scenario;
+        format!("{name:width$}  {summary}\n")
+    });
+    print(&mut std::io::stdout(), &lines.collect::<String>())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The scenarios that arguments name, with the argument that names each alone.
-fn chosen(arguments: &[String]) -> Result<Vec<(String, Scenario)>, String> {
+fn chosen(arguments: &[String], length: Length) -> Result<Vec<Chosen>, String> {
+    let named = |scenario: Scenario| (scenario.name.clone(), scenario);
     let mut scenarios = Vec::new();
     for argument in arguments {
         if argument == "all" {
-            let all = library::ALL.iter().filter_map(|(name, _)| {
-                let scenario = library::find(name)?;
-                Some(((*name).to_owned(), scenario))
-            });
-            scenarios.extend(all);
-        } else if let Some(scenario) = library::find(argument) {
+            scenarios.extend(library::all(length).map(named));
+        } else if argument == "links" {
+            scenarios.extend(ladder::all(length).map(named));
+        } else if let Some(scenario) = library::find(argument, length) {
             scenarios.push((argument.clone(), scenario));
         } else if Path::new(argument).exists() || argument.contains(['/', '.']) {
             let scenario = file::read(Path::new(argument)).map_err(|bad| bad.to_string())?;

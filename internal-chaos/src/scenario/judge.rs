@@ -29,6 +29,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
         broken(&scenario.expect, record),
         failed(&scenario.expect, record),
     ];
+    findings.extend(linked(&scenario.expect, record));
     findings.extend(timed(&scenario.expect, record));
     findings.extend(told(&scenario.expect, record));
     findings.extend(at_the_end(scenario, record));
@@ -186,6 +187,47 @@ fn failed(expect: &Expect, record: &Record) -> Finding {
         expect.failed.to_string(),
         seen,
     )
+}
+
+/// The mesh came about, and its links stayed.
+fn linked(expect: &Expect, record: &Record) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(limit) = expect.forms_within {
+        findings.push(finding(
+            "the mesh had formed after",
+            record.formed <= limit,
+            format!("at most {}", ms(limit)),
+            ms(record.formed),
+        ));
+    }
+    if let Some(bound) = expect.failed_dials {
+        let count = record.failed_dials;
+        let holds = bound.allows(count);
+        findings.push(finding(
+            "dials failed",
+            holds,
+            bound.to_string(),
+            count.to_string(),
+        ));
+    }
+    if let Some(bound) = expect.link_downs {
+        let downs: Vec<_> = record.link_downs().collect();
+        let texts = downs
+            .iter()
+            .map(|it| format!("{} at {}: {}", it.agent, ms(it.at), it.text));
+        let texts: Vec<String> = texts.collect();
+        let seen = match downs.len() {
+            0 => "0".to_owned(),
+            count => format!("{count}: {}", quote(texts.iter().map(String::as_str))),
+        };
+        findings.push(finding(
+            "links went down",
+            bound.allows(downs.len() as u64),
+            bound.to_string(),
+            seen,
+        ));
+    }
+    findings
 }
 
 fn timed(expect: &Expect, record: &Record) -> Vec<Finding> {

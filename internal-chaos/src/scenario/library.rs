@@ -1,6 +1,8 @@
-//! The scenarios that come with the program, in the order in which they are listed.
+//! The scenarios that come with the program, in the order in which they are listed. Those of
+//! [`ladder`] follow.
 
 use super::file::{self, BadScenario};
+use super::ladder::{self, Length};
 use super::model::Scenario;
 
 macro_rules! scenario {
@@ -58,10 +60,18 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("all-loads"),
 ];
 
-/// The scenario with this name; `None` if there is none.
-pub fn find(name: &str) -> Option<Scenario> {
-    let (name, text) = ALL.iter().find(|(known, _)| *known == name)?;
-    Some(parse(name, text).expect("a test reads all of them"))
+/// The scenario with this name; `None` if there is none. The length is that of the ladder's.
+pub fn find(name: &str, length: Length) -> Option<Scenario> {
+    match ALL.iter().find(|(known, _)| *known == name) {
+        Some((name, text)) => Some(parse(name, text).expect("a test reads all of them")),
+        None => ladder::find(name, length),
+    }
+}
+
+/// All of them.
+pub fn all(length: Length) -> impl Iterator<Item = Scenario> {
+    let written = ALL.iter().filter_map(move |(name, _)| find(name, length));
+    written.chain(ladder::all(length))
 }
 
 fn parse(name: &str, text: &str) -> Result<Scenario, BadScenario> {

@@ -24,9 +24,6 @@ use crate::workload::bulk::Direction;
 use crate::workload::checked::{self, Kind, Ledger};
 use crate::workload::{Proxy, Route, Target};
 
-/// The longest that a transfer may take to end once told: what is under way is a few MiB.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-
 /// Connections of a storm under way at once.
 const STORM_WIDTH: usize = 64;
 
@@ -78,6 +75,7 @@ struct Job {
     ledger: Arc<Ledger>,
     seed: u64,
     began: Instant,
+    drain: Duration,
 }
 
 impl Loads {
@@ -116,6 +114,7 @@ impl Loads {
                 ledger: Arc::clone(targets.ledger()),
                 seed: seed.wrapping_add(number * SEED_STRIDE),
                 began,
+                drain: scenario.drain,
             };
             self.spawn(job, targets, &mut tasks);
         }
@@ -197,7 +196,7 @@ impl Job {
             ending = &mut carrying => (ending, Instant::now()),
             () = sleep_until(until.into()) => {
                 transfer.stop();
-                let ending = timeout(DRAIN_LIMIT, carrying).await;
+                let ending = timeout(self.drain, carrying).await;
                 (ending.unwrap_or(Ending::Hung), until)
             }
         };
@@ -213,7 +212,7 @@ impl Job {
                 Ending::Complete => End::Complete,
                 Ending::Broken(error) => End::Broken(error),
                 Ending::Damaged(damage) => End::Damaged(damage),
-                Ending::Hung => End::Broken(format!("did not end within {DRAIN_LIMIT:?}")),
+                Ending::Hung => End::Broken(format!("did not end within {:?}", self.drain)),
             },
             arrivals: arrivals
                 .map(|(when, bytes)| (self.since(when), bytes))
@@ -260,7 +259,7 @@ impl Job {
         };
         let plan = checked::Plan {
             connections,
-            grace: DRAIN_LIMIT,
+            grace: self.drain,
             rate,
             seed: self.seed,
             ledger: Some(Arc::clone(&self.ledger)),

@@ -4,7 +4,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `raw`, `text`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
-//! | [`library`] | the scenarios that come with the program |
+//! | [`library`], [`ladder`] | the scenarios that come with the program; one for every named condition |
 //! | `run` | one run: mesh, load, faults at their times |
 //! | `agents`, `config`, `ports` | the processes and their files |
 //! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
@@ -22,6 +22,7 @@ mod deed;
 mod diag;
 mod file;
 pub mod judge;
+pub mod ladder;
 pub mod library;
 pub mod links;
 mod load;

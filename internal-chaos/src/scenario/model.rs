@@ -33,6 +33,8 @@ pub struct Scenario {
     pub duration: Duration,
     /// Each fault strikes up to so much later, by the seed.
     pub jitter: Duration,
+    /// How long a transfer may take to end once it is told to: what is under way drains meanwhile.
+    pub drain: Duration,
     pub agents: Vec<Agent>,
     pub links: Vec<Link>,
     /// What listens besides the target of the load, such as what an exit's health check asks.
@@ -195,6 +197,12 @@ pub enum Work {
 /// an exit, and no agent ends by itself.
 #[derive(Debug)]
 pub struct Expect {
+    /// From the start of the agents until each knew every link and every ingress a way to every exit.
+    pub forms_within: Option<Duration>,
+    /// Attempts to reach a peer that failed, of all agents, from their start to the end.
+    pub failed_dials: Option<Bound>,
+    /// Links that agents lost, from their start to the end; both ends of a link tell of it.
+    pub link_downs: Option<Bound>,
     /// Open connections that ended early.
     pub broken: Bound,
     /// New connections that were refused or got no answer.
@@ -233,6 +241,9 @@ pub mod defaults {
 
     /// Enough that equal times in two scenarios do not mean equal phases of heartbeats (100 ms).
     pub const JITTER: Duration = Duration::from_millis(100);
+
+    /// What is under way is a few MiB, which most links carry in that time.
+    pub const DRAIN: Duration = Duration::from_secs(5);
 
     /// As the drill has it.
     pub const EVERY: Duration = Duration::from_millis(20);
@@ -287,6 +298,7 @@ impl Expect {
     /// Multiplies every limit of time.
     pub fn be_patient(&mut self, times: u32) {
         let limits = [
+            &mut self.forms_within,
             &mut self.stall,
             &mut self.wait,
             &mut self.ended_within,

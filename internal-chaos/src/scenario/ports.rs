@@ -1,6 +1,7 @@
 //! Ports that are free now and stay free while an agent restarts.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::bail;
 
@@ -12,24 +13,27 @@ const SPAN: u32 = 12_000;
 /// Distance between the first ports of two processes with neighbouring process ids.
 const STRIDE: u32 = 251;
 
+/// How many were tried in this process, so that meshes that run beside each other share none.
+static TRIED: AtomicU32 = AtomicU32::new(0);
+
 /// Hands out loopback addresses, none twice.
 #[derive(Debug)]
 pub(super) struct Ports {
-    next: u32,
+    first: u32,
 }
 
 impl Ports {
     pub(super) fn new() -> Self {
         Self {
-            next: std::process::id().wrapping_mul(STRIDE) % SPAN,
+            first: std::process::id().wrapping_mul(STRIDE) % SPAN,
         }
     }
 
     /// An address whose port is free for UDP and TCP.
-    pub(super) fn take(&mut self) -> anyhow::Result<SocketAddr> {
+    pub(super) fn take(&self) -> anyhow::Result<SocketAddr> {
         for _ in 0..SPAN {
-            let port = u16::try_from(FIRST + self.next)?;
-            self.next = (self.next + 1) % SPAN;
+            let tried = TRIED.fetch_add(1, Ordering::Relaxed) % SPAN;
+            let port = u16::try_from(FIRST + (self.first + tried) % SPAN)?;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
                 return Ok(address);

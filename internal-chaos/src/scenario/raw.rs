@@ -29,6 +29,8 @@ pub(super) struct RawScenario {
     pub(super) duration: Spanned<Time>,
     #[serde(default)]
     pub(super) jitter: Option<Time>,
+    #[serde(default)]
+    pub(super) drain: Option<Time>,
     pub(super) agents: BTreeMap<String, Spanned<RawAgent>>,
     pub(super) links: Vec<Spanned<RawLink>>,
     #[serde(default)]
@@ -160,6 +162,9 @@ pub(super) struct RawLoad {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct RawExpect {
+    pub(super) forms_within: Option<Time>,
+    pub(super) failed_dials: Option<Bound>,
+    pub(super) link_downs: Option<Bound>,
     pub(super) broken: Option<Bound>,
     pub(super) failed: Option<Bound>,
     pub(super) stall: Option<Time>,

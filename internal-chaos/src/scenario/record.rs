@@ -17,6 +17,10 @@ pub struct Record {
     /// From the start of the agents until each knew every link and every ingress a way to every exit.
     #[serde(serialize_with = "millis")]
     pub formed: Duration,
+    /// What agents told of until then. Its times are 0.
+    pub forming: Vec<Event>,
+    /// Attempts to reach a peer that failed, from the start of the agents to the end.
+    pub failed_dials: u64,
     pub faults: Vec<Struck>,
     pub flows: Vec<Flow>,
     pub attempts: Vec<Attempt>,
@@ -219,6 +223,22 @@ impl Record {
     pub fn bytes(&self) -> u64 {
         let flows: u64 = self.flows.iter().map(|flow| flow.bytes).sum();
         flows + self.tallies.iter().map(|tally| tally.bytes).sum::<u64>()
+    }
+
+    /// Links that agents lost since they were started, as each of them told.
+    pub fn link_downs(&self) -> impl Iterator<Item = &Event> {
+        let events = self.forming.iter().chain(&self.events);
+        events.filter(|event| event.kind == "link_down")
+    }
+
+    /// What transfers of that name carried together, Mbit/s; `None` if there were none.
+    pub fn mbit(&self, work: &str) -> Option<f64> {
+        let flows = self.flows.iter().filter(|flow| flow.name.starts_with(work));
+        let rates = flows.map(|flow| {
+            let time = flow.over.saturating_sub(flow.begun).as_secs_f64();
+            flow.bytes as f64 * 8e-6 / time.max(f64::EPSILON)
+        });
+        rates.reduce(|sum, rate| sum + rate)
     }
 
     /// When the last fault began or was undone.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::judge::Finding;
+use super::judge::{Finding, judge};
+use super::model::Scenario;
 use super::record::{Attempt, Flow, Outcome, Record};
 
 /// A finished run.
@@ -31,6 +32,27 @@ pub(super) struct Moment {
 const MOST_MOMENTS: usize = 40;
 
 impl Report {
+    /// Judges what was seen.
+    pub fn new(
+        scenario: &Scenario,
+        seed: u64,
+        version: String,
+        replay: String,
+        record: Record,
+    ) -> Self {
+        let findings = judge(scenario, &record);
+        Self {
+            scenario: scenario.name.clone(),
+            summary: scenario.summary.clone(),
+            seed,
+            version,
+            replay,
+            holds: findings.iter().all(|finding| finding.holds),
+            findings,
+            record,
+        }
+    }
+
     /// For a terminal.
     pub fn text(&self) -> String {
         let verdict = if self.holds { "holds" } else { "BROKEN" };
@@ -72,7 +94,13 @@ impl Report {
         let echoed = |attempt: &&Attempt| attempt.outcome == Outcome::Echoed;
         let echoed = record.attempts.iter().filter(echoed);
         let wait = echoed.map(Attempt::wait).max();
-        let mut parts = vec![format!("{} bytes checked", record.bytes())];
+        let formed = format!("formed in {} ms", record.formed.as_millis());
+        let mut parts = vec![formed, format!("{} bytes checked", record.bytes())];
+        for work in ["download", "upload"] {
+            if let Some(mbit) = record.mbit(work) {
+                parts.push(format!("{work} {mbit:.1} Mbit/s"));
+            }
+        }
         if let Some(stall) = stall {
             parts.push(format!("longest stall {} ms", stall.as_millis()));
         }

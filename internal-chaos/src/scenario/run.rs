@@ -72,16 +72,16 @@ pub(super) async fn stand_up(
     watchman: &Watchman,
     seed: u64,
 ) -> anyhow::Result<Field> {
-    let mut ports = Ports::new();
+    let ports = Ports::new();
     let agents: Vec<AgentPorts> = scenario
         .agents
         .iter()
-        .map(|_| AgentPorts::take(&mut ports))
+        .map(|_| AgentPorts::take(&ports))
         .collect::<Result<_, _>>()?;
     let listens: Vec<_> = agents.iter().map(|ports| ports.link).collect();
     let wires = Wires::start(scenario, &listens, seed)?;
     let sites = (&scenario.sites, &scenario.resolvers);
-    let targets = Targets::open(sites.0, sites.1, &mut ports, watchman).await?;
+    let targets = Targets::open(sites.0, sites.1, &ports, watchman).await?;
     let addresses = targets.addresses();
     let ground = (agents.as_slice(), &wires, &addresses);
     let agents = Agents::prepare(scenario, warren, folder, ground, watchman).await?;
@@ -128,7 +128,10 @@ async fn observe(
     (record.length, record.formed) = (scenario.duration, formed);
     record.health = settle(scenario, field).await;
     tokio::time::sleep(LAST_WORDS).await;
-    (record.events, record.paths, record.reasons) = watch.end();
+    let heard = watch.end();
+    (record.events, record.forming) = (heard.events, heard.forming);
+    (record.paths, record.reasons) = (heard.paths, heard.reasons);
+    record.failed_dials = field.agents.failed_dials()?;
     record.growth = growth(scenario, field, &before).await;
     record.deaths.extend(field.died());
     record.origins = watchman.found();
@@ -273,12 +276,13 @@ async fn growth(
 
 #[cfg(test)]
 mod tests {
+    use super::super::ladder::Length;
     use super::super::library;
     use super::*;
 
     #[test]
     fn equal_seeds_strike_at_equal_times() {
-        let scenario = library::find("transit-kill").unwrap();
+        let scenario = library::find("transit-kill", Length::Short).unwrap();
         assert_eq!(acts(&scenario, 7), acts(&scenario, 7));
         assert_ne!(acts(&scenario, 7), acts(&scenario, 8));
         for (at, act) in acts(&scenario, 7) {

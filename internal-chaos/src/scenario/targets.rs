@@ -50,7 +50,7 @@ impl Targets {
     pub(super) async fn open(
         sites: &[String],
         resolvers: &[String],
-        ports: &mut Ports,
+        ports: &Ports,
         watchman: &Watchman,
     ) -> anyhow::Result<Self> {
         let mut places = BTreeMap::new();

@@ -33,10 +33,12 @@ pub(super) struct Watched {
 
 /// What was said so far.
 #[derive(Debug, Default)]
-struct Heard {
-    events: Vec<Event>,
-    paths: Vec<PathSeen>,
-    reasons: Vec<Reason>,
+pub(super) struct Heard {
+    pub(super) events: Vec<Event>,
+    /// From before the load.
+    pub(super) forming: Vec<Event>,
+    pub(super) paths: Vec<PathSeen>,
+    pub(super) reasons: Vec<Reason>,
     seen_reasons: BTreeSet<(String, String)>,
 }
 
@@ -106,11 +108,11 @@ impl Watch {
     }
 
     /// Stops and gives what was heard, by time.
-    pub(super) fn end(self) -> (Vec<Event>, Vec<PathSeen>, Vec<Reason>) {
+    pub(super) fn end(self) -> Heard {
         self.tasks.iter().for_each(JoinHandle::abort);
         let mut heard = std::mem::take(&mut *lock(&self.heard));
         heard.events.sort_by_key(|event| event.at);
-        (heard.events, heard.paths, heard.reasons)
+        heard
     }
 }
 
@@ -157,16 +159,17 @@ impl Asker {
             if !self.known.insert((number, at)) {
                 continue;
             }
-            // What happened while the mesh was made is not of the scenario.
-            if let Some(time) = time {
-                let event = Event {
-                    at: time,
-                    agent: self.agent.name.clone(),
-                    kind: event["kind"].as_str().unwrap_or("unknown").to_owned(),
-                    text: describe(&event, &self.names),
-                    is_ingress: self.agent.is_ingress,
-                };
-                lock(&self.heard).events.push(event);
+            let event = Event {
+                at: time.unwrap_or_default(),
+                agent: self.agent.name.clone(),
+                kind: event["kind"].as_str().unwrap_or("unknown").to_owned(),
+                text: describe(&event, &self.names),
+                is_ingress: self.agent.is_ingress,
+            };
+            let mut heard = lock(&self.heard);
+            match time {
+                Some(_) => heard.events.push(event),
+                None => heard.forming.push(event),
             }
         }
         self.has_answered = true;
