@@ -14,10 +14,11 @@
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
 //! | 1 | [`config`], [`identity`] | files, keys, certificates |
-//! | 0 | [`canonical`], [`clock`], [`task`] | one form of each address and prefix; monotonic and wall-clock time; tasks and their panics |
+//! | 0 | [`canonical`], [`clock`], [`limit`], [`task`] | one form of each address and prefix; monotonic and wall-clock time; what strangers may cause; tasks and their panics |
 
 pub mod canonical;
 pub mod clock;
+pub mod limit;
 pub mod task;
 
 pub mod identity;

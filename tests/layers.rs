@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the lowest layer up; rooms of one row may import each other.
 const LAYERS: &[&[&str]] = &[
+    &["limit"],
     &["identity"],
     &["config"],
     &["names"],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::error::StartError;
 use super::parts::Parts;
 use super::resolve::SystemResolver;
-use crate::forward::{BufferPool, Fib, Local, Port, QuicSocket, receive};
+use crate::forward::{BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
 use crate::identity::{link_client, link_server};
 use crate::link::{DialTarget, LinkContext, LinkEndpoint, accept, dial_forever};
 use crate::task::Vital;
@@ -83,7 +83,7 @@ pub(super) fn start(
     let pool = BufferPool::default();
     let mut endpoints = Vec::new();
     for BoundPort { port, listens } in bound {
-        let socket = QuicSocket::new(port.clone());
+        let socket = QuicSocket::new(port.clone(), Door::new(limits));
         let receive = receive(
             port.clone(),
             socket.clone(),
@@ -102,8 +102,7 @@ pub(super) fn start(
                 reason: error.to_string(),
             })?;
         if listens {
-            let pending = limits.pending_handshakes;
-            let accept = accept(context.clone(), endpoint.clone(), pending);
+            let accept = accept(context.clone(), endpoint.clone(), limits.clone());
             tasks.spawn("accept links", accept);
         }
         endpoints.push(endpoint);

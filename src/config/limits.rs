@@ -15,6 +15,11 @@ pub struct Limits {
     pub links: usize,
     /// Link handshakes under way that others started; further ones are refused.
     pub pending_handshakes: usize,
+    /// Link handshakes begun per second and listener, for all who have not proved their address
+    /// together and again for all who have.
+    pub handshakes_per_second: u32,
+    /// Link handshakes begun per second and listener for one IPv4 address or IPv6 /64.
+    pub handshakes_per_source: u32,
     /// Time for a link or tunnel handshake including hello.
     pub handshake_timeout: Duration,
     /// Bytes of one control message.
@@ -68,6 +73,8 @@ impl Default for Limits {
         Self {
             links: 1_024,
             pending_handshakes: 64,
+            handshakes_per_second: 500,
+            handshakes_per_source: 50,
             handshake_timeout: Duration::from_secs(5),
             control_message: 256 * KIB,
             control_queue: 4_096,
@@ -107,6 +114,12 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         pending_handshakes: s
             .number("pending_handshakes", 1..=65_536)
             .unwrap_or(default.pending_handshakes),
+        handshakes_per_second: s
+            .number("handshakes_per_second", 1..=100_000)
+            .unwrap_or(default.handshakes_per_second),
+        handshakes_per_source: s
+            .number("handshakes_per_source", 1..=100_000)
+            .unwrap_or(default.handshakes_per_source),
         handshake_timeout: s
             .duration("handshake_timeout", handshake.clone())
             .unwrap_or(default.handshake_timeout),

@@ -24,6 +24,8 @@ pub enum DropReason {
     Send,
     /// The local endpoint is behind.
     InboxFull,
+    /// The first packet of a stranger's handshake, over the limit.
+    Handshake,
     /// Nobody here takes this type.
     NoReceiver,
     /// A path probe that proves nothing.
@@ -40,7 +42,7 @@ struct DropLabels {
 }
 
 impl DropReason {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Token,
         Self::Index,
@@ -49,6 +51,7 @@ impl DropReason {
         Self::Blocked,
         Self::Send,
         Self::InboxFull,
+        Self::Handshake,
         Self::NoReceiver,
         Self::Probe,
         Self::Echo,
@@ -66,6 +69,7 @@ impl DropReason {
             Self::Blocked => "blocked",
             Self::Send => "send",
             Self::InboxFull => "inbox_full",
+            Self::Handshake => "handshake",
             Self::NoReceiver => "no_receiver",
             Self::Probe => "probe",
             Self::Echo => "echo",

@@ -12,6 +12,7 @@
 //! it holds is packets, and those may be lost.
 
 mod buffer;
+mod door;
 mod fib;
 mod inbox;
 mod kernel;
@@ -24,6 +25,7 @@ mod receive;
 mod recent;
 
 pub use buffer::{Buffer, BufferPool};
+pub use door::Door;
 pub use fib::{Adjacency, Fib, PathErrorReport, Remote};
 pub use inbox::{Delivery, Inbox};
 pub use metrics::{DropReason, Metrics};

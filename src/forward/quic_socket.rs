@@ -8,12 +8,23 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit};
 
+use super::door::Door;
 use super::port::Port;
 use super::quic_queue::{QuicQueue, Sender};
+
+/// Packets that the endpoint will not see.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    /// There was no room.
+    pub(super) no_room: usize,
+    /// They would begin a handshake, over the limit.
+    pub(super) at_the_door: usize,
+}
 
 /// The socket of a link endpoint.
 pub struct QuicSocket {
@@ -21,38 +32,47 @@ pub struct QuicSocket {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
+    door: Door,
     queue: QuicQueue,
     reader: Option<Waker>,
 }
 
 impl QuicSocket {
-    /// The link endpoint's view of `port`.
-    pub fn new(port: Arc<Port>) -> Arc<Self> {
+    /// The link endpoint's view of `port`, where `door` keeps strangers.
+    pub fn new(port: Arc<Port>, door: Door) -> Arc<Self> {
+        let state = State {
+            door,
+            queue: QuicQueue::default(),
+            reader: None,
+        };
         Arc::new(Self {
             port,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
     }
 
-    /// Hands over received QUIC packets: `bytes` holds packets of `meta.stride` bytes each. Returns
-    /// how many there was no room for.
-    pub(super) fn push(&self, sender: Sender, meta: &RecvMeta, bytes: &[u8]) -> usize {
-        let mut lost = 0;
-        let mut state = self.lock();
+    /// Hands over QUIC packets received at `now`: `bytes` holds packets of `meta.stride` bytes each.
+    pub(super) fn push(&self, sender: Sender, meta: &RecvMeta, bytes: &[u8], now: Instant) -> Lost {
+        let mut lost = Lost::default();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         for packet in bytes.chunks(meta.stride) {
+            if sender == Sender::Stranger && !state.door.admits(packet, meta.addr.ip(), now) {
+                lost.at_the_door += 1;
+                continue;
+            }
             let meta = RecvMeta {
                 len: packet.len(),
                 stride: packet.len(),
                 ..*meta
             };
             if !state.queue.push(sender, meta, packet) {
-                lost += 1;
+                lost.no_room += 1;
             }
         }
         let reader = state.reader.take();
-        drop(state);
+        drop(guard);
         if let Some(reader) = reader {
             reader.wake();
         }

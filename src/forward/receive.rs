@@ -110,9 +110,14 @@ impl Receiver {
                     true => Sender::Link,
                     false => Sender::Stranger,
                 };
-                let lost = self.quic.push(sender, meta, &buffer[start..end]);
-                if lost > 0 {
-                    self.fib.metrics.dropped(DropReason::InboxFull, lost);
+                let lost = self.quic.push(sender, meta, &buffer[start..end], self.now);
+                for (reason, lost) in [
+                    (DropReason::InboxFull, lost.no_room),
+                    (DropReason::Handshake, lost.at_the_door),
+                ] {
+                    if lost > 0 {
+                        self.fib.metrics.dropped(reason, lost);
+                    }
                 }
                 start = end;
                 continue;

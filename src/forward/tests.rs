@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::Limits;
 use crate::identity::{AgentId, ShortId};
 use crate::wire::packet::{Header, PacketType, advance, write_header};
 
@@ -67,7 +68,7 @@ impl Bench {
             exit: Some(Arc::new(Inbox::new(8))),
             ..Local::default()
         };
-        let quic = QuicSocket::new(port.clone());
+        let quic = QuicSocket::new(port.clone(), Door::new(&Limits::default()));
         let task = tokio::spawn(receive(
             port.clone(),
             quic.clone(),

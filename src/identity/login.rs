@@ -7,7 +7,6 @@
 
 mod attempts;
 mod checks;
-mod told;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,11 +18,12 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use subtle::ConstantTimeEq;
+use tracing::warn;
 
 use super::password;
+use crate::limit::Told;
 use attempts::Attempts;
 pub use checks::Checks;
-use told::Told;
 
 /// Bytes of a remembered hash (SHA-256).
 const TAG: usize = 32;
@@ -100,9 +100,21 @@ impl Login {
                 let mut remembered = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
                 remembered.insert(name.into_owned(), tag);
             }
-            Verdict::Wrong | Verdict::TooOften => self.told.refused(self.door, source, verdict),
+            Verdict::Wrong | Verdict::TooOften => self.tell(source, verdict),
         }
         verdict
+    }
+
+    /// Tells the log of a refused login. Names are left out: passwords are typed into their place.
+    fn tell(&self, source: IpAddr, verdict: Verdict) {
+        let Some(untold) = self.told.turn() else {
+            return;
+        };
+        let why = match verdict {
+            Verdict::TooOften => "too many failed or wait",
+            Verdict::Wrong | Verdict::Valid => "wrong name or secret",
+        };
+        warn!(door = self.door, %source, why, untold, "login refused");
     }
 
     /// [`Self::verify`] past the memory of what verified.

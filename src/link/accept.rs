@@ -14,12 +14,19 @@ use super::hello::{self, Introduction, describe};
 use super::mtu;
 use super::opened::{self, LinkContext, Opened};
 use super::patience::patience;
+use crate::clock;
+use crate::config::Limits;
 use crate::identity::{AgentId, peer_certificate};
+use crate::limit::{Bucket, Told};
 use crate::task::{self, Served};
 
-/// Accepts links on `endpoint` until it closes; at most `pending` handshakes run at once.
-pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: usize) {
+/// Accepts links on `endpoint` until it closes, as many at once and a second as `limits` says.
+pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: Limits) {
+    let pending = limits.pending_handshakes;
     let slots = Arc::new(Semaphore::new(pending));
+    let mut unproved = Bucket::per_second(limits.handshakes_per_second);
+    let mut proved = unproved.clone();
+    let (refused, checked) = (Arc::new(Told::default()), Arc::new(Told::default()));
     let greetings = Greetings::default();
     while let Some(incoming) = endpoint.endpoint.accept().await {
         let remote = incoming.remote_address();
@@ -27,9 +34,15 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
             incoming.refuse();
             continue;
         }
-        // Half full: only who proves its address may take the rest (RFC 9000 section 8.1.2).
-        if slots.available_permits() <= pending / 2 && !incoming.remote_address_validated() {
-            // It has not been validated, so it may be.
+        if incoming.remote_address_validated() {
+            if !proved.take(clock::now()) {
+                // A refusal would end the dial; so it asks again.
+                incoming.ignore();
+                continue;
+            }
+        } else if slots.available_permits() <= pending / 2 || !unproved.take(clock::now()) {
+            // Half full or many in this second: only who proves its address may take the rest
+            // (RFC 9000 section 8.1.2). It has not been validated, so it may be.
             let _ = incoming.retry();
             continue;
         }
@@ -40,6 +53,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
         };
         let (context, endpoint) = (context.clone(), endpoint.clone());
         let greetings = greetings.clone();
+        let (refused, checked) = (refused.clone(), checked.clone());
         task::serve(Served::Link, async move {
             let shaken = shake_hands(&context, incoming).await;
             // The neighbour has proved who it is; from here on it can only hold up itself.
@@ -58,8 +72,16 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, pending: 
                 Ok(Some(opened)) => {
                     opened::run(context, opened).await;
                 }
-                Ok(None) => info!(%remote, "link checked: the peer hung up in order"),
-                Err(reason) => warn!(%remote, %reason, "link refused"),
+                Ok(None) => {
+                    if let Some(untold) = checked.turn() {
+                        info!(%remote, untold, "link checked: the peer hung up in order");
+                    }
+                }
+                Err(reason) => {
+                    if let Some(untold) = refused.turn() {
+                        warn!(%remote, %reason, untold, "link refused");
+                    }
+                }
             }
         });
     }

@@ -14,7 +14,7 @@ use super::endpoint::client_config;
 use super::hello::{self, HelloError, Introduction};
 use super::*;
 use crate::config::Limits;
-use crate::forward::{BufferPool, Fib, Local, Port, QuicSocket, receive};
+use crate::forward::{BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
 use crate::identity::{AgentId, Identity, SERVER_NAME, Trust, link_client, link_server};
 use crate::wire::Hello;
 
@@ -55,7 +55,7 @@ impl Acceptor {
         let pinned: BTreeSet<AgentId> = neighbors.iter().map(|neighbor| neighbor.id()).collect();
         let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
         let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let socket = QuicSocket::new(port.clone());
+        let socket = QuicSocket::new(port.clone(), Door::new(&Limits::default()));
         let (fib, _reports) = Fib::new(identity.id().short(), true);
         let (sender, events) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
@@ -83,7 +83,11 @@ impl Acceptor {
             fib,
             events: sender,
         });
-        tasks.spawn(accept(context.clone(), endpoint.clone(), pending));
+        let limits = Limits {
+            pending_handshakes: pending,
+            ..Limits::default()
+        };
+        tasks.spawn(accept(context.clone(), endpoint.clone(), limits));
         Self {
             id: identity.id(),
             address: port.local_addr(),

@@ -27,6 +27,7 @@ use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
+use crate::limit::Told;
 use crate::link::patience;
 use crate::task::{self, Served};
 
@@ -94,6 +95,7 @@ impl<V: MeshView> SessionListener<V> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         let open = Arc::new(Semaphore::new(self.parts.limits.sessions));
         let pending = Arc::new(Semaphore::new(self.parts.limits.pending_handshakes));
+        let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
         task::serve(Served::Session, async move {
             while let Some(incoming) = self.endpoint.accept().await {
@@ -109,18 +111,19 @@ impl<V: MeshView> SessionListener<V> {
                 };
                 let open = open.clone();
                 let (listener, accepted) = (self.clone(), accepted.clone());
+                let told = told.clone();
                 let settings = settings(source);
                 task::serve(Served::Session, async move {
                     let shaken = listener.shake_hands(incoming, settings).await;
                     drop(handshake);
                     let shaken = match shaken {
                         Ok(shaken) => shaken,
-                        Err(reason) => return warn!(%source, %reason, "session refused"),
+                        Err(reason) => return refused(&told, source, &reason),
                     };
                     match open.try_acquire_owned() {
                         Ok(_slot) => listener.serve(shaken, accepted).await,
                         Err(_) => {
-                            warn!(%source, "session refused: limits.sessions reached");
+                            refused(&told, source, "limits.sessions reached");
                             let connection = &shaken.session.connection;
                             connection.close(0u32.into(), b"limits.sessions reached");
                         }
@@ -226,5 +229,12 @@ impl<V: MeshView> SessionListener<V> {
     /// Ends every session.
     pub fn close(&self, why: &str) {
         self.endpoint.close(0u32.into(), why.as_bytes());
+    }
+}
+
+/// Tells the log. Whoever has a link token can ask for handshakes without end.
+fn refused(told: &Told, source: ShortId, reason: &str) {
+    if let Some(untold) = told.turn() {
+        warn!(%source, reason, untold, "session refused");
     }
 }

@@ -43,7 +43,7 @@ fn churn(member: &Member, stop: &AtomicBool) {
 }
 
 /// Ends the churn when it goes.
-struct Stop<'a>(&'a AtomicBool);
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

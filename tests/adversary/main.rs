@@ -10,4 +10,5 @@ mod support;
 
 mod canonical;
 mod churn;
+mod handshakes;
 mod member;

@@ -3,9 +3,11 @@
 //! Only failures count: behind one address translator or balancer many users may log in at once.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::limit::Network;
 
 /// Failures that one source is forgiven at once: a person's typing errors fit, a search does not.
 pub(super) const BURST: u32 = 5;
@@ -19,22 +21,6 @@ pub(super) const SOURCES: usize = 4_096;
 
 /// At the bound, how often what is forgiven is looked for: it walks the whole table.
 const SWEEP: Duration = Duration::from_millis(500);
-
-/// What one guesser can be assumed to own: an IPv4 address or an IPv6 /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Network(IpAddr);
-
-impl From<IpAddr> for Network {
-    fn from(source: IpAddr) -> Self {
-        match source.to_canonical() {
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
-            }
-            v4 => Self(v4),
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Source {
@@ -209,14 +195,5 @@ mod tests {
         let later = now + FORGIVEN_AFTER;
         assert!(attempts.enter(ip("198.51.100.1"), later).is_some());
         assert_eq!(attempts.0.lock().unwrap().sources.len(), 1);
-    }
-
-    #[test]
-    fn an_ipv6_guesser_owns_a_64_and_a_mapped_one_its_address() {
-        let of = |text: &str| Network::from(ip(text));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("::ffff:192.0.2.1"), of("::ffff:192.0.2.2"));
     }
 }

@@ -6,7 +6,8 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::forward::{Adjacency, BufferPool, Local, Port, QuicSocket, Remote, receive};
+use crate::config::Limits;
+use crate::forward::{Adjacency, BufferPool, Door, Local, Port, QuicSocket, Remote, receive};
 use crate::identity::AgentId;
 use crate::tunnel::testing;
 use crate::wire::packet::write_header;
@@ -35,7 +36,7 @@ impl Node {
         tasks.spawn(echoer.clone().receive(inbox.clone()));
         tasks.spawn(receive(
             port.clone(),
-            QuicSocket::new(port.clone()),
+            QuicSocket::new(port.clone(), Door::new(&Limits::default())),
             fib.clone(),
             Local {
                 echoes: Some(inbox),

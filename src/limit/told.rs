@@ -1,14 +1,10 @@
-//! The log of refused logins, at a rate that a flood cannot abuse.
+//! Log lines of which strangers cause any number, at a rate that a flood cannot abuse.
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use tracing::warn;
-
-use super::Verdict;
 
 /// Lines at once: what one person mistypes is told line by line.
 const BURST: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
@@ -16,8 +12,9 @@ const BURST: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 /// Then one each, with the count of those between: 360 lines an hour at most.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Tells the log of refused logins. Names are left out: passwords are typed into their place.
-pub(super) struct Told {
+/// The turns of one kind of line.
+#[derive(Debug)]
+pub struct Told {
     lines: DefaultDirectRateLimiter,
     untold: AtomicU64,
 }
@@ -33,18 +30,27 @@ impl Default for Told {
 }
 
 impl Told {
-    pub(super) fn refused(&self, door: &'static str, source: IpAddr, verdict: Verdict) {
-        let untold = match self.lines.check() {
-            Ok(()) => self.untold.swap(0, Ordering::Relaxed),
+    /// Asks for a line. `Some`: write it, and say that so many were not written since the last one.
+    pub fn turn(&self) -> Option<u64> {
+        match self.lines.check() {
+            Ok(()) => Some(self.untold.swap(0, Ordering::Relaxed)),
             Err(_) => {
                 self.untold.fetch_add(1, Ordering::Relaxed);
-                return;
+                None
             }
-        };
-        let why = match verdict {
-            Verdict::TooOften => "too many failed or wait",
-            Verdict::Wrong | Verdict::Valid => "wrong name or secret",
-        };
-        warn!(door, %source, why, untold, "login refused");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_gets_a_few_lines_and_the_rest_is_counted() {
+        let told = Told::default();
+        let lines: Vec<_> = (0..1_000).filter_map(|_| told.turn()).collect();
+        assert_eq!(lines, [0; 5]);
+        assert_eq!(told.untold.load(Ordering::Relaxed), 995);
     }
 }
