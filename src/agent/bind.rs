@@ -1,13 +1,16 @@
 //! Takes every port that the configuration names, before anything runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use tokio::net::TcpListener;
+use tracing::warn;
 
 use super::error::StartError;
 use super::links::{self, BindPort, BoundPort};
 use super::parts::Parts;
-use crate::api::Server;
+use crate::api::{API_SOCKET, Server};
+use crate::config::{ApiSocket, Http};
 use crate::forward::Port;
 
 /// The ports of an agent.
@@ -25,7 +28,7 @@ impl Sockets {
             None => None,
         };
         let http = match &parts.config.http {
-            Some(http) => Some(bind_http(http.address).await?),
+            Some(http) => Some(bind_http(http, &parts.config.agent.data_dir).await?),
             None => None,
         };
         Ok(Self {
@@ -55,12 +58,24 @@ async fn bind_tcp(key: &str, address: SocketAddr) -> Result<TcpListener, StartEr
         })
 }
 
-async fn bind_http(address: SocketAddr) -> Result<Server, StartError> {
-    Server::bind(address)
+async fn bind_http(http: &Http, data_dir: &Path) -> Result<Server, StartError> {
+    let address = http.address;
+    let mut server = Server::bind(address)
         .await
-        .map_err(|error| StartError::Bind {
+        .map_err(|cause| StartError::Bind {
             key: "http.address".to_owned(),
             address,
-            cause: error.source,
-        })
+            cause,
+        })?;
+    match &http.socket {
+        ApiSocket::At(path) => server.bind_socket(path)?,
+        // An agent that may write nothing is none the worse.
+        ApiSocket::Default => {
+            if let Err(error) = server.bind_socket(&data_dir.join(API_SOCKET)) {
+                warn!(%error, "no local socket; commands use http.address");
+            }
+        }
+        ApiSocket::Off => {}
+    }
+    Ok(server)
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::api::SocketError;
 use crate::identity::{AgentId, IdentityError, TlsError, TrustLoadError};
 
 /// Each names the key of the configuration that it is about.
@@ -27,6 +28,8 @@ pub enum StartError {
         /// Told by the text above, in the middle of it, and so not as the source again.
         cause: io::Error,
     },
+    #[error("http.socket: {0}")]
+    Socket(#[from] SocketError),
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] TlsError),
     #[error("cannot set up the {what}: {reason}")]

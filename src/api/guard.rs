@@ -1,34 +1,37 @@
 //! Who may use the management endpoints.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Metrics;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::origin;
 use super::token::TokenCheck;
 use crate::identity::Verdict;
 
-/// Decides on management requests: the holder of the token from anywhere, anyone from loopback.
+/// Decides on management requests: through the local socket, with the token if there is one, from
+/// loopback if there is none or the file says so.
 pub(super) struct Guard {
     /// `None`: no token is configured.
     pub(super) token: Option<TokenCheck>,
+    /// With a token: loopback needs none. A proxy on this host may pass on strangers.
+    pub(super) trust_loopback: bool,
     pub(super) metrics: Metrics,
 }
 
 /// Lets a request through or answers it with 401, 403 or 429.
 pub(super) async fn require(
     State(guard): State<Arc<Guard>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Response {
-    match guard.admit(peer, request.uri(), request.headers()).await {
+    match guard.admit(caller, request.uri(), request.headers()).await {
         Ok(()) => next.run(request).await,
         Err((reason, error)) => {
             guard.metrics.refused(reason);
@@ -37,15 +40,24 @@ pub(super) async fn require(
     }
 }
 
-type Refused = (&'static str, ApiError);
+pub(super) type Refused = (&'static str, ApiError);
 
 impl Guard {
-    async fn admit(&self, peer: SocketAddr, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Whether a request may see what is the operator's; `Err` says why not.
+    pub(super) async fn admit(
+        &self,
+        caller: Caller,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Refused> {
+        let Caller::At(peer) = caller else {
+            return Ok(());
+        };
         let ip = peer.ip().to_canonical();
         if let (Some(check), Some(token)) = (&self.token, bearer(headers)) {
             return verdict(check.check(ip, token).await);
         }
-        if ip.is_loopback() {
+        if ip.is_loopback() && (self.token.is_none() || self.trust_loopback) {
             return origin::check(uri, headers).map_err(|why| {
                 let error = ApiError::new(StatusCode::FORBIDDEN, why.to_string());
                 (why.label(), error)
@@ -54,7 +66,7 @@ impl Guard {
         Err(match self.token {
             Some(_) => (
                 "no_token",
-                unauthorized("management from another host needs `Authorization: Bearer <token>`"),
+                unauthorized("management needs `Authorization: Bearer <token>`"),
             ),
             None => (
                 "not_local",

@@ -1,10 +1,11 @@
-//! HTTP: health for anyone, management for this host and for holders of the token.
+//! HTTP: health for anyone, management for who is on this host or, once a token is set, holds it.
 //!
 //! Only snapshots are read here; [`Agent`] is what the layer above implements. [`Server`] runs in
 //! the task that calls [`Server::serve`] and owns one task per connection. Those may be aborted at
 //! any time, because a request changes nothing.
 
 mod agent;
+mod caller;
 mod dest;
 mod error;
 mod event;
@@ -14,6 +15,7 @@ mod metrics;
 mod origin;
 mod router;
 mod server;
+mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
 mod token;
@@ -24,7 +26,7 @@ pub use agent::{Agent, ExplainError};
 pub use dest::{Dest, DestError};
 pub use event::{EventKind, EventView, FailoverView, SideView};
 pub use metrics::Metrics;
-pub use server::{BindError, Server, Settings};
+pub use server::{API_SOCKET, Server, Settings, SocketError};
 pub use trace::{HopView, RttView, SessionView, TraceView};
 pub use view::{
     AgentView, CandidateView, ChosenView, Direction, EdgeView, ExplainView, Health, PeerState,

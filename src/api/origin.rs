@@ -67,13 +67,27 @@ pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicious> {
     Ok(())
 }
 
+/// Digits, or nothing as RFC 3986 section 3.2.3 allows.
+fn is_port(text: &str) -> bool {
+    text.is_empty()
+        || (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok())
+}
+
 /// Names that no foreign page can be served under: rebinding needs a name in the DNS, and
 /// RFC 6761 section 6.3 keeps `localhost` out of it.
 fn is_local(authority: &Authority) -> bool {
     if authority.as_str().contains('@') {
         return false;
     }
-    let host = authority.host().to_ascii_lowercase();
+    let host = authority.host();
+    // The parser takes `[::1]evil` for the host `[::1]`.
+    let rest = authority.as_str().strip_prefix(host);
+    let is_none_or_port =
+        |rest: &str| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+    if !rest.is_some_and(is_none_or_port) {
+        return false;
+    }
+    let host = host.to_ascii_lowercase();
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     if bare.unwrap_or(&host).parse::<IpAddr>().is_ok() {
         return true;
@@ -107,6 +121,8 @@ mod tests {
             "127.0.0.1:8080",
             "[::1]:8080",
             "192.0.2.7",
+            "[::1]",
+            "127.0.0.1:",
         ] {
             assert_eq!(checked(&[("host", host)]), Ok(()), "{host}");
         }
@@ -121,6 +137,19 @@ mod tests {
             "127.0.0.1.evil.example",
             "localhost.evil.example",
             "evillocalhost",
+            "[::1]evil",
+            "[::1]evil.example:8080",
+            "[::1].evil.example",
+            "[::1]:80evil",
+            "[::1]:8080:8080",
+            "[::1",
+            "::1]",
+            "[[::1]]",
+            "127.0.0.1:evil",
+            "127.0.0.1:99999",
+            "localhost:+80",
+            "127.0.0.1,evil.example",
+            "127.0.0.1/evil",
             "localhost@evil.example",
             "evil.example@localhost",
             "",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use http_body_util::Limited;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::caller::Caller;
 use super::error::ApiError;
 use super::exposition;
 use super::guard::{self, Guard};
@@ -40,15 +41,17 @@ const JSON: &str = "application/json";
 
 struct Shared<A> {
     agent: Arc<A>,
+    guard: Arc<Guard>,
     snapshots: Arc<Semaphore>,
     traces: Semaphore,
 }
 
-/// Every endpoint. Requests must carry `ConnectInfo<SocketAddr>` as an extension.
+/// Every endpoint. Requests must carry their [`Caller`] as an extension.
 pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
     let token = settings.token_hash.clone();
     let guard = Arc::new(Guard {
         token: token.map(|hash| TokenCheck::new(hash, settings.checks.clone())),
+        trust_loopback: settings.trust_loopback,
         metrics: settings.metrics.clone(),
     });
     let management = Router::new()
@@ -59,7 +62,10 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/events", get(events::<A>))
         .route("/api/explain", get(explain::<A>))
         .route("/api/trace", get(trace::<A>))
-        .route_layer(middleware::from_fn_with_state(guard, guard::require));
+        .route_layer(middleware::from_fn_with_state(
+            guard.clone(),
+            guard::require,
+        ));
     // Load balancers check with GET, HEAD or OPTIONS, as they are set up.
     Router::new()
         .route("/health", get(health).options(health))
@@ -77,6 +83,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         ))
         .with_state(Arc::new(Shared {
             agent,
+            guard,
             snapshots: Arc::new(Semaphore::new(SNAPSHOTS)),
             traces: Semaphore::new(TRACES),
         }))
@@ -86,8 +93,18 @@ async fn health() -> &'static str {
     "OK"
 }
 
-async fn healthz<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
-    let health = shared.agent.health();
+/// Names and reasons are for whoever may manage; checks need the status and the counts.
+async fn healthz<A: Agent>(
+    State(shared): State<Arc<Shared<A>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let mut health = shared.agent.health();
+    if shared.guard.admit(caller, &uri, &headers).await.is_err() {
+        health.display_name = String::new();
+        health.reasons = Vec::new();
+    }
     (carries(health.status.carries_traffic()), Json(health)).into_response()
 }
 

@@ -1,28 +1,36 @@
 //! Sockets: an accept loop of our own, because connections, headers and idle time have limits.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
+use super::caller::Caller;
 use super::router::router;
+use super::socket::LocalSocket;
 use super::{Agent, Metrics};
 use crate::config::{Config, PasswordHash};
 use crate::identity::Checks;
+use crate::limit::{Share, Shares};
 use crate::task::{self, Served};
+
+/// The file in `agent.data_dir` through which the operator of this host is served.
+pub const API_SOCKET: &str = "api.sock";
 
 /// Share of `limits.http_connections` that only this host may use, so that strangers who hold
 /// connections to the open endpoints do not lock its operator out: one in this many.
@@ -59,8 +67,10 @@ impl Default for Timeouts {
 /// What the server needs besides the agent.
 #[derive(Clone)]
 pub struct Settings {
-    /// Opens management to other hosts.
+    /// Management is for who holds its token.
     pub token_hash: Option<PasswordHash>,
+    /// With a token: loopback needs none.
+    pub trust_loopback: bool,
     /// `limits.http_connections`.
     pub connections: usize,
     /// Where tokens take their turn to be hashed.
@@ -69,12 +79,13 @@ pub struct Settings {
     pub(super) timeouts: Timeouts,
 }
 
-/// The address cannot be served.
+/// The local socket cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot serve HTTP on {address}; free it or change http.address")]
-pub struct BindError {
-    pub address: SocketAddr,
-    pub source: io::Error,
+#[error("cannot serve the local API on {}: {cause}", path.display())]
+pub struct SocketError {
+    pub path: PathBuf,
+    /// Told by the text above, and so not as the source again.
+    pub cause: io::Error,
 }
 
 /// A bound HTTP server.
@@ -82,6 +93,7 @@ pub struct BindError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    socket: Option<LocalSocket>,
 }
 
 impl Settings {
@@ -89,6 +101,7 @@ impl Settings {
     pub fn new(config: &Config, checks: Arc<Checks>, metrics: Metrics) -> Self {
         Self {
             token_hash: config.http.as_ref().and_then(|h| h.token_hash.clone()),
+            trust_loopback: config.http.as_ref().is_some_and(|h| h.trust_loopback),
             connections: config.limits.http_connections,
             checks,
             metrics,
@@ -100,6 +113,7 @@ impl Settings {
     pub(crate) fn for_test(timeouts: Timeouts) -> Self {
         Self {
             token_hash: None,
+            trust_loopback: false,
             connections: 64,
             checks: Checks::new(2, 16),
             metrics: Metrics::default(),
@@ -110,11 +124,23 @@ impl Settings {
 
 impl Server {
     /// Binds `address`; port 0 takes any.
-    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let error = |source| BindError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(error)?;
-        let address = listener.local_addr().map_err(error)?;
-        Ok(Self { listener, address })
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            socket: None,
+        })
+    }
+
+    /// Serves the operator of this host at `path` too.
+    pub fn bind_socket(&mut self, path: &Path) -> Result<(), SocketError> {
+        let socket = LocalSocket::bind(path).map_err(|cause| SocketError {
+            path: path.to_owned(),
+            cause,
+        })?;
+        self.socket = Some(socket);
+        Ok(())
     }
 
     /// Where the server listens.
@@ -137,26 +163,27 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            let (stream, peer) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = self.listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        after_failed_accept(&error).await;
-                        continue;
-                    }
-                },
+                accepted = self.accept() => accepted,
             };
-            let Some(slot) = slots.take(peer) else {
+            let (stream, caller) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    after_failed_accept(&error).await;
+                    continue;
+                }
+            };
+            let Some(slot) = slots.take(caller) else {
                 settings.metrics.refused("connection_limit");
-                debug!(%peer, "HTTP connection refused: limits.http_connections are open");
+                debug!(%caller, "HTTP connection refused: its share of limits.http_connections is open");
                 continue;
             };
             let connection = Connection {
                 stream,
-                peer,
+                caller,
                 stopped: stopped.clone(),
                 timeouts: settings.timeouts,
                 _slot: slot,
@@ -164,10 +191,31 @@ impl Server {
             let run = connection.run(router.clone());
             connections.spawn(task::contain(Served::HttpClient, run));
         }
-        drop((self.listener, stop));
+        drop((self.listener, self.socket, stop));
         while connections.join_next().await.is_some() {}
     }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Caller)> {
+        let local = async {
+            match &self.socket {
+                Some(socket) => socket.accept().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            accepted = self.listener.accept() => {
+                let (stream, peer) = accepted?;
+                Ok((Box::new(stream), Caller::At(peer)))
+            }
+            accepted = local => Ok((Box::new(accepted?), Caller::Operator)),
+        }
+    }
 }
+
+/// What a connection comes over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 async fn after_failed_accept(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
@@ -181,46 +229,61 @@ async fn after_failed_accept(error: &io::Error) {
     }
 }
 
-/// Places for connections, some of them for this host alone.
+/// Places for connections: a share for each network, so that nobody keeps a balancer's checks out, and
+/// some for this host alone.
 pub(super) struct Slots {
-    anyone: Arc<Semaphore>,
+    anyone: Arc<Shares>,
     local: Arc<Semaphore>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Slot {
+    _share: Option<Share>,
+    _local: Option<OwnedSemaphorePermit>,
 }
 
 impl Slots {
     pub(super) fn new(connections: usize) -> Self {
         let local = connections / LOCAL_SHARE;
         Self {
-            anyone: Arc::new(Semaphore::new(connections - local)),
+            anyone: Shares::new(connections - local),
             local: Arc::new(Semaphore::new(local)),
         }
     }
 
-    pub(super) fn take(&self, peer: SocketAddr) -> Option<OwnedSemaphorePermit> {
-        let free = |slots: &Arc<Semaphore>| Arc::clone(slots).try_acquire_owned().ok();
-        free(&self.anyone).or_else(|| {
-            let is_local = peer.ip().to_canonical().is_loopback();
-            is_local.then(|| free(&self.local)).flatten()
+    pub(super) fn take(&self, caller: Caller) -> Option<Slot> {
+        let share = match caller {
+            Caller::Operator => None,
+            Caller::At(peer) => self.anyone.take(peer.ip().into()),
+        };
+        let local = match share {
+            None if caller.is_local() => self.local.clone().try_acquire_owned().ok(),
+            _ => None,
+        };
+        (share.is_some() || local.is_some()).then_some(Slot {
+            _share: share,
+            _local: local,
         })
     }
 }
 
 /// One accepted connection.
 struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Box<dyn Stream>,
+    caller: Caller,
     /// Closed when the server stops.
     stopped: watch::Receiver<()>,
     timeouts: Timeouts,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl Connection {
     async fn run(mut self, router: Router) {
-        let peer = self.peer;
+        let caller = self.caller;
         let endpoints = TowerToHyperService::new(router);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(caller);
             endpoints.call(request)
         });
         let connection = http1::Builder::new()
@@ -244,8 +307,8 @@ impl Connection {
         };
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%peer, %error, "HTTP connection failed"),
-            Err(_) => debug!(%peer, "HTTP connection cut: its client reads too slowly"),
+            Ok(Err(error)) => debug!(%caller, %error, "HTTP connection failed"),
+            Err(_) => debug!(%caller, "HTTP connection cut: its client reads too slowly"),
         }
     }
 }

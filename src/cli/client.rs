@@ -1,6 +1,8 @@
 //! A client of a running agent's HTTP API.
 
+use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::names::Names;
-use crate::api::TopologyView;
+use crate::api::{API_SOCKET, TopologyView};
 use crate::config::HostPort;
 use crate::names::refuse_self;
 
@@ -28,17 +31,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Some 200,000 routes; an agent that sends more is not one.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
+/// Where the local socket of an agent may be: in `agent.data_dir`, as files have it by default and as
+/// the unit does.
+const SOCKET_FOLDERS: [&str; 2] = ["data", "/var/lib/warren"];
+
 /// Which agent to ask.
 #[derive(Debug, Args)]
 pub(super) struct ApiArgs {
-    /// The agent's HTTP API.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "WARREN_API",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    pub(super) api: ApiUrl,
+    /// The agent's API: `http://HOST:PORT`, or the path of its local socket. By default the socket
+    /// in `data` or `/var/lib/warren`, where it can be opened, else http://127.0.0.1:8080.
+    #[arg(long, value_name = "URL", env = "WARREN_API")]
+    pub(super) api: Option<Api>,
     /// Token that opens management from another host. Better given by the environment, where
     /// other users do not see it.
     #[arg(
@@ -57,7 +60,7 @@ impl ApiArgs {
     /// Asks there without a token.
     pub(super) fn at(api: HostPort) -> Self {
         Self {
-            api: ApiUrl(api),
+            api: Some(Api::Http(api)),
             token: None,
             json: false,
         }
@@ -79,39 +82,52 @@ impl FromStr for Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
 /// Where an API is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ApiUrl(HostPort);
+pub(super) enum Api {
+    Http(HostPort),
+    Socket(PathBuf),
+}
 
-impl FromStr for ApiUrl {
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(at) => write!(f, "http://{at}"),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl FromStr for Api {
     type Err = &'static str;
 
-    /// Reads `http://host:port`; the scheme may be left out, the port is then 80.
+    /// Reads `http://host:port`, or a path; the scheme may be left out, the port is then 80.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url: Uri = text
-            .parse()
-            .map_err(|_| "not a URL; write `http://host:port`")?;
+        const WANTED: &str = "not a URL; write `http://host:port`, or the path of a socket";
+        let path = text.strip_prefix("unix:");
+        if let Some(path) = path.or_else(|| text.starts_with(['/', '.']).then_some(text)) {
+            return Ok(Self::Socket(path.into()));
+        }
+        let url: Uri = text.parse().map_err(|_| WANTED)?;
         if url.scheme_str().is_some_and(|scheme| scheme != "http") {
             return Err("only http is spoken; reach a distant agent through a tunnel of yours");
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return Err("give the agent's address without a path");
         }
-        let authority = url
-            .authority()
-            .ok_or("not a URL; write `http://host:port`")?;
+        let authority = url.authority().ok_or(WANTED)?;
         if authority.as_str().contains('@') {
             return Err("give the token by --token or WARREN_TOKEN, not in the URL");
         }
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        Ok(Self(HostPort {
+        Ok(Self::Http(HostPort {
             host: bare.unwrap_or(host).to_owned(),
             port: authority.port_u16().unwrap_or(80),
         }))
@@ -122,29 +138,29 @@ impl FromStr for ApiUrl {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error(
-        "cannot reach the agent's API at http://{api}: {}; is the agent running, and is http.enabled true?",
+        "cannot reach the agent's API at {api}: {}; is the agent running, and is http.enabled true?",
         plain(cause)
     )]
     Connect {
-        api: HostPort,
+        api: Api,
         /// Told by the text above, in the middle of it, and so not as the source again.
         cause: io::Error,
     },
-    #[error("the connection to http://{api} broke")]
-    Broken { api: HostPort, source: hyper::Error },
-    #[error("http://{api} did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent { api: HostPort },
-    #[error("http://{api} {refusal}; give the management token by --token or WARREN_TOKEN")]
-    NoToken { api: HostPort, refusal: String },
-    #[error("http://{api} answered {status}: {message}")]
+    #[error("the connection to {api} broke")]
+    Broken { api: Api, source: hyper::Error },
+    #[error("{api} did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    Silent { api: Api },
+    #[error("{api} {refusal}; give the management token by --token or WARREN_TOKEN")]
+    NoToken { api: Api, refusal: String },
+    #[error("{api} answered {status}: {message}")]
     Refused {
-        api: HostPort,
+        api: Api,
         status: StatusCode,
         message: String,
     },
-    #[error("http://{api}{path} is not the API of a warren agent of this version: {reason}")]
+    #[error("{api} is not the API of a warren agent of this version: {path}: {reason}")]
     Unexpected {
-        api: HostPort,
+        api: Api,
         path: String,
         reason: String,
     },
@@ -162,21 +178,21 @@ impl ApiArgs {
         path: &str,
         accepts: fn(StatusCode) -> bool,
     ) -> Result<T, ClientError> {
+        let api = self.api.clone().unwrap_or_else(found);
+        let unreachable = |cause| unreachable(&api, cause);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|cause| self.unreachable(cause))?;
+            .map_err(unreachable)?;
         let (status, body) = runtime.block_on(async {
-            let silent = |_| ClientError::Silent {
-                api: self.api.0.clone(),
-            };
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.get(path)).await;
+            let silent = |_| ClientError::Silent { api: api.clone() };
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.get(&api, path)).await;
             answer.map_err(silent)?
         })?;
         if accepts(status) {
-            return serde_json::from_slice(&body).map_err(|error| self.unexpected(path, error));
+            return serde_json::from_slice(&body).map_err(|error| unexpected(&api, path, error));
         }
-        Err(self.refusal(path, status, &body))
+        Err(refusal(&api, path, status, &body))
     }
 
     /// The names of the mesh's agents; none if the agent does not tell, for ids do without.
@@ -185,27 +201,31 @@ impl ApiArgs {
         topology.map(Names::new).unwrap_or_default()
     }
 
-    async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
-        let stream = self.connect().await?;
+    async fn get(&self, api: &Api, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+        let stream = connect(api)
+            .await
+            .map_err(|cause| unreachable(api, cause))?;
         let broken = |source| ClientError::Broken {
-            api: self.api.0.clone(),
+            api: api.clone(),
             source,
         };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
-        let mut request = Request::get(path)
-            .header(header::HOST, self.api.0.to_string())
-            .header(
-                header::USER_AGENT,
-                concat!("warren/", env!("CARGO_PKG_VERSION")),
-            );
+        let host = match api {
+            Api::Http(at) => at.to_string(),
+            Api::Socket(_) => "localhost".to_owned(),
+        };
+        let mut request = Request::get(path).header(header::HOST, host).header(
+            header::USER_AGENT,
+            concat!("warren/", env!("CARGO_PKG_VERSION")),
+        );
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, &token.0);
         }
         let request = request
             .body(Empty::<Bytes>::new())
-            .map_err(|error| self.unexpected(path, error))?;
+            .map_err(|error| unexpected(api, path, error))?;
         // Ends with the runtime; its errors come out of the request as well.
         tokio::spawn(connection);
         let response = sender.send_request(request).await.map_err(broken)?;
@@ -213,53 +233,78 @@ impl ApiArgs {
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
             .await;
-        let body = body.map_err(|error| self.unexpected(path, error))?;
+        let body = body.map_err(|error| unexpected(api, path, error))?;
         Ok((status, body.to_bytes()))
     }
+}
 
-    async fn connect(&self) -> Result<TcpStream, ClientError> {
-        let HostPort { host, port } = &self.api.0;
-        let connected = async { refuse_self(TcpStream::connect((host.as_str(), *port)).await?) };
-        match tokio::time::timeout(CONNECT_TIMEOUT, connected).await {
-            Ok(connected) => connected.map_err(|cause| self.unreachable(cause)),
-            Err(_) => Err(self.unreachable(io::ErrorKind::TimedOut.into())),
-        }
+/// A local socket that somebody serves and we may open, or the default address.
+fn found() -> Api {
+    let sockets = SOCKET_FOLDERS.map(|folder| Path::new(folder).join(API_SOCKET));
+    let open = |path: &PathBuf| std::os::unix::net::UnixStream::connect(path).is_ok();
+    sockets.into_iter().find(open).map_or_else(
+        || {
+            Api::Http(HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 8080,
+            })
+        },
+        Api::Socket,
+    )
+}
+
+/// What an API is spoken over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn connect(api: &Api) -> io::Result<Box<dyn Stream>> {
+    let connected = async {
+        Ok::<Box<dyn Stream>, io::Error>(match api {
+            Api::Http(HostPort { host, port }) => Box::new(refuse_self(
+                TcpStream::connect((host.as_str(), *port)).await?,
+            )?),
+            Api::Socket(path) => Box::new(UnixStream::connect(path).await?),
+        })
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, connected).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
 
-    fn refusal(&self, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
-        let api = self.api.0.clone();
-        let body = serde_json::from_slice::<Value>(body).ok();
-        let message = body.as_ref().and_then(|body| body.get("error")?.as_str());
-        let Some(message) = message else {
-            return self.unexpected(path, format!("it answered {status}"));
-        };
-        let message = super::table::clean(message);
-        match status {
-            StatusCode::UNAUTHORIZED => ClientError::NoToken {
-                api,
-                refusal: format!("refused: {message}"),
-            },
-            _ => ClientError::Refused {
-                api,
-                status,
-                message,
-            },
-        }
+fn refusal(api: &Api, path: &str, status: StatusCode, body: &[u8]) -> ClientError {
+    let body = serde_json::from_slice::<Value>(body).ok();
+    let message = body.as_ref().and_then(|body| body.get("error")?.as_str());
+    let Some(message) = message else {
+        return unexpected(api, path, format!("it answered {status}"));
+    };
+    let (api, message) = (api.clone(), super::table::clean(message));
+    match status {
+        StatusCode::UNAUTHORIZED => ClientError::NoToken {
+            api,
+            refusal: format!("refused: {message}"),
+        },
+        _ => ClientError::Refused {
+            api,
+            status,
+            message,
+        },
     }
+}
 
-    fn unreachable(&self, cause: io::Error) -> ClientError {
-        ClientError::Connect {
-            api: self.api.0.clone(),
-            cause,
-        }
+fn unreachable(api: &Api, cause: io::Error) -> ClientError {
+    ClientError::Connect {
+        api: api.clone(),
+        cause,
     }
+}
 
-    fn unexpected(&self, path: &str, reason: impl ToString) -> ClientError {
-        ClientError::Unexpected {
-            api: self.api.0.clone(),
-            path: path.to_owned(),
-            reason: reason.to_string(),
-        }
+fn unexpected(api: &Api, path: &str, reason: impl ToString) -> ClientError {
+    ClientError::Unexpected {
+        api: api.clone(),
+        path: path.to_owned(),
+        reason: reason.to_string(),
     }
 }
 

@@ -36,7 +36,7 @@ pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
 pub use load::{Env, MAX_FILE_BYTES};
 pub use model::{
-    Agent, Balance, Config, Congestion, Connections, Dns, Exit, Guards, HealthCheck, HealthTarget,
-    HostPort, Http, Listener, LogFormat, PasswordHash, Peer, Reconnect, Route, Routing, Socks5,
-    Tls, User,
+    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Exit, Guards, HealthCheck,
+    HealthTarget, HostPort, Http, Listener, LogFormat, PasswordHash, Peer, Reconnect, Route,
+    Routing, Socks5, Tls, User,
 };

@@ -232,8 +232,20 @@ pub struct Reconnect {
 #[derive(Clone, Debug)]
 pub struct Http {
     pub address: SocketAddr,
-    /// Hash of the bearer token that opens management to other hosts; `None`: loopback only.
+    /// Hash of the bearer token that management takes from everybody; `None`: loopback only.
     pub token_hash: Option<PasswordHash>,
+    /// With a token: loopback needs none.
+    pub trust_loopback: bool,
+    pub socket: ApiSocket,
+}
+
+/// Where the operator of this host finds the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiSocket {
+    /// `api.sock` in `agent.data_dir`, if that can be written.
+    Default,
+    At(PathBuf),
+    Off,
 }
 
 impl Default for Routing {

@@ -190,6 +190,14 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// A path; `Some(None)`: it is empty, which stands for none.
+    pub(super) fn path_or_empty(&mut self, key: &'static str) -> Option<Option<PathBuf>> {
+        let reader = self.reader;
+        self.parse(key, "a path", |text| {
+            Ok((!text.is_empty()).then(|| reader.resolve(text)))
+        })
+    }
+
     /// The path of a file that must be there once the agent starts.
     pub(super) fn file(&mut self, key: &'static str) -> Option<PathBuf> {
         let path = self.path(key)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::reader::Value;
 use super::section::Section;
-use super::{Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
+use super::{ApiSocket, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
 use super::{health, scalar};
 
 /// Open to this host only: whoever reaches the port uses the mesh.
@@ -96,7 +96,21 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
                 _ => scalar::password_hash(text).map(Some),
             })
             .flatten(),
+        trust_loopback: section.flag("trust_loopback").unwrap_or(false),
+        socket: section
+            .path_or_empty("socket")
+            .map_or(ApiSocket::Default, |path| {
+                path.map_or(ApiSocket::Off, ApiSocket::At)
+            }),
     };
+    if http.trust_loopback
+        && http.token_hash.is_none()
+        && let Some(value) = section.value("trust_loopback")
+    {
+        value.invalid(
+            "without http.token_hash loopback is trusted anyway; remove it or set a token",
+        );
+    }
     enabled.then_some(http)
 }
 

@@ -1,15 +1,18 @@
 //! The HTTP side of a running agent.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::login::hash;
-use crate::support::command::run;
+use crate::support::command::{run, warren};
+use crate::support::mesh::path_text;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, http};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http};
 
 /// What others rely on, at every agent.
 const METRICS: [&str; 13] = [
@@ -281,4 +284,56 @@ fn a_token_that_is_offered_must_be_the_right_one() {
     assert_eq!(ask("authorization: Bearer open sesame\r\n"), 200);
     assert_eq!(ask("authorization: Bearer wrong\r\n"), 401);
     assert!(matches!(ask(""), 401 | 403));
+}
+
+#[test]
+fn a_token_is_asked_of_everyone_but_the_operator_at_the_local_socket() {
+    let hash = hash("open sesame");
+    let mut mesh = Mesh::start_all([Spec::new("agent")
+        .listen()
+        .http(&format!("token_hash: '{hash}'"))]);
+    eventually("the agent answers", || mesh.healthz("agent"));
+    // As a proxy on this host asks that tells nothing of its client.
+    let proxied = format!(
+        "GET /api/peers HTTP/1.0\r\nhost: {}\r\n\r\n",
+        mesh.http("agent")
+    );
+    let answer = http::send(mesh.http("agent"), &proxied).expect("an answer");
+    assert_eq!(answer.status, 401, "{answer:?}");
+    let socket = mesh.dir().join("agent-data/api.sock");
+    let mode = fs::metadata(&socket)
+        .expect("a socket")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let peers = |api: &str| warren(&["peers", "--json", "--api", api]);
+    assert_eq!(peers(&mesh.api_url("agent")).code, Some(1));
+    assert_eq!(peers(&path_text(&socket)).success().trim(), "[]");
+    // In the agent's folder the commands find it by themselves.
+    let folder = mesh.dir().join("folder");
+    fs::create_dir(&folder).expect("the test's folder is writable");
+    symlink(mesh.dir().join("agent-data"), folder.join("data")).expect("a link can be made");
+    let found = || {
+        let mut command = Command::new(WARREN);
+        command
+            .arg("status")
+            .current_dir(&folder)
+            .env_remove("WARREN_API");
+        run(&mut command, "")
+    };
+    let said = found().success();
+    assert!(said.contains("agent"), "{said}");
+    // A killed agent leaves its socket behind, and the next takes its place.
+    mesh.kill("agent");
+    assert!(socket.exists());
+    mesh.start("agent");
+    eventually("the agent answers again", || {
+        (found().code == Some(0)).then_some(())
+    });
+    mesh.process("agent").signal("TERM");
+    mesh.process("agent").wait_exit(Duration::from_secs(20));
+    assert!(
+        !socket.exists(),
+        "an agent that ends in order takes it along"
+    );
 }

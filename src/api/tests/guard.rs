@@ -1,11 +1,11 @@
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::Request;
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
+use super::super::caller::Caller;
 use super::super::router::router;
 use super::super::testing::{FakeAgent, serve};
 use super::*;
@@ -15,6 +15,9 @@ const LOCAL: &str = "127.0.0.1:50000";
 const LOCAL_V6: &str = "[::1]:50000";
 const MAPPED: &str = "[::ffff:127.0.0.1]:50000";
 const REMOTE: &str = "192.0.2.9:50000";
+
+/// Through the local socket.
+const OPERATOR: &str = "socket";
 
 const RIGHT: (&str, &str) = ("authorization", "Bearer s3cret");
 const WRONG: (&str, &str) = ("authorization", "Bearer guess");
@@ -46,8 +49,11 @@ async fn call(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let peer: SocketAddr = peer.parse().unwrap();
-    let request = request.extension(ConnectInfo(peer)).body(Body::empty());
+    let caller = match peer {
+        OPERATOR => Caller::Operator,
+        _ => Caller::At(peer.parse().unwrap()),
+    };
+    let request = request.extension(caller).body(Body::empty());
     let service = TowerToHyperService::new(router.clone());
     let (head, body) = service.call(request.unwrap()).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -97,16 +103,65 @@ async fn the_token_opens_management_to_others() {
         (REMOTE, &[WRONG], 401),
         (REMOTE, &[("authorization", "Basic s3cret")], 401),
         (REMOTE, &[("authorization", "Bearer")], 401),
-        (LOCAL, &[], 200),
+        // A proxy on this host passes on whom it likes.
+        (LOCAL, &[], 401),
+        (LOCAL_V6, &[], 401),
+        (MAPPED, &[], 401),
         (LOCAL, &[RIGHT, EVIL], 200),
-        (LOCAL, &[EVIL], 403),
+        (LOCAL, &[EVIL], 401),
         (LOCAL, &[WRONG], 401),
+        (OPERATOR, &[], 200),
+        (OPERATOR, &[EVIL], 200),
+        (OPERATOR, &[WRONG], 200),
     ] {
         let (answered, head, body) = call(&router, peer, "/api/peers", headers).await;
         assert_eq!(answered, status, "{peer} {headers:?}: {body}");
         let challenge = head.get("www-authenticate").map(|v| v.to_str().unwrap());
         let expected = (status == 401).then_some("Bearer realm=\"warren\"");
         assert_eq!(challenge, expected, "{peer} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn loopback_needs_no_token_where_the_file_says_so() {
+    let router = endpoints(&Settings {
+        trust_loopback: true,
+        ..with_token()
+    });
+    for (peer, headers, status) in [
+        (LOCAL, &[][..], 200),
+        (LOCAL_V6, &[], 200),
+        (LOCAL, &[EVIL], 403),
+        (LOCAL, &[("host", "[::1]evil")], 403),
+        (LOCAL, &[("x-forwarded-for", "192.0.2.1")], 403),
+        (LOCAL, &[WRONG], 401),
+        (REMOTE, &[], 401),
+        (REMOTE, &[RIGHT], 200),
+    ] {
+        let (answered, _, body) = call(&router, peer, "/api/peers", headers).await;
+        assert_eq!(answered, status, "{peer} {headers:?}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn names_and_reasons_are_for_who_may_manage() {
+    let (open, closed) = (endpoints(&settings()), endpoints(&with_token()));
+    for (router, peer, headers, told) in [
+        (&open, LOCAL, &[][..], true),
+        (&open, REMOTE, &[], false),
+        (&open, LOCAL, &[("x-forwarded-for", "192.0.2.1")], false),
+        (&closed, LOCAL, &[], false),
+        (&closed, REMOTE, &[RIGHT], true),
+        (&closed, REMOTE, &[WRONG], false),
+        (&closed, OPERATOR, &[], true),
+    ] {
+        let (status, _, body) = call(router, peer, "/healthz", headers).await;
+        assert_eq!(status, 200, "{body}");
+        let health: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(health["status"], "healthy");
+        assert_eq!(health["peers"], 2);
+        let name = if told { "ingress-1" } else { "" };
+        assert_eq!(health["display_name"], name, "{peer} {headers:?}");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{
-    Agent, Balance, Config, Congestion, Connections, Dns, Exit, HostPort, Http, Limits, Listener,
-    LogFormat, Peer, Reconnect, Routing, Socks5, Tls,
+    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Exit, HostPort, Http, Limits,
+    Listener, LogFormat, Peer, Reconnect, Routing, Socks5, Tls,
 };
 use crate::identity::AgentId;
 
@@ -79,6 +79,8 @@ pub(crate) fn exit() -> Config {
         http: Some(Http {
             address: any,
             token_hash: None,
+            trust_loopback: false,
+            socket: ApiSocket::Off,
         }),
         limits: Limits::default(),
     }
