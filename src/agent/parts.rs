@@ -9,7 +9,7 @@ use tracing::warn;
 use super::error::StartError;
 use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
-use crate::identity::{AgentId, Identity, Trust, next_epoch};
+use crate::identity::{AgentId, Identity, Roles, Trust, next_epoch};
 
 /// Everything that an agent starts with.
 pub struct Parts {
@@ -67,6 +67,13 @@ impl Parts {
                 id,
             });
         }
+        let parts = Roles {
+            ingress: config.socks5.is_some(),
+            transit: false,
+            exit: config.exit.is_some(),
+        };
+        let warnings = identity.parsed().warnings(parts);
+        warnings.iter().for_each(|text| warn!("{text}"));
         let mut pinned: BTreeSet<AgentId> = config.allow.clone();
         pinned.extend(config.peers.iter().map(|peer| peer.id));
         // What this agent says of itself is judged like everybody's word.

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::cert_info;
 use crate::clock::unix_now;
 use crate::identity::{
-    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, Validity, parse_prefix,
-    read_certificate,
+    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, NamePattern, Roles, Validity,
+    parse_prefix, read_certificate,
 };
 
 /// Ten years: replacing a CA means touching every agent.
@@ -58,17 +58,34 @@ pub struct AgentArgs {
     /// Folder of the files; made if it is missing.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
-    /// A prefix the agent may originate. With any grant it may originate nothing else.
+    /// A prefix that the agent may originate. Without --route and --domain it may originate nothing.
     #[arg(long = "route", value_name = "CIDR", value_parser = parse_prefix)]
     pub routes: Vec<IpNet>,
-    /// A domain the agent may originate, such as `api.example.com` or `*.corp.example`.
+    /// A domain that the agent may originate, such as `api.example.com` or `*.corp.example`.
     #[arg(long = "domain", value_name = "NAME")]
     pub domains: Vec<DomainPattern>,
+    /// Names that the agent may resolve for others: `*`, `*.corp.example` or one name. Whoever
+    /// resolves a name says where its connections go.
+    #[arg(long = "resolve", value_name = "PATTERN")]
+    pub resolves: Vec<NamePattern>,
+    /// Lets the agent open connections. With one of --ingress, --transit and --exit it has no part
+    /// in the mesh but those; without, every one.
+    #[arg(long)]
+    pub ingress: bool,
+    /// Lets the agent be on the way between others.
+    #[arg(long)]
+    pub transit: bool,
+    /// Lets the agent serve connections. --route, --domain and --resolve do so, too.
+    #[arg(long)]
+    pub exit: bool,
+    /// Lets the agent originate and resolve anything.
+    #[arg(long, conflicts_with_all = ["routes", "domains", "resolves", "ingress", "transit", "exit"])]
+    pub unrestricted: bool,
     /// Days until the certificate expires.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: u32,
     /// Replaces `NAME.crt` by a new certificate for the key in `NAME.key`, so that the id stays.
-    /// Without --route and --domain the grants stay too.
+    /// Without any grant here the old ones stay.
     #[arg(long)]
     pub renew: bool,
 }
@@ -105,20 +122,15 @@ fn agent(args: AgentArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     make_dir(&args.out)?;
     let file = |extension: &str| args.out.join(format!("{}.{extension}", args.name));
     let (certificate, key) = (file("crt"), file("key"));
-    let grants = Grants {
-        prefixes: args.routes,
-        domains: args.domains,
-    };
-    // A certificate without any grant is unrestricted.
-    let grants = (grants != Grants::default()).then_some(grants);
+    let given = args.grants();
     let validity = Validity::days(unix_now(), args.days);
     let failed = || format!("cannot make a certificate for {}", args.name);
     let issued = if args.renew {
-        // Losing the old grants by omission would lift every restriction.
+        // What it was allowed stays as it was; a certificate that was silent about it says it now.
         let old = read_certificate(&certificate).with_context(failed)?;
-        let grants = grants.or(old.grants);
+        let grants = given.or(old.grants).unwrap_or_else(Grants::unrestricted);
         let issued = authority
-            .reissue(&key, &args.name, grants.as_ref(), validity)
+            .reissue(&key, &args.name, Some(&grants), validity)
             .with_context(failed)?;
         anyhow::ensure!(
             issued.id == old.id,
@@ -130,13 +142,34 @@ fn agent(args: AgentArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         issued
     } else {
         let issued = authority
-            .issue(&args.name, grants.as_ref(), validity)
+            .issue(&args.name, Some(&given.unwrap_or_default()), validity)
             .with_context(failed)?;
         issued.store(&certificate, &key)?;
         issued
     };
     writeln!(out, "{}", issued.id)?;
     Ok(())
+}
+
+impl AgentArgs {
+    /// What the arguments grant; `None`: they are silent about it.
+    fn grants(&self) -> Option<Grants> {
+        let named = self.ingress || self.transit || self.exit;
+        let serves =
+            !self.routes.is_empty() || !self.domains.is_empty() || !self.resolves.is_empty();
+        let grants = Grants {
+            prefixes: self.routes.clone(),
+            domains: self.domains.clone(),
+            resolves: self.resolves.clone(),
+            roles: named.then_some(Roles {
+                ingress: self.ingress,
+                transit: self.transit,
+                exit: self.exit || serves,
+            }),
+            unrestricted: self.unrestricted,
+        };
+        (grants != Grants::default()).then_some(grants)
+    }
 }
 
 fn make_dir(dir: &Path) -> anyhow::Result<()> {

@@ -26,10 +26,16 @@ struct Info {
     days_left: i64,
     /// `valid`, `expired` or `not_yet_valid`.
     status: &'static str,
-    /// No grant: the agent may originate anything.
+    /// The agent may originate and resolve anything.
     unrestricted: bool,
+    /// It may because the certificate says nothing of it.
+    silent: bool,
     routes: Vec<String>,
     domains: Vec<String>,
+    /// Names that it may resolve for others.
+    resolve: Vec<String>,
+    /// `ingress`, `transit`, `exit`.
+    roles: Vec<&'static str>,
 }
 
 /// Writes what the first certificate of `file` says, as of `now` (Unix seconds).
@@ -71,12 +77,21 @@ fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
     if info.ca {
         return Ok(());
     }
-    if info.unrestricted {
+    writeln!(out, "roles:   {}", info.roles.join(", "))?;
+    if info.silent {
         return writeln!(out, "grants:  none, so it may originate any route");
     }
-    let grants = info.routes.iter().map(|route| format!("route {route}"));
+    if info.unrestricted {
+        return writeln!(out, "grants:  unrestricted: it may originate any route");
+    }
+    let routes = info.routes.iter().map(|route| format!("route {route}"));
     let domains = info.domains.iter().map(|domain| format!("domain {domain}"));
-    for (at, grant) in grants.chain(domains).enumerate() {
+    let resolve = info.resolve.iter().map(|names| format!("resolve {names}"));
+    let mut grants: Vec<String> = routes.chain(domains).chain(resolve).collect();
+    if grants.is_empty() {
+        grants.push("nothing: it may originate no route".to_owned());
+    }
+    for (at, grant) in grants.iter().enumerate() {
         let title = if at == 0 { "grants:" } else { "" };
         writeln!(out, "{title:8} {grant}")?;
     }
@@ -85,7 +100,10 @@ fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
 
 impl Info {
     fn new(certificate: &Certificate, now: u64) -> Self {
-        let Grants { prefixes, domains } = certificate.grants.clone().unwrap_or_default();
+        let roles = certificate.roles();
+        let silent = certificate.grants.is_none();
+        let grants = certificate.grants.clone();
+        let grants = grants.unwrap_or_else(Grants::unrestricted);
         Self {
             id: certificate.id.to_string(),
             common_name: certificate.common_name.clone(),
@@ -100,9 +118,12 @@ impl Info {
                 ValidityAt::Expired => "expired",
                 ValidityAt::NotYet => "not_yet_valid",
             },
-            unrestricted: certificate.grants.is_none(),
-            routes: prefixes.iter().map(ToString::to_string).collect(),
-            domains: domains.iter().map(ToString::to_string).collect(),
+            unrestricted: grants.unrestricted,
+            silent,
+            routes: grants.prefixes.iter().map(ToString::to_string).collect(),
+            domains: grants.domains.iter().map(ToString::to_string).collect(),
+            resolve: grants.resolves.iter().map(ToString::to_string).collect(),
+            roles: roles.names().collect(),
         }
     }
 }

@@ -3,10 +3,12 @@
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
-use super::{AgentId, GrantError, Grants};
+use super::likeness::{holds_scheme, is_like_grant};
+use super::{AgentId, GrantError, Grants, Roles};
 
 /// DER SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410 section 4).
 ///
@@ -14,6 +16,9 @@ use super::{AgentId, GrantError, Grants};
 const ED25519_SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
+
+/// Characters of a misplaced grant that an error shows.
+const MAX_SHOWN: usize = 80;
 
 /// What a certificate says. Reading it proves nothing: see [`Trust`](super::Trust).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub struct Certificate {
     pub not_before: u64,
     /// Last second of validity, Unix time; 0 for dates before 1970.
     pub not_after: u64,
-    /// `None`: the agent may originate anything.
+    /// `None`: it says nothing, so the agent may be and originate anything.
     pub grants: Option<Grants>,
 }
 
@@ -88,8 +93,35 @@ impl Certificate {
             is_ca,
             not_before: unix_seconds(validity.not_before.timestamp()),
             not_after: unix_seconds(validity.not_after.timestamp()),
-            grants: read_grants(&x509)?,
+            grants: read_grants(&x509, is_ca)?,
         })
+    }
+
+    /// Whether somebody signed it without saying what its agent may do, as certificates were before
+    /// there was a word for it: the agent may do everything.
+    pub fn is_silent(&self) -> bool {
+        self.grants.is_none() && !self.self_issued && !self.is_ca
+    }
+
+    /// The parts in the mesh that it allows.
+    pub fn roles(&self) -> Roles {
+        self.grants.as_ref().map_or(Roles::ALL, Grants::roles)
+    }
+
+    /// What the operator of an agent with these parts should hear about it; empty: nothing.
+    pub fn warnings(&self, parts: Roles) -> Vec<String> {
+        let silent = "the certificate says nothing of what this agent may originate, so it may \
+                      originate anything; renew it with `warren cert agent --renew` and --route, \
+                      --domain, --resolve, --ingress, --transit, --exit or --unrestricted";
+        let missing = parts.without(self.roles());
+        let missing = missing.names().map(|role| {
+            format!(
+                "the certificate does not let this agent be {role}, so others refuse it; renew \
+                 it with `warren cert agent --renew --{role}` and what else it grants"
+            )
+        });
+        let silent = self.is_silent().then(|| silent.to_owned());
+        silent.into_iter().chain(missing).collect()
     }
 
     /// Where `unix_time` (seconds) lies relative to the validity period; both ends are inside.
@@ -118,8 +150,15 @@ fn common_name(name: &X509Name<'_>) -> Option<String> {
 }
 
 /// The grants among the subject alternative names. A name that cannot be read might have been a
-/// grant, so it refuses the certificate.
-fn read_grants(x509: &X509Certificate<'_>) -> Result<Option<Grants>, CertificateError> {
+/// grant, so it refuses the certificate; and so does what begins like one elsewhere, where it would
+/// grant nothing.
+fn read_grants(
+    x509: &X509Certificate<'_>,
+    is_ca: bool,
+) -> Result<Option<Grants>, CertificateError> {
+    if !is_ca {
+        refuse_misplaced(x509)?;
+    }
     let Some(names) = x509.subject_alternative_name().map_err(malformed)? else {
         return Ok(None);
     };
@@ -130,10 +169,59 @@ fn read_grants(x509: &X509Certificate<'_>) -> Result<Option<Grants>, Certificate
             GeneralName::Invalid(..) => {
                 return Err(malformed("a subject alternative name is unreadable"));
             }
-            _ => {}
+            GeneralName::DNSName(text) | GeneralName::RFC822Name(text) => {
+                if is_like_grant(text) {
+                    return Err(misplaced(text, "a name that is no URI"));
+                }
+            }
+            GeneralName::OtherName(_, bytes) | GeneralName::IPAddress(bytes) => {
+                refuse_bytes(bytes, "a name that is no URI")?;
+            }
+            GeneralName::X400Address(any) | GeneralName::EDIPartyName(any) => {
+                refuse_bytes(any.data, "a name that is no URI")?;
+            }
+            GeneralName::DirectoryName(name) => refuse_name(name)?,
+            GeneralName::RegisteredID(_) => {}
         }
     }
     Ok(Grants::from_uris(uris)?)
+}
+
+/// Refuses what begins like a grant in the subject, or is one in another extension than that of the
+/// subject's alternative names.
+fn refuse_misplaced(x509: &X509Certificate<'_>) -> Result<(), CertificateError> {
+    refuse_name(x509.subject())?;
+    let others = x509
+        .extensions()
+        .iter()
+        .filter(|extension| extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME);
+    for extension in others {
+        refuse_bytes(extension.value, "another extension")?;
+    }
+    Ok(())
+}
+
+fn refuse_name(name: &X509Name<'_>) -> Result<(), CertificateError> {
+    for attribute in name.iter_attributes() {
+        let text = String::from_utf8_lossy(attribute.attr_value().data);
+        if is_like_grant(&text) {
+            return Err(misplaced(&text, "the subject"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_bytes(bytes: &[u8], place: &str) -> Result<(), CertificateError> {
+    if holds_scheme(bytes) {
+        return Err(misplaced(&String::from_utf8_lossy(bytes), place));
+    }
+    Ok(())
+}
+
+fn misplaced(text: &str, place: &str) -> CertificateError {
+    let reason = format!("it is in {place}; grants are URI subject alternative names");
+    let text = text.chars().take(MAX_SHOWN).collect();
+    GrantError { text, reason }.into()
 }
 
 /// Certificates in a chain that [`split_chain`] reads.

@@ -1,88 +1,256 @@
-//! Grants: which prefixes and domains a certificate lets its agent originate.
+//! Grants: what a certificate lets its agent be and originate.
 //!
-//! They travel as URI subject alternative names, `warren:route:10.0.0.0/8` and
-//! `warren:domain:*.corp.example`. A certificate with none is unrestricted; one with any allows
-//! only what they cover. What cannot be understood refuses the whole certificate.
+//! They travel as URI subject alternative names:
+//!
+//! | URI | grants |
+//! |---|---|
+//! | `warren:route:10.0.0.0/8` | to originate this prefix and any inside |
+//! | `warren:domain:*.corp.example` | to originate this domain and any below |
+//! | `warren:resolve:*`, `warren:resolve:*.corp.example` | to resolve these names for others |
+//! | `warren:role:ingress`, `:transit`, `:exit` | this part in the mesh; with none of them, every part |
+//! | `warren:none` | nothing; the certificate has grants, and none of the above |
+//! | `warren:unrestricted` | everything |
+//!
+//! A certificate with none at all is unrestricted, too, as certificates were before there was a word
+//! for it. What begins like a grant and cannot be understood refuses the whole certificate.
+
+use std::fmt;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
 use super::DomainPattern;
+use super::likeness::is_like_grant;
 use crate::canonical;
 
 /// The URI scheme of grants. Schemes compare without case (RFC 3986 section 3.1).
 const SCHEME: &str = "warren:";
 
-/// What a certificate lets its agent originate.
+/// What a certificate lets its agent be and originate. The default is nothing of what takes a grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     pub prefixes: Vec<IpNet>,
     pub domains: Vec<DomainPattern>,
+    /// Names that it may resolve for others.
+    pub resolves: Vec<NamePattern>,
+    /// `None`: every part in the mesh.
+    pub roles: Option<Roles>,
+    /// It may originate and resolve anything, and says so.
+    pub unrestricted: bool,
 }
 
-/// A URI of the grant scheme that is no grant.
+/// Parts in the mesh, one or more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// It may open connections through exits.
+    pub ingress: bool,
+    /// It may be on the way between others.
+    pub transit: bool,
+    /// Connections may be opened through it.
+    pub exit: bool,
+}
+
+/// A name that is resolved for others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NamePattern {
+    /// `*`
+    Any,
+    Domain(DomainPattern),
+}
+
+/// What begins like a grant and is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("grant {uri:?} is malformed: {reason}")]
+#[error("grant {text:?} is malformed: {reason}")]
 pub struct GrantError {
-    /// The URI as the certificate has it.
-    pub uri: String,
+    /// As the certificate has it.
+    pub text: String,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl Grants {
-    /// Reads the grants among `uris`; other schemes are ignored. `None`: there is no grant.
+    /// Everything, said aloud.
+    pub fn unrestricted() -> Self {
+        Self {
+            unrestricted: true,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the grants among `uris`; what does not begin like one is ignored. `None`: there is no
+    /// grant.
     pub fn from_uris<'a>(
         uris: impl IntoIterator<Item = &'a str>,
     ) -> Result<Option<Self>, GrantError> {
         let mut grants = None;
         for uri in uris {
-            let Some(grant) = strip_scheme(uri) else {
-                continue;
+            let read = match strip_scheme(uri) {
+                Some(grant) => grants.get_or_insert_with(Self::default).add(grant),
+                None if is_like_grant(uri) => Err("it does not begin with `warren:`".to_owned()),
+                None => continue,
             };
-            grants
-                .get_or_insert_with(Self::default)
-                .add(grant)
-                .map_err(|reason| GrantError {
-                    uri: uri.to_owned(),
-                    reason,
-                })?;
+            read.map_err(|reason| GrantError {
+                text: uri.to_owned(),
+                reason,
+            })?;
         }
-        Ok(grants)
+        match &grants {
+            Some(grants) => grants.check().map(|()| Some(grants.clone())),
+            None => Ok(None),
+        }
     }
 
-    /// The grants as URIs, prefixes first.
+    /// The grants as URIs: at least one, because none at all means something else.
     pub fn uris(&self) -> impl Iterator<Item = String> + '_ {
-        let prefixes = self.prefixes.iter();
-        let domains = self.domains.iter();
-        prefixes
-            .map(|prefix| format!("{SCHEME}route:{prefix}"))
-            .chain(domains.map(|domain| format!("{SCHEME}domain:{domain}")))
+        let prefixes = self.prefixes.iter().map(|prefix| format!("route:{prefix}"));
+        let domains = self.domains.iter().map(|domain| format!("domain:{domain}"));
+        let resolves = self.resolves.iter().map(|names| format!("resolve:{names}"));
+        let roles = self.roles.unwrap_or_default().names();
+        let everything = self.unrestricted.then(|| "unrestricted".to_owned());
+        let grants: Vec<String> = prefixes
+            .chain(domains)
+            .chain(resolves)
+            .chain(roles.map(|role| format!("role:{role}")))
+            .chain(everything)
+            .collect();
+        let nothing = grants.is_empty().then(|| "none".to_owned());
+        let grants = grants.into_iter().chain(nothing);
+        grants.map(|grant| format!("{SCHEME}{grant}"))
     }
 
     /// Whether one granted prefix covers all of `prefix`. Nothing covers one in odd form.
     pub fn allows_prefix(&self, prefix: &IpNet) -> bool {
-        canonical::is_prefix(prefix) && self.prefixes.iter().any(|granted| granted.contains(prefix))
+        let mut prefixes = self.prefixes.iter();
+        canonical::is_prefix(prefix)
+            && (self.unrestricted || prefixes.any(|granted| granted.contains(prefix)))
     }
 
     /// Whether one granted pattern covers every name under `domain`.
     pub fn allows_domain(&self, domain: &DomainPattern) -> bool {
-        self.domains.iter().any(|granted| granted.covers(domain))
+        self.unrestricted || self.domains.iter().any(|granted| granted.covers(domain))
+    }
+
+    /// Whether it may resolve `name` for others. Case and one trailing dot are ignored.
+    pub fn allows_resolving(&self, name: &str) -> bool {
+        self.unrestricted || self.resolves.iter().any(|names| names.matches(name))
+    }
+
+    /// The parts that it may have.
+    pub fn roles(&self) -> Roles {
+        self.roles.unwrap_or(Roles::ALL)
     }
 
     fn add(&mut self, grant: &str) -> Result<(), String> {
         match grant.split_once(':') {
             Some(("route", prefix)) => self.prefixes.push(parse_prefix(prefix)?),
-            Some(("domain", domain)) => self.domains.push(
-                domain
-                    .parse::<DomainPattern>()
-                    .map_err(|error| error.to_string())?,
-            ),
+            Some(("domain", domain)) => self.domains.push(parse_name(domain)?),
+            Some(("resolve", names)) => self.resolves.push(parse_name(names)?),
+            Some(("role", role)) => self.roles.get_or_insert_default().add(role)?,
+            None if grant == "none" => {}
+            None if grant == "unrestricted" => self.unrestricted = true,
             Some(_) | None => {
-                return Err("expected `warren:route:<CIDR>` or `warren:domain:<NAME>`".into());
+                return Err(
+                    "it is none of warren:route:, domain:, resolve:, role:, none and unrestricted"
+                        .to_owned(),
+                );
             }
         }
         Ok(())
     }
+
+    /// Whether the grants agree with each other.
+    fn check(&self) -> Result<(), GrantError> {
+        let originates = !self.prefixes.is_empty() || !self.domains.is_empty();
+        let limited = originates || !self.resolves.is_empty();
+        let error = |text: &str, reason: &str| {
+            Err(GrantError {
+                text: format!("{SCHEME}{text}"),
+                reason: reason.to_owned(),
+            })
+        };
+        if self.unrestricted && limited {
+            return error("unrestricted", "it stands beside grants that restrict");
+        }
+        if limited && !self.roles().exit {
+            return error("role:…", "routes and names are an exit's, and no role is");
+        }
+        Ok(())
+    }
+}
+
+impl Roles {
+    /// Every part.
+    pub const ALL: Self = Self {
+        ingress: true,
+        transit: true,
+        exit: true,
+    };
+
+    /// The roles by their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let roles = [
+            ("ingress", self.ingress),
+            ("transit", self.transit),
+            ("exit", self.exit),
+        ];
+        roles
+            .into_iter()
+            .filter_map(|(name, has)| has.then_some(name))
+    }
+
+    /// Those that are not among `others`.
+    pub fn without(self, others: Self) -> Self {
+        Self {
+            ingress: self.ingress && !others.ingress,
+            transit: self.transit && !others.transit,
+            exit: self.exit && !others.exit,
+        }
+    }
+
+    fn add(&mut self, role: &str) -> Result<(), String> {
+        match role {
+            "ingress" => self.ingress = true,
+            "transit" => self.transit = true,
+            "exit" => self.exit = true,
+            _ => return Err("the roles are ingress, transit and exit".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+impl NamePattern {
+    /// Whether `name` falls under this pattern. Case and one trailing dot are ignored.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Domain(pattern) => pattern.matches(name),
+        }
+    }
+}
+
+impl FromStr for NamePattern {
+    type Err = super::DomainPatternError;
+
+    /// Reads `*`, `*.corp.example` or one name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "*" => Ok(Self::Any),
+            _ => text.parse().map(Self::Domain),
+        }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Domain(pattern) => pattern.fmt(f),
+        }
+    }
+}
+
+fn parse_name<T: FromStr<Err = super::DomainPatternError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 /// A CIDR prefix in canonical form; the error says what to write instead.
@@ -96,140 +264,4 @@ fn strip_scheme(uri: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grants(uris: &[&str]) -> Grants {
-        Grants::from_uris(uris.iter().copied()).unwrap().unwrap()
-    }
-
-    #[test]
-    fn foreign_uris_are_no_grants() {
-        for uris in [
-            &[][..],
-            &["https://example.com"],
-            &["spiffe://mesh/agent", "warre"],
-        ] {
-            assert_eq!(Grants::from_uris(uris.iter().copied()), Ok(None));
-        }
-    }
-
-    #[test]
-    fn prefixes_are_allowed_when_one_grant_covers_them() {
-        let grants = grants(&[
-            "warren:route:10.0.0.0/8",
-            "warren:route:192.168.4.0/23",
-            "warren:route:2001:db8::/32",
-            "https://unrelated.example",
-        ]);
-        for (prefix, allowed) in [
-            ("10.0.0.0/8", true),
-            ("10.1.2.3/32", true),
-            ("10.0.0.0/7", false),
-            ("0.0.0.0/0", false),
-            ("11.0.0.0/8", false),
-            ("192.168.4.0/24", true),
-            ("192.168.5.0/24", true),
-            ("192.168.6.0/24", false),
-            ("2001:db8:1::/48", true),
-            ("2001:db9::/32", false),
-            ("::/0", false),
-            ("::ffff:10.0.0.0/104", false),
-            ("2001:db8::1/32", false),
-        ] {
-            let net = prefix.parse().unwrap();
-            assert_eq!(grants.allows_prefix(&net), allowed, "{prefix}");
-        }
-        assert!(
-            !grants.allows_domain(&"api.example.com".parse().unwrap()),
-            "a certificate with only routes grants no domain"
-        );
-    }
-
-    #[test]
-    fn an_ipv6_grant_covers_no_ipv4_in_disguise() {
-        let grants = grants(&["warren:route:::/0"]);
-        for (prefix, allowed) in [
-            ("2001:db8::/32", true),
-            ("::/0", true),
-            ("::192.0.2.9/128", true),
-            ("::ffff:192.0.2.9/128", false),
-            ("::ffff:0:0/96", false),
-        ] {
-            let net = prefix.parse().unwrap();
-            assert_eq!(grants.allows_prefix(&net), allowed, "{prefix}");
-        }
-    }
-
-    #[test]
-    fn domains_are_allowed_when_one_grant_covers_them() {
-        let grants = grants(&[
-            "warren:domain:*.corp.example",
-            "warren:domain:api.example.com",
-        ]);
-        for (domain, allowed) in [
-            ("*.corp.example", true),
-            ("*.eu.corp.example", true),
-            ("db.corp.example", true),
-            ("corp.example", false),
-            ("*.example", false),
-            ("notcorp.example", false),
-            ("api.example.com", true),
-            ("API.example.com", true),
-            ("*.api.example.com", false),
-            ("v1.api.example.com", false),
-        ] {
-            let pattern = domain.parse().unwrap();
-            assert_eq!(grants.allows_domain(&pattern), allowed, "{domain}");
-        }
-        assert!(!grants.allows_prefix(&"10.0.0.0/8".parse().unwrap()));
-    }
-
-    #[test]
-    fn malformed_grants_fail_closed() {
-        for uri in [
-            "warren:",
-            "warren:route",
-            "warren:route:",
-            "warren:route:10.0.0.1/8",
-            "warren:route:10.0.0.0/33",
-            "warren:route:10.0.0.0",
-            "warren:route:::ffff:10.0.0.0/104",
-            "warren:route:10.0.0.0/08",
-            "warren:domain:127.1",
-            "warren:route: 10.0.0.0/8",
-            "warren:domain:",
-            "warren:domain:*",
-            "warren:domain:a..b",
-            "warren:port:22",
-            "WARREN:ROUTE:10.0.0.0/8",
-            "Warren:everything",
-        ] {
-            let error = Grants::from_uris([uri]).unwrap_err();
-            assert_eq!(error.uri, uri);
-        }
-    }
-
-    #[test]
-    fn the_scheme_ignores_case() {
-        let upper = grants(&["WARREN:route:10.0.0.0/8"]);
-        assert!(upper.allows_prefix(&"10.0.0.0/8".parse().unwrap()));
-    }
-
-    #[test]
-    fn uris_read_back_as_the_same_grants() {
-        let uris = [
-            "warren:route:::/0",
-            "warren:route:10.0.0.0/8",
-            "warren:domain:*.corp.example",
-        ];
-        let read = grants(&uris);
-        assert_eq!(read.uris().collect::<Vec<_>>(), uris);
-    }
-
-    #[test]
-    fn a_prefix_with_host_bits_says_what_to_write() {
-        let error = parse_prefix("10.1.2.3/8").unwrap_err();
-        assert!(error.contains("did you mean 10.0.0.0/8?"), "{error}");
-    }
-}
+mod tests;

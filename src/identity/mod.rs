@@ -11,6 +11,7 @@ mod grants;
 mod id;
 mod issue;
 mod keys;
+mod likeness;
 mod login;
 mod own;
 pub mod password;
@@ -25,7 +26,7 @@ pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
 pub use domain::{DomainPattern, DomainPatternError};
 pub use epoch::{EpochError, MAX_EPOCH_AHEAD_MS, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};
-pub use grants::{GrantError, Grants, parse_prefix};
+pub use grants::{GrantError, Grants, NamePattern, Roles, parse_prefix};
 pub use id::{AgentId, AgentIdError, ShortId};
 pub use issue::{
     Authority, AuthorityError, CA_CERTIFICATE, CA_KEY, IssueError, Issued, StoreError, Validity,

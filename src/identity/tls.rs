@@ -21,7 +21,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::refusal::Refused;
-use super::{AgentId, Certificate, Identity, Trust, TrustError};
+use super::{AgentId, Certificate, Identity, Roles, Trust, TrustError};
 
 /// ALPN protocol id of links between neighbours.
 pub const LINK_ALPN: &[u8] = b"warren-link/1";
@@ -53,7 +53,7 @@ pub fn link_client(
     trust: Arc<Trust>,
     expected: AgentId,
 ) -> Result<Arc<QuicClientConfig>, TlsError> {
-    client(identity, trust, expected, LINK_ALPN)
+    client(identity, trust, expected, LINK_ALPN, Roles::default())
 }
 
 /// For accepting neighbours: anyone whom `trust` accepts.
@@ -61,24 +61,32 @@ pub fn link_server(
     identity: &Identity,
     trust: Arc<Trust>,
 ) -> Result<Arc<QuicServerConfig>, TlsError> {
-    server(identity, trust, LINK_ALPN)
+    server(identity, trust, LINK_ALPN, Roles::default())
 }
 
-/// For opening a tunnel session to an exit, which must be `expected`.
+/// For opening a tunnel session to an exit, which must be `expected` and may be an exit.
 pub fn tunnel_client(
     identity: &Identity,
     trust: Arc<Trust>,
     expected: AgentId,
 ) -> Result<Arc<QuicClientConfig>, TlsError> {
-    client(identity, trust, expected, TUNNEL_ALPN)
+    let exit = Roles {
+        exit: true,
+        ..Roles::default()
+    };
+    client(identity, trust, expected, TUNNEL_ALPN, exit)
 }
 
-/// For accepting tunnel sessions: from anyone whom `trust` accepts.
+/// For accepting tunnel sessions: from anyone whom `trust` accepts, and who may be an ingress.
 pub fn tunnel_server(
     identity: &Identity,
     trust: Arc<Trust>,
 ) -> Result<Arc<QuicServerConfig>, TlsError> {
-    server(identity, trust, TUNNEL_ALPN)
+    let ingress = Roles {
+        ingress: true,
+        ..Roles::default()
+    };
+    server(identity, trust, TUNNEL_ALPN, ingress)
 }
 
 /// What the peer's certificate says. The handshake has verified it before a connection exists.
@@ -96,6 +104,7 @@ fn client(
     trust: Arc<Trust>,
     expected: AgentId,
     alpn: &[u8],
+    roles: Roles,
 ) -> Result<Arc<QuicClientConfig>, TlsError> {
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -103,6 +112,7 @@ fn client(
         .with_custom_certificate_verifier(Arc::new(PeerVerifier {
             trust,
             expected: Some(expected),
+            roles,
         }))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -116,12 +126,14 @@ fn server(
     identity: &Identity,
     trust: Arc<Trust>,
     alpn: &[u8],
+    roles: Roles,
 ) -> Result<Arc<QuicServerConfig>, TlsError> {
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(PeerVerifier {
             trust,
             expected: None,
+            roles,
         }))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
@@ -144,6 +156,8 @@ fn provider() -> Arc<CryptoProvider> {
 struct PeerVerifier {
     trust: Arc<Trust>,
     expected: Option<AgentId>,
+    /// What its certificate must let it be.
+    roles: Roles,
 }
 
 impl PeerVerifier {
@@ -157,10 +171,13 @@ impl PeerVerifier {
             .chain(intermediates)
             .map(|certificate| CertificateDer::from_slice(certificate))
             .collect();
-        match self.trust.verify_as(self.expected, &chain, now.as_secs()) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(OtherError(Arc::new(Refused(error))).into()),
-        }
+        let verified = self.trust.verify_as(self.expected, &chain, now.as_secs());
+        let verified = verified.and_then(|certificate| {
+            let missing = self.roles.without(certificate.roles()).names().next();
+            let id = certificate.id;
+            missing.map_or(Ok(()), |role| Err(TrustError::NotGranted { id, role }))
+        });
+        verified.map_err(|error| OtherError(Arc::new(Refused(error))).into())
     }
 }
 

@@ -76,6 +76,8 @@ pub enum TrustError {
     ForeignCa { id: AgentId, issuer: String },
     #[error("expired CA: {ca:?}, which issued the certificate of agent {id}, is not valid now")]
     ExpiredCa { id: AgentId, ca: String },
+    #[error("not granted: the certificate of agent {id} does not let it be {role}")]
+    NotGranted { id: AgentId, role: &'static str },
     #[error(
         "rejected chain: the certificate of agent {id} is not accepted under the mesh CA: {reason}"
     )]
@@ -240,6 +242,7 @@ impl TrustError {
             Self::Stranger { .. } => "stranger",
             Self::ForeignCa { .. } => "foreign CA",
             Self::ExpiredCa { .. } => "expired CA",
+            Self::NotGranted { .. } => "not granted",
             Self::RejectedChain { .. } => "rejected chain",
         }
     }

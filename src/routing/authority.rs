@@ -47,6 +47,13 @@ pub enum AdmitError {
 }
 
 impl Admitted {
+    /// Whether it may be on the way between others.
+    pub fn may_transit(&self) -> bool {
+        self.grants
+            .as_ref()
+            .is_none_or(|grants| grants.roles().transit)
+    }
+
     /// The first prefix or domain in `route` that the grants do not cover.
     pub fn first_not_granted(&self, route: &RouteAdv) -> Option<String> {
         let grants = self.grants.as_ref()?;

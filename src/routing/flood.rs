@@ -226,7 +226,10 @@ impl<A: Authority> Core<A> {
         signer: &Admitted,
     ) -> Result<(), AdvResult> {
         let refused = match stored.decoded() {
-            Advertisement::Link(_) => None,
+            Advertisement::Link(link) => {
+                let offers = !link.flags.no_transit && !signer.may_transit();
+                offers.then(|| "transit".to_owned())
+            }
             Advertisement::Route(route) => signer.first_not_granted(route),
         };
         let Some(route) = refused else {

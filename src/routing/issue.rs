@@ -198,7 +198,7 @@ impl<A: Authority> Core<A> {
             stamp: self.own.stamp(now, &self.settings),
             flags: LinkFlags {
                 draining: self.own.draining,
-                no_transit: !self.settings.transit,
+                no_transit: !self.settings.transit || !self.own.admitted.may_transit(),
             },
             neighbors,
             display_name: cut(&self.settings.display_name, MAX_NAME_BYTES),

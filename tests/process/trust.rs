@@ -18,7 +18,17 @@ fn make_foreign(mesh: &mut Mesh, spec: Spec) {
     let foreign = mesh.dir().join("foreign");
     let dir = path_text(&foreign);
     warren(&["cert", "ca", "-n", "test mesh", "-o", &dir]).success();
-    let arguments = ["cert", "agent", "-n", &spec.name, "--ca", &dir, "-o", &dir];
+    let arguments = [
+        "cert",
+        "agent",
+        "--unrestricted",
+        "-n",
+        &spec.name,
+        "--ca",
+        &dir,
+        "-o",
+        &dir,
+    ];
     let id = warren(&arguments).success().trim().to_owned();
     for extension in ["crt", "key"] {
         let file = format!("{}.{extension}", spec.name);

@@ -64,7 +64,10 @@ impl Mesh {
     pub(crate) fn add(&mut self, spec: Spec) {
         let dir = path_text(self.dir());
         let mut arguments = vec!["cert", "agent", "-n", &spec.name, "--ca", &dir, "-o", &dir];
-        arguments.extend(spec.grants.iter().map(String::as_str));
+        match spec.grants.as_slice() {
+            [] => arguments.push("--unrestricted"),
+            grants => arguments.extend(grants.iter().map(String::as_str)),
+        }
         let id = warren(&arguments).success().trim().to_owned();
         self.add_as(spec, id);
     }

@@ -25,7 +25,7 @@ pub(crate) struct Spec {
     extra: String,
     /// Runs on a wall clock that the test can set.
     pub(crate) own_clock: bool,
-    /// More arguments of `warren cert agent`.
+    /// More arguments of `warren cert agent`; none: `--unrestricted`.
     pub(crate) grants: Vec<String>,
 }
 
@@ -126,7 +126,7 @@ impl Spec {
         self
     }
 
-    /// Adds arguments to `warren cert agent`.
+    /// Adds arguments to `warren cert agent`, which is `--unrestricted` without.
     pub(crate) fn grants(mut self, arguments: &[&str]) -> Self {
         self.grants
             .extend(arguments.iter().map(|text| (*text).to_owned()));

@@ -130,6 +130,9 @@ fn renewing_keeps_key_id_and_grants_unless_told_otherwise() {
     assert_eq!(grants(), ["warren:route:10.0.0.0/8"]);
     assert_eq!(with(&["--renew", "--domain", "a.example"]).unwrap(), id);
     assert_eq!(grants(), ["warren:domain:a.example"]);
+    assert_eq!(with(&["--renew", "--unrestricted"]).unwrap(), id);
+    assert_eq!(with(&["--renew"]).unwrap(), id);
+    assert_eq!(grants(), ["warren:unrestricted"]);
     assert_eq!(fs::read(path(&dir, "a.key")).unwrap(), key);
 
     cert(&["agent", "-n", "b", "--ca", &ca, "-o", &ca]).unwrap();
@@ -138,12 +141,70 @@ fn renewing_keeps_key_id_and_grants_unless_told_otherwise() {
     assert!(text.contains("nothing was renewed"), "{text}");
 }
 
+/// Makes an agent's certificate with these arguments and returns its grants.
+fn granted(more: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = path(&dir, "");
+    cert(&["ca", "-n", "mesh", "-o", &ca]).unwrap();
+    let agent = ["agent", "-n", "a", "--ca", &ca, "-o", &ca];
+    cert(&[&agent[..], more].concat()).unwrap();
+    let read = read_certificate(&dir.path().join("a.crt")).unwrap();
+    read.grants.unwrap().uris().collect()
+}
+
+#[test]
+fn what_is_not_granted_is_not_allowed() {
+    for (more, expected) in [
+        (&[][..], &["warren:none"][..]),
+        (&["--unrestricted"], &["warren:unrestricted"]),
+        (&["--ingress"], &["warren:role:ingress"]),
+        (
+            &["--ingress", "--transit"],
+            &["warren:role:ingress", "warren:role:transit"],
+        ),
+        (&["--exit"], &["warren:role:exit"]),
+        (&["--resolve", "*"], &["warren:resolve:*"]),
+        (
+            &["--transit", "--resolve", "*.corp.example"],
+            &[
+                "warren:resolve:*.corp.example",
+                "warren:role:transit",
+                "warren:role:exit",
+            ],
+        ),
+        (&["--route", "::/0"], &["warren:route:::/0"]),
+    ] {
+        assert_eq!(granted(more), expected, "{more:?}");
+    }
+}
+
+#[test]
+fn a_renewed_certificate_says_aloud_what_it_was_silent_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = path(&dir, "");
+    cert(&["ca", "-n", "mesh", "-o", &ca]).unwrap();
+    let authority = Authority::load(dir.path()).unwrap();
+    let silent = authority.issue("a", None, Validity::days(unix_now(), 5));
+    let (file, key) = (dir.path().join("a.crt"), dir.path().join("a.key"));
+    silent.unwrap().store(&file, &key).unwrap();
+    assert!(read_certificate(&file).unwrap().is_silent());
+    cert(&["agent", "-n", "a", "--ca", &ca, "-o", &ca, "--renew"]).unwrap();
+    let renewed = read_certificate(&file).unwrap();
+    assert_eq!(renewed.grants, Some(Grants::unrestricted()));
+}
+
 #[test]
 fn bad_usage_is_exit_code_2_and_says_what_to_write() {
     for (args, expected) in [
         (&["--route", "10.1.2.3/8"][..], "did you mean 10.0.0.0/8?"),
         (&["--route", "ten"], "not a prefix"),
         (&["--domain", "a.*.b"], "may only stand alone"),
+        (&["--resolve", "*.*"], "may only stand alone"),
+        (
+            &["--unrestricted", "--route", "::/0"],
+            "cannot be used with",
+        ),
+        (&["--transit", "--unrestricted"], "cannot be used with"),
         (&["--days", "0"], "1..=36500"),
         (&["-n", "../evil"], "letters, digits"),
         (&["-n", ""], "1 to 64"),
@@ -234,13 +295,17 @@ fn info_says_when_a_certificate_is_over() {
     let text = shown(unix_now() + 10 * 86_400, false);
     assert!(text.contains("EXPIRED 9 days ago"), "{text}");
     assert!(
-        text.contains("none, so it may originate any route"),
+        text.contains("nothing: it may originate no route"),
         "{text}"
     );
     assert!(shown(0, false).contains("NOT YET VALID"));
     let json: serde_json::Value = serde_json::from_str(&shown(u64::MAX, true)).unwrap();
     assert_eq!(json["status"], "expired");
-    assert_eq!(json["unrestricted"], true);
+    assert_eq!(json["unrestricted"], false);
+    assert_eq!(
+        json["roles"],
+        serde_json::json!(["ingress", "transit", "exit"])
+    );
 }
 
 #[test]

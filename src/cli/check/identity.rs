@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{Identity, Trust};
+use crate::identity::{Identity, Roles, Trust};
 
 use super::CheckLine;
 use super::report::chain;
@@ -67,9 +67,25 @@ fn with_identity(
     }];
     lines.push(expiry(config, identity.not_after(), now));
     lines.extend(warning.map(|warning| CheckLine::warn(SUBJECT, warning.to_string())));
+    let warnings = identity.parsed().warnings(parts(config));
+    lines.extend(
+        warnings
+            .into_iter()
+            .map(|text| CheckLine::warn(SUBJECT, text)),
+    );
     lines.extend(accepted_by_own_ca(config, identity, now));
     lines.extend(config.exit.iter().flat_map(|exit| grants(exit, identity)));
     lines
+}
+
+/// What the file makes of the agent, as far as it takes a grant to be that.
+fn parts(config: &Config) -> Roles {
+    Roles {
+        ingress: config.socks5.is_some(),
+        // Every agent may be; one that must not be is what its certificate says.
+        transit: false,
+        exit: config.exit.is_some(),
+    }
 }
 
 fn expiry(config: &Config, not_after: u64, now: u64) -> CheckLine {
@@ -176,6 +192,7 @@ mod tests {
         let grants = Grants {
             prefixes: vec!["10.0.0.0/8".parse().unwrap()],
             domains: vec!["*.example".parse().unwrap()],
+            ..Grants::default()
         };
         let validity = Validity::days(now, days);
         let issued = authority.issue("agent", Some(&grants), validity).unwrap();

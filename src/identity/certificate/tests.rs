@@ -80,6 +80,117 @@ fn a_malformed_grant_refuses_the_certificate_and_other_names_do_not() {
     }
 }
 
+type Shape = dyn Fn(&mut CertificateParams);
+
+#[test]
+fn what_begins_like_a_grant_where_it_grants_nothing_refuses_the_certificate() {
+    let (_, ca) = authority("mesh");
+    let grant = "warren:route:10.0.0.0/8";
+    let name = |text: &str| text.try_into().unwrap();
+    let shapes: [(&str, Box<Shape>); 9] = [
+        (
+            "dns",
+            Box::new(move |params| {
+                params.subject_alt_names = vec![SanType::DnsName(name(grant))];
+            }),
+        ),
+        (
+            "mail",
+            Box::new(move |params| {
+                params.subject_alt_names = vec![SanType::Rfc822Name(name("Warren:Route:::/0"))];
+            }),
+        ),
+        (
+            "dns beside a grant",
+            Box::new(move |params| {
+                let uri = SanType::URI(name("warren:domain:a.example"));
+                params.subject_alt_names = vec![uri, SanType::DnsName(name(grant))];
+            }),
+        ),
+        (
+            "blank-led",
+            Box::new(move |params| {
+                params.subject_alt_names = vec![SanType::URI(name(" warren:route:10.0.0.0/8"))];
+            }),
+        ),
+        (
+            "misspelt scheme",
+            Box::new(move |params| {
+                params.subject_alt_names = vec![SanType::URI(name("waren:route:10.0.0.0/8"))];
+            }),
+        ),
+        (
+            "other name",
+            Box::new(move |params| {
+                let value = rcgen::OtherNameValue::Utf8String(grant.to_owned());
+                let other = SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 1], value));
+                params.subject_alt_names = vec![other];
+            }),
+        ),
+        (
+            "common name",
+            Box::new(move |params| {
+                params
+                    .distinguished_name
+                    .push(rcgen::DnType::CommonName, grant);
+            }),
+        ),
+        (
+            "wide organisation",
+            Box::new(move |params| {
+                let wide = rcgen::string::BmpString::try_from(grant).unwrap();
+                let wide = rcgen::DnValue::BmpString(wide);
+                params
+                    .distinguished_name
+                    .push(rcgen::DnType::OrganizationName, wide);
+            }),
+        ),
+        (
+            "comment",
+            Box::new(move |params| {
+                let der = [&[0x16, grant.len() as u8][..], grant.as_bytes()].concat();
+                let oid = [2, 16, 840, 1, 113_730, 1, 13];
+                let comment = rcgen::CustomExtension::from_oid_content(&oid, der);
+                params.custom_extensions = vec![comment];
+            }),
+        ),
+    ];
+    for (what, shape) in shapes {
+        let read = Certificate::parse(&shaped(&ca, shape).der);
+        assert!(
+            matches!(read, Err(CertificateError::Grant(_))),
+            "{what}: {read:?}"
+        );
+    }
+}
+
+#[test]
+fn names_that_are_no_grants_are_let_be() {
+    let (_, ca) = authority("warren development");
+    let shaped = shaped(&ca, |params| {
+        let name = |text: &str| text.try_into().unwrap();
+        params.subject_alt_names = vec![
+            SanType::DnsName(name("warren-exit.example")),
+            SanType::DnsName(name("warren.domain.example")),
+            SanType::URI(name("spiffe://mesh/warren")),
+            SanType::IpAddress([127, 0, 0, 1].into()),
+        ];
+        let name = "warren exit 1";
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, name);
+    });
+    let read = Certificate::parse(&shaped.der).unwrap();
+    assert_eq!(read.grants, None);
+    assert!(read.is_silent());
+    let warnings = read.warnings(Roles::ALL);
+    assert!(
+        warnings[0].contains("warren cert agent --renew"),
+        "{warnings:?}"
+    );
+    assert_eq!(warnings.len(), 1);
+}
+
 #[test]
 fn chains_are_split_where_certificates_end() {
     let ders: Vec<_> = (0..5).map(|_| stranger().certificate).collect();

@@ -1,0 +1,139 @@
+//! What begins like a grant. A certificate on which somebody wrote a grant, and which grants nothing
+//! because of a slip, must not pass for one without grants, which is unrestricted.
+
+/// What grants are of.
+const KINDS: [&str; 6] = ["route", "domain", "resolve", "role", "none", "unrestricted"];
+
+/// The scheme of grants without its colon.
+const NAME: &str = "warren";
+
+/// Whether `text` begins like a grant, however it is spelt: with blanks or quotes before it, in other
+/// case, as a URN or with slashes, with another character for the colon, with a slip in the scheme or
+/// without it. A name such as `warren-exit-1` or `warren.domain.example` does not.
+pub(super) fn is_like_grant(text: &str) -> bool {
+    let text = plain(text);
+    let text = ["urn:", "uri:", "url:"]
+        .iter()
+        .find_map(|before| text.strip_prefix(before))
+        .unwrap_or(&text);
+    let (scheme, rest) = word(text);
+    if scheme == NAME && rest.trim_start().starts_with(is_mark) {
+        return true;
+    }
+    // A kind alone, with what is granted behind it.
+    if KINDS[..3].contains(&scheme) && rest.starts_with(is_mark) {
+        return true;
+    }
+    let gap = rest.len()
+        - rest
+            .trim_start_matches(|c: char| !c.is_alphanumeric())
+            .len();
+    let (kind, after) = word(&rest[gap..]);
+    let is_kind = KINDS.contains(&kind) && after.starts_with(|c: char| is_mark(c) || c == ' ');
+    is_kind && (scheme == NAME || rest[..gap].contains(is_mark))
+}
+
+/// Whether DER bytes hold the scheme of grants anywhere, in ASCII or in wider characters.
+pub(super) fn holds_scheme(der: &[u8]) -> bool {
+    let narrow: Vec<u8> = der.iter().copied().filter(|byte| *byte != 0).collect();
+    let scheme = [NAME.as_bytes(), b":"].concat();
+    let mut places = narrow.windows(scheme.len());
+    places.any(|place| place.eq_ignore_ascii_case(&scheme))
+}
+
+/// Lower case, with nothing before the first letter or digit, ASCII's colon for others, and none of
+/// the NULs that wide characters have.
+fn plain(text: &str) -> String {
+    let text = text.replace("%3a", ":").replace("%3A", ":");
+    let text = text.replace(['\u{ff1a}', '\u{a789}', '\u{2236}'], ":");
+    let text: String = text
+        .chars()
+        .filter(|c| *c != '\0' && *c != '\u{200b}' && *c != '\u{feff}')
+        .flat_map(char::to_lowercase)
+        .collect();
+    let begin = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    begin.to_owned()
+}
+
+/// What may stand for the colon behind a scheme or kind.
+fn is_mark(c: char) -> bool {
+    matches!(c, ':' | '=' | '/' | '|' | ';')
+}
+
+/// The letters and digits at the begin, and the rest.
+fn word(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_grants_are_seen() {
+        for text in [
+            "warren:route:10.0.0.0/8",
+            " warren:route:10.0.0.0/8",
+            "\twarren:route:10.0.0.0/8",
+            "\u{a0}warren:route:10.0.0.0/8",
+            "\u{200b}warren:route:10.0.0.0/8",
+            "\"warren:route:10.0.0.0/8\"",
+            "Warren:Route:10.0.0.0/8",
+            "warren :route:10.0.0.0/8",
+            "warren%3Aroute%3A10.0.0.0/8",
+            "warren\u{ff1a}route\u{ff1a}10.0.0.0/8",
+            "warren://route/10.0.0.0/8",
+            "warren=route=10.0.0.0/8",
+            "warren/route/10.0.0.0/8",
+            "warren-route:10.0.0.0/8",
+            "warren.route:10.0.0.0/8",
+            "warren route 10.0.0.0/8",
+            "urn:warren:route:10.0.0.0/8",
+            "URI:warren:route:10.0.0.0/8",
+            "waren:route:10.0.0.0/8",
+            "x:domain:*.corp.example",
+            "route:10.0.0.0/8",
+            "domain:*.corp.example",
+            "resolve:*",
+            "w\0a\0r\0r\0e\0n\0:\0r\0",
+            "warren:",
+        ] {
+            assert!(is_like_grant(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_no_grants() {
+        for text in [
+            "",
+            "warren",
+            "warren development",
+            "warren-exit-1",
+            "warren-router-1",
+            "warren.example",
+            "warren.domain.example",
+            "warrenroute.example",
+            "warre",
+            "spiffe://mesh/agent",
+            "https://agent.example/warren:route:10.0.0.0/8",
+            "exit-a",
+            "domain.example",
+            "route 66",
+            "none",
+            "Example mesh: exits",
+        ] {
+            assert!(!is_like_grant(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_found_inside_of_bytes() {
+        assert!(holds_scheme(b"\x04\x10xWarren:route:10.0.0.0/8"));
+        assert!(holds_scheme(b"\0w\0a\0r\0r\0e\0n\0:\0r"));
+        assert!(!holds_scheme(b"warren development"));
+        assert!(!holds_scheme(b""));
+    }
+}
