@@ -74,8 +74,7 @@ impl Parts {
         };
         let warnings = identity.parsed().warnings(parts);
         warnings.iter().for_each(|text| warn!("{text}"));
-        let mut pinned: BTreeSet<AgentId> = config.allow.clone();
-        pinned.extend(config.peers.iter().map(|peer| peer.id));
+        let mut pinned: BTreeSet<AgentId> = config.pinned();
         // What this agent says of itself is judged like everybody's word.
         pinned.insert(id);
         let own_ca = config.tls.ca.as_deref();

@@ -16,7 +16,7 @@ use crate::identity::{AgentId, DomainPattern};
 pub struct Config {
     pub agent: Agent,
     pub tls: Tls,
-    /// Agent ids accepted without the CA, besides the peers' own (`trust.allow`).
+    /// Agent ids accepted without the CA (`trust.allow`).
     pub allow: BTreeSet<AgentId>,
     /// Where neighbours may dial us. Empty: dial-only.
     pub listeners: Vec<Listener>,
@@ -29,6 +29,21 @@ pub struct Config {
     pub connections: Connections,
     pub http: Option<Http>,
     pub limits: Limits,
+}
+
+impl Config {
+    /// Whether a CA says who belongs to the mesh.
+    pub fn has_ca(&self) -> bool {
+        self.tls.ca.is_some() || self.peers.iter().any(|peer| peer.ca.is_some())
+    }
+
+    /// Ids that are trusted whatever their certificates say. A peer's own is among them only where
+    /// there is no CA: beside one it says who must answer, and no more.
+    pub fn pinned(&self) -> BTreeSet<AgentId> {
+        let peers = self.peers.iter().map(|peer| peer.id);
+        let peers = peers.filter(|_| !self.has_ca());
+        self.allow.iter().copied().chain(peers).collect()
+    }
 }
 
 /// The `agent` section.

@@ -69,7 +69,8 @@ pub enum TrustError {
     )]
     NotYetValid { id: AgentId, not_before: u64 },
     #[error(
-        "stranger: agent {id} has a self-signed certificate and is neither in `peers` nor in `trust.allow`"
+        "stranger: agent {id} has a self-signed certificate and is not in `trust.allow` (nor, \
+         without a CA, in `peers`)"
     )]
     Stranger { id: AgentId },
     #[error("foreign CA: the certificate of agent {id} is from {issuer:?}, which is not a mesh CA")]
@@ -85,7 +86,8 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Trusts the CAs in these PEM files and the pinned ids (`peers[].id`, `trust.allow`).
+    /// Trusts the CAs in these PEM files and the pinned ids (`trust.allow`, and `peers[].id` where
+    /// there is no CA).
     ///
     /// With neither, nobody is trusted.
     pub fn new<P: AsRef<Path>>(

@@ -10,5 +10,6 @@ mod support;
 
 mod canonical;
 mod churn;
+mod grants;
 mod handshakes;
 mod member;

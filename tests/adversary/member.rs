@@ -70,6 +70,30 @@ impl Member {
         member
     }
 
+    /// Why `neighbor` refuses a link with this identity; `None`: it greets it.
+    pub(crate) fn knock(mesh: &Mesh, neighbor: &str, identity: &Identity) -> Option<String> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("the host has a thread left");
+        let (address, id) = (mesh.link(neighbor), mesh.id(neighbor));
+        let id: AgentId = id.parse().expect("the mesh has agent ids");
+        runtime.block_on(async {
+            let connection = dial(identity, mesh.dir(), address, id).await;
+            let (mut token, _control) = match greet(&connection).await {
+                Some(greeted) => greeted,
+                None => return Some(connection.closed().await.to_string()),
+            };
+            tokio::select! {
+                greeted = token.wait_for(|token| *token != 0) => match greeted {
+                    Ok(_) => None,
+                    Err(_) => Some(connection.closed().await.to_string()),
+                },
+                closed = connection.closed() => Some(closed.to_string()),
+            }
+        })
+    }
+
     pub(crate) fn id(&self) -> AgentId {
         self.identity.id()
     }
@@ -184,15 +208,32 @@ struct Linked {
 }
 
 async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Linked {
+    let connection = dial(identity, ca, address, id).await;
+    let greeted = greet(&connection).await;
+    let (mut token, control) = greeted.expect("a good certificate is let in");
+    let token = token.wait_for(|token| *token != 0).await;
+    token.expect("the neighbour says hello");
+    Linked {
+        connection,
+        control,
+    }
+}
+
+async fn dial(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Connection {
     let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
     let crypto = link_client(identity, Arc::new(trust), id).expect("a good certificate");
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
     let connection = connecting.expect("an address").await;
-    let connection = connection.expect("a good certificate is let in");
-    let (send, recv) = connection.open_bi().await.expect("a control stream");
+    connection.expect("the listening side judges last")
+}
+
+/// Says hello, and goes on saying what is asked for. The neighbour's token comes with its own hello.
+/// `None`: the connection has ended.
+async fn greet(connection: &Connection) -> Option<(watch::Receiver<u64>, mpsc::Sender<Vec<u8>>)> {
+    let (send, recv) = connection.open_bi().await.ok()?;
     let (control, queue) = mpsc::channel(64);
-    let (told, mut token) = watch::channel(0);
+    let (told, token) = watch::channel(0);
     let mut frames = Vec::new();
     let hello = Hello {
         version: warren::link::VERSION,
@@ -209,12 +250,7 @@ async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) 
     tokio::spawn(write_all(send, queue));
     tokio::spawn(listen(recv, told));
     tokio::spawn(beat(connection.clone()));
-    let greeted = token.wait_for(|token| *token != 0).await;
-    greeted.expect("the neighbour says hello");
-    Linked {
-        connection,
-        control,
-    }
+    Some((token, control))
 }
 
 async fn write_all(mut send: SendStream, mut queue: mpsc::Receiver<Vec<u8>>) {

@@ -11,15 +11,7 @@ use crate::identity::AgentId;
 pub(crate) fn ingress() -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
     Config {
-        peers: vec![Peer {
-            id: AgentId([7; 16]),
-            address: HostPort {
-                host: "192.0.2.1".into(),
-                port: 4433,
-            },
-            cost: 1,
-            ca: None,
-        }],
+        peers: vec![peer(AgentId([7; 16]))],
         socks5: Some(Socks5 {
             address: any,
             users: None,
@@ -28,6 +20,18 @@ pub(crate) fn ingress() -> Config {
         }),
         exit: None,
         ..exit()
+    }
+}
+
+pub(crate) fn peer(id: AgentId) -> Peer {
+    Peer {
+        id,
+        address: HostPort {
+            host: "192.0.2.1".into(),
+            port: 4433,
+        },
+        cost: 1,
+        ca: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{Identity, Roles, Trust};
+use crate::identity::{AgentId, Identity, Roles, Trust};
 
 use super::CheckLine;
 use super::report::chain;
@@ -146,8 +146,7 @@ fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
 
 fn trust(config: &Config) -> Vec<CheckLine> {
     let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
-    let pinned = config.peers.iter().map(|peer| peer.id);
-    let pinned: BTreeSet<_> = pinned.chain(config.allow.iter().copied()).collect();
+    let pinned = config.pinned();
     let pins = pinned.len();
     // The mesh's trust does not read these if `tls.ca` is given, but dialling does.
     let broken = peer_cas.clone().filter_map(|ca| {
@@ -156,7 +155,8 @@ fn trust(config: &Config) -> Vec<CheckLine> {
     });
     let mut lines: Vec<_> = broken.collect();
     lines.dedup();
-    let has_ca = config.tls.ca.is_some() || peer_cas.clone().next().is_some();
+    let has_ca = config.has_ca();
+    lines.extend(only_named(config));
     lines.push(
         match Trust::mesh(config.tls.ca.as_deref(), peer_cas, pinned) {
             Err(error) => CheckLine::fail("trust", chain(&error)),
@@ -172,6 +172,20 @@ fn trust(config: &Config) -> Vec<CheckLine> {
         },
     );
     lines
+}
+
+/// Peers that must answer by a certificate of the mesh CA, which an earlier version took without.
+fn only_named(config: &Config) -> Option<CheckLine> {
+    let mut named = config.peers.iter().map(|peer| peer.id);
+    let is_only_named = |id: &AgentId| !config.allow.contains(id);
+    let count = named.by_ref().filter(is_only_named).count();
+    (config.has_ca() && count > 0).then(|| {
+        let text = format!(
+            "{count} need a certificate of the mesh CA: `peers[].id` says who must answer, and is \
+             no trust beside a CA; one with a self-signed certificate goes under `trust.allow`"
+        );
+        CheckLine::ok("peers", text)
+    })
 }
 
 #[cfg(test)]
@@ -224,7 +238,7 @@ mod tests {
         let mut config = mesh(dir.path(), 10);
         let exit = config.exit.as_mut().unwrap();
         exit.routes.push("192.0.2.0/24".parse().unwrap());
-        config.agent.id = Some(crate::identity::AgentId([1; 16]));
+        config.agent.id = Some(AgentId([1; 16]));
         let lines = shown(&config);
         assert!(
             lines[0].starts_with("fail  agent: the key's id is"),
@@ -265,8 +279,33 @@ mod tests {
         config.agent.data_dir = dir.path().join("data");
         assert!(shown(&config)[0].contains("the first start creates one"));
         assert!(!config.agent.data_dir.exists());
-        config.agent.id = Some(crate::identity::AgentId([1; 16]));
+        config.agent.id = Some(AgentId([1; 16]));
         assert!(shown(&config)[0].starts_with("fail  tls: "));
+    }
+
+    #[test]
+    fn a_peer_is_no_pin_beside_a_ca() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = mesh(dir.path(), 90);
+        let (peer, pinned) = (AgentId([7; 16]), AgentId([8; 16]));
+        config.peers = [peer, pinned].map(fixture::peer).into();
+        config.allow = [pinned].into();
+        let lines = shown(&config);
+        let told = |text: &str| lines.iter().any(|line| line.contains(text));
+        assert!(told("1 need a certificate of the mesh CA"), "{lines:?}");
+        assert!(
+            told("agents of the mesh CA, and pinned ids: 1"),
+            "{lines:?}"
+        );
+        assert_eq!(config.pinned(), [pinned].into());
+        config.tls.ca = None;
+        assert_eq!(config.pinned(), [peer, pinned].into());
+        config.peers[0].ca = Some(dir.path().join("ca.crt"));
+        assert_eq!(
+            config.pinned(),
+            [pinned].into(),
+            "a CA of any peer is the mesh's"
+        );
     }
 
     #[test]

@@ -120,6 +120,44 @@ async fn either_side_refuses_strangers_and_says_why() {
 }
 
 #[tokio::test]
+async fn sessions_take_an_ingress_and_an_exit() {
+    let validity = Validity::days(unix_now(), 30);
+    let (authority, ca) = Authority::create("mesh", validity).unwrap();
+    let member = |role: &str| {
+        let uri = format!("warren:role:{role}");
+        let grants = crate::identity::Grants::from_uris([uri.as_str()]).unwrap();
+        let issued = authority.issue(role, grants.as_ref(), validity).unwrap();
+        Identity::from_issued(issued).unwrap()
+    };
+    let trust = Arc::new(trust(&[&ca], &[]));
+    let (ingress, transit, exit) = (member("ingress"), member("transit"), member("exit"));
+    for (opens, serves, refused) in [
+        (&ingress, &exit, None),
+        (&transit, &exit, Some("ingress")),
+        (&exit, &exit, Some("ingress")),
+        (&ingress, &transit, Some("exit")),
+    ] {
+        let client = tunnel_client(opens, trust.clone(), serves.id()).unwrap();
+        let server = tunnel_server(serves, trust.clone()).unwrap();
+        let (dialled, accepted) = shake(client, server).await;
+        let reason = [dialled.err(), accepted.err()]
+            .into_iter()
+            .flatten()
+            .find_map(|error| Refusal::of(&error));
+        assert_eq!(reason.is_some(), refused.is_some(), "{refused:?}");
+        if let (Some(reason), Some(role)) = (reason, refused) {
+            assert!(reason.reason.starts_with("not granted"), "{reason}");
+            assert!(reason.reason.ends_with(role), "{reason}");
+        }
+        // A link takes no role.
+        let client = link_client(opens, trust.clone(), serves.id()).unwrap();
+        let server = link_server(serves, trust.clone()).unwrap();
+        let (dialled, _) = shake(client, server).await;
+        assert!(dialled.is_ok());
+    }
+}
+
+#[tokio::test]
 async fn links_and_sessions_are_not_taken_for_each_other() {
     let Mesh { ca, ours, theirs } = mesh();
     let trust = Arc::new(trust(&[&ca], &[]));
