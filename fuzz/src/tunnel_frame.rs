@@ -1,10 +1,11 @@
-//! Stream requests and replies as the other end of a session may send them.
+//! Stream requests and replies, and notes beside streams, as the other end of a session may send them.
 
 use std::fmt::Debug;
 
 use bytes::BytesMut;
 use warren::wire::{
-    ConnectReply, ResolveReply, STREAM_MESSAGE_LIMIT, StreamRequest, decode_frame, encode_frame,
+    ConnectReply, Note, ResolveReply, STREAM_MESSAGE_LIMIT, StreamRequest, decode_frame,
+    encode_frame,
 };
 
 /// What decodes says the same when it is encoded again.
@@ -12,6 +13,7 @@ pub fn run(input: &[u8]) {
     decode::<StreamRequest>(input);
     decode::<ConnectReply>(input);
     decode::<ResolveReply>(input);
+    decode::<Note>(input);
 }
 
 fn decode<T>(input: &[u8])

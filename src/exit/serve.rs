@@ -18,7 +18,8 @@ use crate::identity::AgentId;
 use crate::names::Families;
 use crate::task::{self, Served};
 use crate::tunnel::{
-    ExitStream, Side, StreamGuard, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
+    ExitStream, SessionStreams, Side, StreamGuard, TCP_RESET, receive_message, relay,
+    reset_on_drop, send_message,
 };
 use crate::wire::{
     ConnectReply, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest, Target, USEFUL_V4,
@@ -43,11 +44,12 @@ impl Exit {
     /// when `peer` opens another.
     pub async fn serve_connection(self: Arc<Self>, connection: quinn::Connection, peer: AgentId) {
         self.sessions.enter(peer, &connection);
-        while let Ok((send, recv)) = connection.accept_bi().await {
+        let streams = SessionStreams::new(connection.clone());
+        while let Ok(stream) = streams.accept().await {
             let exit = self.clone();
             task::serve(Served::Stream, async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
-                let opening = Box::pin(exit.answer(ExitStream { send, recv }, peer));
+                let opening = Box::pin(exit.answer(stream, peer));
                 if let Some((tcp, stream, guard)) = opening.await {
                     let end = relay(tcp, stream, &guard).await;
                     debug!(stream = ?guard.snapshot(), ?end, "stream ended");

@@ -154,9 +154,9 @@ async fn serve_for(exit: &Arc<Exit>, ingress: AgentId) -> Session {
 }
 
 async fn ask(session: &Session, request: &StreamRequest) -> ExitStream {
-    let (mut send, recv) = session.ingress.open_bi().await.unwrap();
-    send_message(&mut send, request).await.unwrap();
-    ExitStream { send, recv }
+    let mut stream = session.opening().open().await.unwrap();
+    send_message(&mut stream.send, request).await.unwrap();
+    stream
 }
 
 fn connect_to(address: SocketAddr) -> StreamRequest {

@@ -1,13 +1,10 @@
 //! One client from its first byte to its last.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use fast_socks5::ReplyError;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
@@ -15,7 +12,7 @@ use tracing::debug;
 use super::connect::{Connected, Link, describe};
 use super::socks::{Destination, HandshakeError, handshake, reply_connected, reply_error};
 use super::{Ingress, Routes};
-use crate::tunnel::{OpenStream, Side, StreamGuard, relay, reset_on_drop, tune};
+use crate::tunnel::{OpenStream, Side, StreamGuard, relay, relay_own, tune};
 
 /// How long a refused client may take to close its side. Closing first with bytes of it unread
 /// would turn our last reply into a reset.
@@ -31,16 +28,11 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         let Some((tcp, link, guard)) = Box::pin(self.establish(tcp, client)).await else {
             return;
         };
-        match link {
-            Link::Stream(stream) => {
-                let end = relay(tcp, stream, &guard).await;
-                debug!(stream = ?guard.snapshot(), ?end, "stream ended");
-            }
-            Link::Own(target) => {
-                let end = Box::pin(relay_own(tcp, target, &guard)).await;
-                debug!(stream = ?guard.snapshot(), ?end, "own stream ended");
-            }
-        }
+        let end = match link {
+            Link::Stream(stream) => relay(tcp, stream, &guard).await,
+            Link::Own(target) => Box::pin(relay_own(tcp, target, &guard)).await,
+        };
+        debug!(stream = ?guard.snapshot(), ?end, "stream ended");
     }
 
     /// Handshake, connect and reply; `None` if the client is done with.
@@ -117,63 +109,4 @@ async fn close(tcp: &mut TcpStream) {
     let drain = tokio::io::copy(&mut rest, &mut sink);
     // Whether it closed in time or not, we are done.
     let _ = timeout(LINGER, drain).await;
-}
-
-/// Relays between a client and a target that this agent dialled itself. A reset on one side
-/// becomes a reset on the other.
-async fn relay_own(
-    mut client: TcpStream,
-    mut target: TcpStream,
-    guard: &StreamGuard,
-) -> io::Result<()> {
-    let mut counted = Counted {
-        tcp: &mut client,
-        guard,
-    };
-    let copied = tokio::io::copy_bidirectional(&mut counted, &mut target).await;
-    if copied.is_err() {
-        reset_on_drop(&client);
-        reset_on_drop(&target);
-    }
-    copied.map(|_| ())
-}
-
-/// The client's connection, counting.
-struct Counted<'a> {
-    tcp: &'a mut TcpStream,
-    guard: &'a StreamGuard,
-}
-
-impl AsyncRead for Counted<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.tcp).poll_read(cx, buf))?;
-        let read = buf.filled().len() - before;
-        self.guard.count_from_tcp(read as u64);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.tcp).poll_write(cx, buf))?;
-        self.guard.count_to_tcp(written as u64);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.tcp).poll_shutdown(cx)
-    }
 }

@@ -135,7 +135,7 @@ impl Bed {
         let session = session().await;
         let serving = exit.clone().serve_connection(session.exit.clone(), OWN);
         tokio::spawn(serving);
-        self.sessions.live.insert(id, session.ingress.clone());
+        self.sessions.live.insert(id, session.opening().clone());
         self.keep.push(session);
         exit
     }

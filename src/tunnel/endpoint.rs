@@ -139,7 +139,8 @@ fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportC
         // The size is known, and probing would end at another path's limit.
         .mtu_discovery_config(None)
         .max_concurrent_bidi_streams(VarInt::from_u32(settings.streams))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        // The other end's notes.
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
         .stream_receive_window(VarInt::from_u32(stream))
         .receive_window(VarInt::from_u32(settings.window))
         .send_window(u64::from(settings.window))

@@ -33,6 +33,7 @@
 //! | `kick`, `congestion` | makes quinn send at once; what may be in flight, and room for a kick in a full window |
 //! | `endpoint` | QUIC settings |
 //! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
+//! | `notes` | a session's streams, and what both ends say of them beside them |
 //! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |
 //! | `session_log`, `metrics`, `side` | sessions opened and ended; counters; which end we are |
 
@@ -51,6 +52,7 @@ mod framed;
 mod journal;
 mod kick;
 mod metrics;
+mod notes;
 mod open;
 mod outlet;
 mod overdue;
@@ -84,10 +86,11 @@ pub use failover::{Failover, Failovers, Recovery};
 pub use framed::{ReceiveError, receive_message, send_message};
 pub use journal::{Entry, Journal, Numbers};
 pub use metrics::Metrics;
+pub use notes::{SessionStreams, StreamNotes};
 pub use open::{ExitStream, OpenError, OpenStream};
 pub use outlet::{Outlet, Outlets};
 pub use probe::{Flags as ProbeFlags, Probe, ProbeKey};
-pub use relay::{RelayEnd, TCP_RESET, relay, reset_on_drop, tune};
+pub use relay::{RelayEnd, TCP_RESET, relay, relay_own, reset_on_drop, tune};
 pub use session_log::{SessionChange, SessionLog};
 pub use sessions::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
 pub use setup::{Tunnel, TunnelSetup};

@@ -17,6 +17,7 @@ use super::congestion::Signals;
 use super::endpoint::{SessionSettings, client_config, endpoint};
 use super::failover::Failovers;
 use super::kick::Kicker;
+use super::notes::SessionStreams;
 use super::open::{ExitStream, OpenError, OpenStream};
 use super::outlet::{Outlet, Outlets};
 use super::probe::ProbeKey;
@@ -98,6 +99,7 @@ type Outcome = Result<Live, OpenError>;
 #[derive(Clone)]
 struct Live {
     connection: Connection,
+    streams: SessionStreams,
     info: watch::Receiver<SessionInfo>,
 }
 
@@ -238,6 +240,7 @@ impl<V: MeshView> Sessions<V> {
         };
         task::serve(Served::Session, steer(self.clone(), steering));
         Ok(Live {
+            streams: SessionStreams::new(connection.clone()),
             connection,
             info: receiver,
         })
@@ -333,12 +336,8 @@ pub struct SessionOpener<V>(pub Arc<Sessions<V>>);
 impl<V: MeshView> OpenStream for SessionOpener<V> {
     async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
         let live = self.0.session(exit).await?;
-        let (send, recv) = live
-            .connection
-            .open_bi()
-            .await
-            .map_err(|source| OpenError::Session { exit, source })?;
-        Ok(ExitStream { send, recv })
+        let opened = live.streams.open().await;
+        opened.map_err(|source| OpenError::Session { exit, source })
     }
 
     fn round_trip(&self, exit: AgentId) -> Duration {

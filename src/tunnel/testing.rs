@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quinn::congestion::{Controller, ControllerFactory as _};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::congestion::{Factory, Signals};
-use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings};
+use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings, SessionStreams};
 use crate::clock;
 use crate::config::Congestion;
 use crate::identity::AgentId;
@@ -26,7 +26,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Session {
     pub(crate) ingress: Connection,
     pub(crate) exit: Connection,
+    opening: OnceLock<SessionStreams>,
+    accepting: OnceLock<SessionStreams>,
     _endpoints: [Endpoint; 2],
+}
+
+impl Session {
+    /// The ingress's streams, with notes.
+    pub(crate) fn opening(&self) -> &SessionStreams {
+        let streams = || SessionStreams::new(self.ingress.clone());
+        self.opening.get_or_init(streams)
+    }
+
+    /// The exit's, if nobody serves them.
+    pub(crate) fn accepting(&self) -> &SessionStreams {
+        let streams = || SessionStreams::new(self.exit.clone());
+        self.accepting.get_or_init(streams)
+    }
 }
 
 /// What two ends connect with that trust each other, by the name `exit.test`.
@@ -48,8 +64,12 @@ pub(crate) fn configs(
 
 /// Connects two endpoints on loopback.
 pub(crate) async fn session() -> Session {
+    session_with(quinn::TransportConfig::default()).await
+}
+
+/// The same with settings of its own.
+pub(crate) async fn session_with(mut transport: quinn::TransportConfig) -> Session {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut transport = quinn::TransportConfig::default();
     transport.stream_receive_window((256_u32 * 1024).into());
     transport.max_concurrent_bidi_streams(10_000_u32.into());
     let (server, client) = configs(Arc::new(transport));
@@ -62,6 +82,8 @@ pub(crate) async fn session() -> Session {
     Session {
         ingress: ingress.unwrap(),
         exit,
+        opening: OnceLock::new(),
+        accepting: OnceLock::new(),
         _endpoints: [accepting, dialling],
     }
 }
@@ -79,7 +101,7 @@ pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
 /// Opens streams over the sessions it was given; exits without one have no path.
 #[derive(Default)]
 pub(crate) struct Sessions {
-    pub(crate) live: HashMap<AgentId, Connection>,
+    pub(crate) live: HashMap<AgentId, SessionStreams>,
     /// Exits whose sessions never come up.
     pub(crate) silent: Vec<AgentId>,
     /// Exits to which no path is left.
@@ -95,9 +117,8 @@ impl OpenStream for Arc<Sessions> {
             std::future::pending::<()>().await;
         }
         let session = self.live.get(&exit).ok_or(OpenError::NoPath(exit))?;
-        let opened = session.open_bi().await;
-        let (send, recv) = opened.map_err(|source| OpenError::Session { exit, source })?;
-        Ok(ExitStream { send, recv })
+        let opened = session.open().await;
+        opened.map_err(|source| OpenError::Session { exit, source })
     }
 
     async fn lost(&self, exit: AgentId) {

@@ -5,6 +5,7 @@ pub mod bounds;
 mod control;
 mod frame;
 mod net;
+mod note;
 pub mod packet;
 mod signed;
 mod tunnel;
@@ -19,6 +20,7 @@ pub use control::{
     ObjectKey, ObjectKind, PathError, Request, Token, Version,
 };
 pub use frame::{FrameError, decode_frame, encode_frame};
+pub use note::{NOTE_LIMIT, Note};
 pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
     ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest,

@@ -1,6 +1,11 @@
 //! curl, with names resolved on either side.
 
+#![allow(clippy::print_stdout)] // What was seen, with --nocapture.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Command;
+use std::thread;
 
 use crate::installed::program;
 use crate::support::command::{Finished, run};
@@ -82,4 +87,40 @@ fn curl_tells_why_it_was_refused() {
             finished.stderr
         );
     }
+}
+
+/// A server that refuses an upload and closes while most of it is unread.
+fn refusing_server() -> SocketAddr {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // A client that has left is no matter.
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(ANSWER);
+        }
+    });
+    address
+}
+
+#[test]
+fn curl_shows_why_an_upload_was_refused() {
+    const TRIES: usize = 20;
+    let world = World::open();
+    let url = format!("http://{}/", refusing_server());
+    let body = world.mesh.dir().join("upload");
+    std::fs::write(&body, vec![b'x'; 4_000_000]).expect("the test's folder is writable");
+    let seen = (0..TRIES).filter(|_| {
+        let mut curl = program("curl", "curl");
+        curl.args(["-q", "--silent", "--max-time", "50", "--header", "Expect:"]);
+        curl.args(["--proxy", &format!("socks5h://{}", world.socks())]);
+        curl.args(["--write-out", "%{http_code}", "--data-binary"]);
+        let finished = run(curl.arg(format!("@{}", body.display())).arg(&url), "");
+        finished.stdout == "401"
+    });
+    let seen = seen.count();
+    println!("curl showed the 401 in {seen} of {TRIES}");
+    assert_eq!(seen, TRIES);
 }

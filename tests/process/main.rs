@@ -31,6 +31,7 @@ mod paths;
 mod patterns;
 mod pause;
 mod readme;
+mod resets;
 mod stop;
 mod streams;
 mod trace;

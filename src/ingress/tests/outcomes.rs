@@ -75,7 +75,7 @@ async fn an_exit_that_cannot_be_reached_is_passed_over() {
 async fn an_exit_that_takes_streams_and_says_nothing_is_passed_over() {
     let mut bed = Bed::with_loopback_exit().await;
     let frozen = session().await;
-    bed.sessions.live.insert(SECOND, frozen.ingress.clone());
+    bed.sessions.live.insert(SECOND, frozen.opening().clone());
     bed.table.prefixes[0].1.insert(0, SECOND);
     let running = bed.start().await;
     assert_eq!(running.ask(testing::echo_server().await).await.0, 0);

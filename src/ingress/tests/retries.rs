@@ -45,7 +45,7 @@ async fn an_exit_that_goes_out_of_reach_is_passed_over_at_that_moment() {
 async fn an_exit_that_goes_out_of_reach_while_it_dials_is_passed_over_too() {
     let mut bed = patient(Bed::with_loopback_exit().await);
     let dialling = session().await;
-    bed.sessions.live.insert(SECOND, dialling.ingress.clone());
+    bed.sessions.live.insert(SECOND, dialling.opening().clone());
     bed.table.prefixes[0].1.insert(0, SECOND);
     let running = bed.start().await;
     let pending = async {
@@ -151,7 +151,7 @@ async fn the_only_exit_gets_a_second_chance_if_it_is_in_reach_again_and_no_third
     let ended = session().await;
     ended.exit.close(0_u32.into(), b"");
     timeout(PATIENCE, ended.ingress.closed()).await.unwrap();
-    bed.sessions.live.insert(FIRST, ended.ingress.clone());
+    bed.sessions.live.insert(FIRST, ended.opening().clone());
     bed.route("127.0.0.0/8", &[FIRST]);
     let running = bed.start().await;
     assert_eq!(running.ask(testing::echo_server().await).await.0, 3);

@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,18 +23,14 @@ struct Bed {
 async fn bed(session: &Session) -> Bed {
     let (client, ingress_tcp) = tcp_pair().await;
     let (exit_tcp, target) = tcp_pair().await;
-    let (mut send, recv) = session.ingress.open_bi().await.unwrap();
-    send.write_all(b"!").await.unwrap();
-    let accepted = timeout(PATIENCE, session.exit.accept_bi()).await.unwrap();
-    let (exit_send, mut exit_recv) = accepted.unwrap();
-    exit_recv.read_exact(&mut [0]).await.unwrap();
+    let (opened, accepted) = stream_pair(session).await;
     let table = StreamTable::new();
-    let start = |tcp, send, recv, side| {
+    let start = |tcp, stream, side| {
         let guard = table.open(side, AgentId([1; 16]), None, "target.test:1".to_owned());
-        tokio::spawn(async move { relay(tcp, ExitStream { send, recv }, &guard).await })
+        tokio::spawn(async move { relay(tcp, stream, &guard).await })
     };
-    let ingress = start(ingress_tcp, send, recv, Side::Ingress);
-    let exit = start(exit_tcp, exit_send, exit_recv, Side::Exit);
+    let ingress = start(ingress_tcp, opened, Side::Ingress);
+    let exit = start(exit_tcp, accepted, Side::Exit);
     Bed {
         client,
         target,
@@ -41,6 +38,16 @@ async fn bed(session: &Session) -> Bed {
         exit,
         table,
     }
+}
+
+/// Both ends of a stream whose head was read.
+async fn stream_pair(session: &Session) -> (ExitStream, ExitStream) {
+    let mut opened = session.opening().open().await.unwrap();
+    opened.send.write_all(b"!").await.unwrap();
+    let accepted = timeout(PATIENCE, session.accepting().accept()).await;
+    let mut accepted = accepted.unwrap().unwrap();
+    accepted.recv.read_exact(&mut [0]).await.unwrap();
+    (opened, accepted)
 }
 
 async fn ends(bed: Bed) -> (RelayEnd, RelayEnd) {
@@ -204,7 +211,7 @@ async fn fill(from: &TcpStream, meter: impl Fn() -> u64) {
             return;
         }
         last = now;
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        sleep(Duration::from_millis(30)).await;
     }
 }
 
@@ -275,7 +282,7 @@ async fn a_lost_session_resets_tcp() {
 async fn the_future_of_an_idle_connection_is_small() {
     let session = session().await;
     let (tcp, _far) = tcp_pair().await;
-    let (send, recv) = session.ingress.open_bi().await.unwrap();
+    let stream = session.opening().open().await.unwrap();
     let table = StreamTable::new();
     let guard = table.open(
         Side::Ingress,
@@ -283,21 +290,9 @@ async fn the_future_of_an_idle_connection_is_small() {
         None,
         "target.test:1".to_owned(),
     );
-    let size = size_of_val(&relay(tcp, ExitStream { send, recv }, &guard));
+    let size = size_of_val(&relay(tcp, stream, &guard));
     assert!(size <= 640, "{size} bytes");
 }
 
-#[test]
-fn partial_writes_advance_exactly() {
-    let mut chunks = [
-        Bytes::from_static(b"abc"),
-        Bytes::new(),
-        Bytes::from_static(b"defg"),
-    ];
-    assert_eq!(advance(&mut chunks, 0), 0);
-    assert_eq!(advance(&mut chunks, 2), 0);
-    assert_eq!(&chunks[0][..], b"c");
-    assert_eq!(advance(&mut chunks, 2), 2);
-    assert_eq!(&chunks[2][..], b"efg");
-    assert_eq!(advance(&mut chunks[2..], 3), 1);
-}
+mod own;
+mod resets;
