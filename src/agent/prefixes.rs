@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::clock;
-use crate::routing::{PrefixTable, Rebuild};
+use crate::routing::{Admitted, PrefixTable, Rebuild};
 use crate::wire::{Advertisement, RouteAdv, SignedAdv};
 
 /// One build at a time, as [`Rebuild`] paces them. Owned by the control task; a build that it leaves
@@ -30,7 +30,7 @@ impl PrefixBuilder {
     }
 
     /// Starts a build of what there is now, if one is due.
-    pub(super) fn start(&mut self, routes: impl FnOnce() -> Vec<SignedAdv>) {
+    pub(super) fn start(&mut self, routes: impl FnOnce() -> Vec<(SignedAdv, Arc<Admitted>)>) {
         if self.rebuild.start(clock::now()) {
             let routes = routes();
             self.task = Some(spawn_blocking(move || Arc::new(build(&routes))));
@@ -54,8 +54,12 @@ impl PrefixBuilder {
     }
 }
 
-fn build(routes: &[SignedAdv]) -> PrefixTable {
-    PrefixTable::build(routes.iter().filter_map(route))
+fn build(routes: &[(SignedAdv, Arc<Admitted>)]) -> PrefixTable {
+    PrefixTable::build_granted(
+        routes
+            .iter()
+            .filter_map(|(signed, admitted)| Some((route(signed)?, admitted.grants.as_ref()))),
+    )
 }
 
 fn route(signed: &SignedAdv) -> Option<&RouteAdv> {

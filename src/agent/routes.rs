@@ -19,6 +19,8 @@ pub(super) struct MeshRoutes {
     pub(super) balancer: Mutex<Balancer>,
     pub(super) streams: Arc<StreamTable>,
     pub(super) lately: Arc<Mutex<Lately>>,
+    /// `socks5.resolvers`: who resolves names, whatever certificates say; empty: who may.
+    pub(super) resolvers: Vec<AgentId>,
 }
 
 impl MeshRoutes {
@@ -42,8 +44,13 @@ impl Routes for MeshRoutes {
         self.balanced(candidates)
     }
 
-    fn resolvers(&self) -> Vec<AgentId> {
-        exits(self.mesh.borrow().table.resolvers())
+    fn is_owned(&self, name: &str) -> bool {
+        let lately = || self.lately.lock().expect("no panic while locked");
+        self.mesh.borrow().table.is_owned(name) || lately().owned_domain(clock::now(), name)
+    }
+
+    fn resolvers(&self, name: &str) -> Vec<AgentId> {
+        exits(self.mesh.borrow().table.resolvers(name, &self.resolvers))
     }
 
     fn families(&self) -> Families {

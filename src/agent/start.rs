@@ -221,16 +221,18 @@ fn start_ingress(
     tasks: &mut Vital,
 ) -> Option<Arc<MeshIngress>> {
     let config = &parts.config;
+    let socks5 = config.socks5.as_ref()?;
     let sessions = shared.tunnel.sessions.clone()?;
     let routes = MeshRoutes {
         mesh: shared.mesh.clone(),
         balancer: Mutex::new(Balancer::new(config.routing.balance)),
         streams: shared.streams.clone(),
         lately: shared.lately.clone(),
+        resolvers: socks5.resolvers.clone(),
     };
     let id = parts.id();
     let ingress = Arc::new(Ingress::new(
-        config.socks5.as_ref()?,
+        socks5,
         &config.limits,
         shared.checks.clone(),
         SessionOpener(sessions),

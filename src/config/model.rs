@@ -108,6 +108,9 @@ pub struct Socks5 {
     pub max_connections: usize,
     /// How long a request whose destination had a route lately waits for one. Zero: not at all.
     pub route_wait: Duration,
+    /// The agents that are asked to resolve names, whatever their certificates say. Empty: those whose
+    /// certificates let them.
+    pub resolvers: Vec<AgentId>,
 }
 
 /// One entry of `socks5.auth.users`.

@@ -45,6 +45,7 @@ pub(super) fn socks5(mut section: Section<'_>) -> Option<Socks5> {
         route_wait: section
             .duration("route_wait", Duration::ZERO..=MOST_ROUTE_WAIT)
             .unwrap_or(DEFAULT_ROUTE_WAIT),
+        resolvers: distinct(section.list("resolvers", "an agent id", scalar::agent_id)),
     };
     enabled.then_some(socks5)
 }

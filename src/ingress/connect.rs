@@ -147,8 +147,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         Err(failures.verdict.unwrap_or_else(no_route))
     }
 
-    /// What exits are asked for: the name itself where a domain route covers it, or did until a moment
-    /// ago, because nobody else must be asked for it; else its addresses.
+    /// What exits are asked for: the name itself where a domain route covers it, because nobody else
+    /// must be asked for it, also while that route's exit is lost; else its addresses.
     async fn targets(
         &self,
         destination: &Destination,
@@ -158,7 +158,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             return Ok((vec![destination.target()], None));
         };
         let bare = without_dot(name);
-        if !self.routes.exits_for_domain(bare).is_empty() || self.routes.had(Wanted::Domain(bare)) {
+        if self.routes.is_owned(bare) {
             return Ok((vec![destination.target()], None));
         }
         let resolved = self.resolve_patiently(name, waiting).await?;

@@ -30,7 +30,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
-use crate::names::Families;
+use crate::names::{Families, without_dot};
 use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
@@ -52,8 +52,14 @@ pub trait Routes: Send + Sync + 'static {
     /// Exits of the best domain route that covers `name` (lower case, no trailing dot).
     fn exits_for_domain(&self, name: &str) -> Vec<AgentId>;
 
-    /// Exits that resolve names for others, nearest first.
-    fn resolvers(&self) -> Vec<AgentId>;
+    /// Whether nobody but the exits of a domain route may be asked for `name`, be they in reach or
+    /// not.
+    fn is_owned(&self, name: &str) -> bool {
+        !self.exits_for_domain(name).is_empty() || self.had(Wanted::Domain(name))
+    }
+
+    /// Exits that may resolve `name` (lower case, no trailing dot) for us, nearest first.
+    fn resolvers(&self, name: &str) -> Vec<AgentId>;
 
     /// The address families that any prefix is of.
     fn families(&self) -> Families {
@@ -154,6 +160,9 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// The addresses of `name`, as a client's request would resolve it now, without waiting for a
     /// route: by exits, through the mesh.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        if self.routes.is_owned(without_dot(name)) {
+            return Err(ConnectError::NoRoute(name.to_owned()));
+        }
         let mut waiting = self.waiting(Duration::ZERO);
         let mut resolved = self.resolve_patiently(name, &mut waiting).await?;
         let late = resolved.late(self.patience.last).await;

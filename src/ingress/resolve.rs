@@ -14,7 +14,7 @@ use super::waiting::Waiting;
 use super::{Ingress, OwnExit, Routes, Wanted};
 use crate::clock::within;
 use crate::identity::AgentId;
-use crate::names::{Families, Family, RESOLUTION_DELAY};
+use crate::names::{Families, Family, RESOLUTION_DELAY, without_dot};
 use crate::tunnel::{ExitStream, OpenStream, receive_message, send_message};
 use crate::wire::{ResolveReply, ResolveRequest, StreamRequest, USEFUL_V4, USEFUL_V6};
 
@@ -59,7 +59,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         for round in 0..MAX_ROUNDS {
             let mut is_news = round < 2;
             let found = || {
-                let resolvers = Some(self.routes.resolvers());
+                let resolvers = Some(self.routes.resolvers(without_dot(name)));
                 let looked = std::mem::replace(&mut is_news, true);
                 resolvers.filter(|resolvers| looked && !resolvers.is_empty())
             };

@@ -60,7 +60,7 @@ impl Routes for Table {
         found.map(|(_, exits)| exits.clone()).unwrap_or_default()
     }
 
-    fn resolvers(&self) -> Vec<AgentId> {
+    fn resolvers(&self, _: &str) -> Vec<AgentId> {
         self.resolvers.clone()
     }
 
@@ -110,6 +110,7 @@ impl Bed {
                 users: None,
                 max_connections: 100,
                 route_wait: Duration::ZERO,
+                resolvers: Vec::new(),
             },
             limits: Limits::default(),
             patience: Patience {

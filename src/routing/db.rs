@@ -295,7 +295,9 @@ fn same_links(old: Option<&Stored>, new: Option<&Stored>) -> bool {
 fn same_routes(old: Option<&Stored>, new: Option<&Stored>) -> bool {
     match (old.and_then(Stored::route), new.and_then(Stored::route)) {
         (Some(old), Some(new)) => {
-            old.prefixes == new.prefixes
+            // Another certificate may grant other names.
+            old.stamp.certificate_hash == new.stamp.certificate_hash
+                && old.prefixes == new.prefixes
                 && old.domains == new.domains
                 && (old.resolves, old.load, &old.pool) == (new.resolves, new.load, &new.pool)
         }

@@ -21,7 +21,11 @@ use super::route_table::{Destination, RouteTable};
 /// still at its first heartbeat; what is away for longer is gone for now.
 pub const LATELY: Duration = Duration::from_secs(10);
 
-/// What was lost within [`LATELY`].
+/// How long nobody else is asked for a name after its domain route was withdrawn or has expired. Who
+/// withdraws it for good knows; who lost it, by a failed check or a long outage, mostly has it back.
+const OWNED: Duration = Duration::from_secs(600);
+
+/// What was lost within [`LATELY`], and whose names were somebody's within [`OWNED`].
 #[derive(Debug)]
 pub struct Lately {
     /// Most losses remembered; the oldest are forgotten first.
@@ -30,6 +34,8 @@ pub struct Lately {
     prefixes: JointPrefixMap<IpNet, Instant>,
     /// When each domain was last lost.
     domains: BTreeMap<DomainPattern, Instant>,
+    /// When each domain was last not advertised any more.
+    owned: BTreeMap<DomainPattern, Instant>,
     /// When the last agent that resolves names was lost.
     resolvers: Option<Instant>,
     /// Every loss in order, also those that a later one of the same destination has overtaken.
@@ -43,6 +49,7 @@ impl Lately {
             limit,
             prefixes: JointPrefixMap::new(),
             domains: BTreeMap::new(),
+            owned: BTreeMap::new(),
             resolvers: None,
             losses: VecDeque::new(),
         }
@@ -52,6 +59,7 @@ impl Lately {
     pub fn handle_change(&mut self, now: Instant, before: &RouteTable, after: &RouteTable) {
         self.forget(now);
         after.lost_of(before, |destination| self.remember(now, destination));
+        self.keep_owned(now, before, after);
         if before.has_resolvers() && !after.has_resolvers() {
             self.resolvers = Some(now);
         }
@@ -66,22 +74,40 @@ impl Lately {
 
     /// Whether a domain that covers `name` was lost lately.
     pub fn had_domain(&self, now: Instant, name: &str) -> bool {
-        if self.domains.is_empty() {
-            return false;
-        }
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let parents = name.match_indices('.').filter(|&(dot, _)| dot > 0);
-        let below = parents.map(|(dot, _)| DomainPattern::Below(name[dot + 1..].to_owned()));
-        let mut patterns = below.chain([DomainPattern::Exact(name.clone())]);
-        patterns.any(|pattern| {
-            let lost = self.domains.get(&pattern);
-            lost.is_some_and(|lost| is_lately(now, *lost))
+        covers(&self.domains, name, |lost| is_lately(now, lost))
+    }
+
+    /// Whether somebody advertised a domain that covers `name` until a while ago.
+    pub fn owned_domain(&self, now: Instant, name: &str) -> bool {
+        covers(&self.owned, name, |withdrawn| {
+            now.saturating_duration_since(withdrawn) < OWNED
         })
     }
 
     /// Whether the last agent that resolves names was lost lately.
     pub fn had_resolvers(&self, now: Instant) -> bool {
         self.resolvers.is_some_and(|lost| is_lately(now, lost))
+    }
+
+    /// Notes the domains that nobody advertises any more; at the limit the oldest are forgotten.
+    fn keep_owned(&mut self, now: Instant, before: &RouteTable, after: &RouteTable) {
+        let (before, after) = (before.prefix_table(), after.prefix_table());
+        if std::sync::Arc::ptr_eq(before, after) {
+            return;
+        }
+        self.owned.retain(|domain, withdrawn| {
+            !after.advertises(domain) && now.saturating_duration_since(*withdrawn) < OWNED
+        });
+        let gone = before.domains().map(|(domain, _)| domain);
+        for domain in gone.filter(|domain| !after.advertises(domain)) {
+            self.owned.insert(domain.clone(), now);
+        }
+        while self.owned.len() > self.limit
+            && let Some((oldest, _)) = self.owned.iter().min_by_key(|(_, withdrawn)| **withdrawn)
+        {
+            let oldest = oldest.clone();
+            self.owned.remove(&oldest);
+        }
     }
 
     fn remember(&mut self, now: Instant, destination: Destination) {
@@ -118,6 +144,22 @@ impl Lately {
             Destination::Prefix(_) | Destination::Domain(_) => {}
         }
     }
+}
+
+/// Whether a pattern among `domains` covers `name`, at a time that `counts`.
+fn covers(
+    domains: &BTreeMap<DomainPattern, Instant>,
+    name: &str,
+    counts: impl Fn(Instant) -> bool,
+) -> bool {
+    if domains.is_empty() {
+        return false;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let parents = name.match_indices('.').filter(|&(dot, _)| dot > 0);
+    let below = parents.map(|(dot, _)| DomainPattern::Below(name[dot + 1..].to_owned()));
+    let mut patterns = below.chain([DomainPattern::Exact(name.clone())]);
+    patterns.any(|pattern| domains.get(&pattern).is_some_and(|at| counts(*at)))
 }
 
 fn is_lately(now: Instant, lost: Instant) -> bool {

@@ -10,17 +10,19 @@ use std::ops::Range;
 use ipnet::IpNet;
 use prefix_trie::joint::map::JointPrefixMap;
 
-use crate::identity::{AgentId, DomainPattern};
+use crate::identity::{AgentId, DomainPattern, Grants, NamePattern};
 use crate::wire::RouteAdv;
 
 use super::route_table::Destination;
 
 /// One exit that advertises anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExitRecord {
     pub(super) id: AgentId,
     /// It answers name queries with resolvers that its file names.
     pub(super) resolves: bool,
+    /// The names that its certificate lets it resolve for others; `None`: all.
+    names: Option<Vec<NamePattern>>,
 }
 
 /// One exit's offer of one prefix or domain.
@@ -68,29 +70,59 @@ struct Offers {
     domains: Vec<(DomainPattern, Entry)>,
 }
 
+impl ExitRecord {
+    /// Whether its certificate lets it resolve `name` for others.
+    pub(super) fn may_resolve(&self, name: &str) -> bool {
+        let names = self.names.as_ref();
+        names.is_none_or(|names| names.iter().any(|names| names.matches(name)))
+    }
+
+    /// Whether its certificate lets it resolve any name for others.
+    pub(super) fn may_resolve_any(&self) -> bool {
+        self.names.as_ref().is_none_or(|names| !names.is_empty())
+    }
+}
+
 impl PrefixTable {
+    /// Builds the table of exits whose certificates restrict nothing: see
+    /// [`build_granted`](Self::build_granted).
+    pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
+        Self::build_granted(routes.map(|route| (route, None)))
+    }
+
     /// Builds the table from the current route fragments of all origins. Of several offers of one
     /// prefix by one exit the lowest metric counts. Prefixes are in canonical form, as the decoder and
-    /// the file demand.
-    pub fn build<'a>(routes: impl Iterator<Item = &'a RouteAdv>) -> Self {
-        let advs: Vec<&RouteAdv> = routes
-            .filter(|adv| {
+    /// the file demand. Beside each fragment stand the grants of its certificate, which have allowed
+    /// its routes already.
+    pub fn build_granted<'a>(
+        routes: impl Iterator<Item = (&'a RouteAdv, Option<&'a Grants>)>,
+    ) -> Self {
+        let advs: Vec<(&RouteAdv, Option<&Grants>)> = routes
+            .filter(|(adv, _)| {
                 tells_resolves(adv) || !adv.prefixes.is_empty() || !adv.domains.is_empty()
             })
             .collect();
-        let mut resolves: BTreeMap<AgentId, bool> = BTreeMap::new();
-        for adv in &advs {
-            *resolves.entry(adv.stamp.origin).or_default() |= tells_resolves(adv);
+        let mut exits: BTreeMap<AgentId, ExitRecord> = BTreeMap::new();
+        for (adv, grants) in &advs {
+            let id = adv.stamp.origin;
+            // What holds for the exit as a whole is said with its first fragment.
+            let resolves = tells_resolves(adv);
+            let names = grants.and_then(names_of);
+            let record = exits.entry(id).or_insert_with(|| ExitRecord {
+                id,
+                resolves,
+                names: names.clone(),
+            });
+            if adv.fragment == 0 {
+                (record.resolves, record.names) = (resolves, names);
+            }
         }
         let mut table = Self {
-            exits: resolves
-                .into_iter()
-                .map(|(id, resolves)| ExitRecord { id, resolves })
-                .collect(),
+            exits: exits.into_values().collect(),
             ..Self::default()
         };
         let mut offers = Offers::default();
-        for adv in &advs {
+        for (adv, _) in &advs {
             table.collect(adv, &mut offers);
         }
         table.prefixes = group(offers.prefixes, &mut table.entries);
@@ -152,6 +184,11 @@ impl PrefixTable {
         self.domains
             .iter()
             .map(|group| (&group.key, &self.entries[group.entries.clone()]))
+    }
+
+    /// Whether anybody advertises exactly this domain, reachable or not.
+    pub(super) fn advertises(&self, domain: &DomainPattern) -> bool {
+        entries_of(&self.domains, domain).is_some()
     }
 
     /// The offers of one destination; none if nobody advertises it.
@@ -230,6 +267,12 @@ impl PrefixTable {
 fn entries_of<K: Ord>(groups: &[Group<K>], key: &K) -> Option<Range<usize>> {
     let at = groups.binary_search_by(|group| group.key.cmp(key)).ok()?;
     Some(groups[at].entries.clone())
+}
+
+/// The names that these grants let an exit resolve for others; `None`: all.
+fn names_of(grants: &Grants) -> Option<Vec<NamePattern>> {
+    let all = grants.unrestricted || grants.resolves.contains(&NamePattern::Any);
+    (!all).then(|| grants.resolves.clone())
 }
 
 /// What an exit says of itself as a whole counts in its first fragment.

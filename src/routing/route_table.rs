@@ -152,13 +152,25 @@ impl RouteTable {
         )
     }
 
-    /// Exits to ask for the address of a name that no domain route covers: those with resolvers of
-    /// their own first, each part nearest first. Our own agent is among them only if its file
-    /// names resolvers. Their metric is the path's cost. At most [`MAX_CANDIDATES`].
-    pub fn resolvers(&self) -> Vec<Candidate> {
+    /// Whether `name` falls under a domain route, be its exit in reach or not: nobody else is asked
+    /// for it.
+    pub fn is_owned(&self, name: &str) -> bool {
+        !self.prefixes.matching(name).is_empty()
+    }
+
+    /// Exits to ask for the address of `name`, which no domain route covers: those that are `named`,
+    /// or without names those whose certificates let them resolve it. Those with resolvers of their
+    /// own come first, each part nearest first. Our own agent is among them only if its file names
+    /// resolvers. Their metric is the path's cost. At most [`MAX_CANDIDATES`].
+    pub fn resolvers(&self, name: &str, named: &[AgentId]) -> Vec<Candidate> {
+        let own = self.own();
         let mut ranked: Vec<(bool, Rank, Entry)> = (0..)
             .zip(self.prefixes.exits())
-            .filter(|(_, exit)| exit.resolves || exit.id != self.own())
+            .filter(|(_, exit)| match named {
+                [] if exit.id == own => exit.resolves,
+                [] => exit.may_resolve(name),
+                named => named.contains(&exit.id) && (exit.resolves || exit.id != own),
+            })
             .filter_map(|(index, exit)| {
                 let entry = Entry {
                     exit: index,
@@ -207,7 +219,13 @@ impl RouteTable {
     /// Whether anybody in reach resolves names for us.
     pub(super) fn has_resolvers(&self) -> bool {
         let mut exits = self.prefixes.exits().iter().zip(&self.reach);
-        exits.any(|(exit, reach)| reach.is_some() && (exit.resolves || exit.id != self.own()))
+        exits.any(|(exit, reach)| {
+            let may = match exit.id == self.own() {
+                true => exit.resolves,
+                false => exit.may_resolve_any(),
+            };
+            reach.is_some() && may
+        })
     }
 
     /// Whether an exit is out of reach or farther away than `before`; both have the same exits.

@@ -1,8 +1,9 @@
 //! Read access: for path computation, metrics, and people.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::authority::Authority;
+use super::authority::{Admitted, Authority};
 use super::contest::Contest;
 use super::core::Core;
 use super::counters::Counters;
@@ -78,11 +79,17 @@ impl<A: Authority> Core<A> {
         others.chain(own.map(|route| (self.settings.id, route)))
     }
 
-    /// The same as handles, which another thread may take along.
-    pub fn signed_routes(&self) -> Vec<SignedAdv> {
-        let others = self.others().flat_map(|(_, origin)| &origin.routes);
+    /// The same as handles, which another thread may take along, each with what its certificate says.
+    pub fn signed_routes(&self) -> Vec<(SignedAdv, Arc<Admitted>)> {
+        let others = self.others().flat_map(|(_, origin)| {
+            origin.routes.iter().filter_map(|stored| {
+                let proof = origin.proof(&stored.decoded().stamp().certificate_hash)?;
+                Some((stored.adv.clone(), Arc::clone(&proof.admitted)))
+            })
+        });
         let own = self.own.fragments.iter().cloned();
-        others.map(|stored| stored.adv.clone()).chain(own).collect()
+        let own = own.map(|adv| (adv, Arc::clone(&self.own.admitted)));
+        others.chain(own).collect()
     }
 
     /// The current route fragments of one origin, ascending.

@@ -13,3 +13,4 @@ mod churn;
 mod grants;
 mod handshakes;
 mod member;
+mod resolver;

@@ -34,6 +34,7 @@ fn bed() -> Bed {
         balancer: Mutex::new(Balancer::new(Balance::LowestMetric)),
         streams: StreamTable::new(),
         lately: Arc::new(Mutex::new(Lately::new(100))),
+        resolvers: Vec::new(),
     };
     Bed { mesh, routes }
 }

@@ -17,6 +17,7 @@ pub(crate) fn ingress() -> Config {
             users: None,
             max_connections: 10,
             route_wait: Duration::from_secs(2),
+            resolvers: Vec::new(),
         }),
         exit: None,
         ..exit()

@@ -132,6 +132,12 @@ fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
         .domain_routes
         .iter()
         .filter(|d| !grants.allows_domain(d));
+    let mute = grants.resolves.is_empty() && !grants.unrestricted;
+    let mute = (mute && !exit.dns.servers.is_empty()).then(|| {
+        let text = "exit.dns.servers: the certificate grants no --resolve, so others ask this exit \
+                    for names under its domain routes only";
+        CheckLine::warn("exit", text)
+    });
     prefixes
         .map(ToString::to_string)
         .chain(domains.map(ToString::to_string))
@@ -141,6 +147,7 @@ fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
             );
             CheckLine::fail("exit", text)
         })
+        .chain(mute)
         .collect()
 }
 

@@ -29,6 +29,37 @@ fn offers() -> RouteAdv {
 }
 
 #[test]
+fn a_withdrawn_domain_is_nobody_elses_for_a_while() {
+    let whole = table(&linked(), &[offers()]);
+    let none = table(&linked(), &[]);
+    let start = Instant::now();
+    let mut lately = Lately::new(MANY);
+    lately.handle_change(start, &whole, &none);
+    let at = |seconds| start + seconds * SECOND;
+    for (name, owned) in [
+        ("a.corp.example", true),
+        ("exact.example.", true),
+        ("bank.example", false),
+    ] {
+        assert_eq!(lately.owned_domain(at(599), name), owned, "{name}");
+        assert!(!lately.owned_domain(at(600), name), "{name}");
+    }
+    // It is there again, and goes again.
+    lately.handle_change(at(300), &none, &whole);
+    assert!(
+        !lately.owned_domain(at(300), "a.corp.example"),
+        "the table says so itself"
+    );
+    lately.handle_change(at(400), &whole, &none);
+    assert!(lately.owned_domain(at(999), "a.corp.example"));
+    let mut small = Lately::new(1);
+    small.handle_change(start, &whole, &none);
+    let owned = ["a.corp.example", "exact.example"];
+    let owned = owned.map(|name| small.owned_domain(start, name));
+    assert_eq!(owned.iter().filter(|owned| **owned).count(), 1);
+}
+
+#[test]
 fn what_went_out_of_reach_or_was_withdrawn_had_a_route_for_ten_seconds() {
     let mut cut = linked();
     cut.cut(1, 2);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{Mesh, agent, all_ways, any_mesh, numbers, routes};
 use super::*;
+use crate::identity::Grants;
 use crate::wire::RoutePrefix;
 
 fn table(mesh: &Mesh, routes: &[RouteAdv]) -> RouteTable {
@@ -127,16 +128,66 @@ fn exits_with_resolvers_are_asked_first_then_the_nearest() {
         routes(0, &[("10.0.0.0/8", 0)], &[]),
         resolving,
     ];
-    let asked = table(&mesh, &advs).resolvers();
+    let asked = table(&mesh, &advs).resolvers("a.example", &[]);
     assert_eq!(exits(&asked), [agent(4), agent(1), agent(3)]);
     assert_eq!(asked[0].metric, 2);
     let mut advs = advs;
     advs[2].resolves = true;
     assert_eq!(
-        exits(&table(&mesh, &advs).resolvers()),
+        exits(&table(&mesh, &advs).resolvers("a.example", &[])),
         [agent(0), agent(4), agent(1), agent(3)],
         "our own resolvers, because the file names them"
     );
+}
+
+#[test]
+fn names_are_asked_of_those_who_may_answer_for_them() {
+    let mut mesh = diamond();
+    mesh.link(0, 3, 1, 1);
+    let mut advs: Vec<RouteAdv> = [1, 3, 4]
+        .map(|exit| routes(exit, &[("10.0.0.0/8", 0)], &[]))
+        .into();
+    // It says that it resolves, and may not.
+    advs[0].resolves = true;
+    let grants = [
+        "warren:route:10.0.0.0/8",
+        "warren:resolve:*.corp.example",
+        "",
+    ];
+    let grants = grants.map(|uri| Grants::from_uris([uri]).unwrap());
+    let prefixes = PrefixTable::build_granted(
+        advs.iter()
+            .zip(&grants)
+            .map(|(adv, grants)| (adv, grants.as_ref())),
+    );
+    let table = RouteTable::new(prefixes.into(), mesh.table(8).into());
+    let asked = |name, named: &[AgentId]| exits(&table.resolvers(name, named));
+    assert_eq!(
+        asked("bank.example", &[]),
+        [agent(4)],
+        "the one without grants"
+    );
+    assert_eq!(asked("db.corp.example", &[]), [agent(3), agent(4)]);
+    assert_eq!(asked("DB.corp.example.", &[]), [agent(3), agent(4)]);
+    // The ingress's file has the last word.
+    assert_eq!(asked("bank.example", &[agent(1)]), [agent(1)]);
+    assert_eq!(asked("bank.example", &[agent(9)]), []);
+}
+
+#[test]
+fn a_name_under_a_domain_route_is_owned_also_while_its_exit_is_out_of_reach() {
+    let mesh = diamond();
+    let advs = [routes(9, &[], &["*.corp.example", "api.example"])];
+    let table = table(&mesh, &advs);
+    assert_eq!(exits(&table.candidates_for_domain("db.corp.example")), []);
+    for (name, owned) in [
+        ("db.corp.example", true),
+        ("api.example", true),
+        ("corp.example", false),
+        ("bank.example", false),
+    ] {
+        assert_eq!(table.is_owned(name), owned, "{name}");
+    }
 }
 
 #[test]
@@ -231,7 +282,7 @@ fn a_lookup_is_bounded() {
     }
     let table = table(&mesh, &advs);
     assert_eq!(for_ip(&table, "192.0.2.1").len(), MAX_CANDIDATES);
-    assert_eq!(table.resolvers().len(), MAX_CANDIDATES);
+    assert_eq!(table.resolvers("a.example", &[]).len(), MAX_CANDIDATES);
 }
 
 /// Exit, which /8 to /11 prefix of 10.0.0.0, and base metric.
