@@ -3,9 +3,15 @@
 //! Each check is a function from the configuration to lines; a new one is a file and an entry in
 //! `run`.
 
+mod buffers;
+mod connections;
+mod conntrack;
+mod data_dir;
 mod dns;
+mod ephemeral;
 mod health;
 mod identity;
+mod lookups;
 mod open_files;
 mod own;
 mod peers;
@@ -14,6 +20,8 @@ mod report;
 mod resolver;
 mod routes;
 mod special;
+mod sysctl;
+mod way;
 
 use std::path::PathBuf;
 
@@ -25,6 +33,7 @@ pub use report::{CheckLine, Level};
 
 use super::{Console, Failure};
 use crate::config::Config;
+use sysctl::Sysctl;
 
 /// Validates a configuration file and this host; prints a line per check.
 ///
@@ -72,15 +81,28 @@ fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Re
     };
     show(identity::check(config, crate::clock::unix_now()))?;
     show(ports::check(config, || own::runs(config)))?;
-    show(open_files::check(config))?;
+    show(data_dir::check(config))?;
+    show(host(config))?;
     show(routes::check(config))?;
+    show(way::check(config))?;
     show(health::check(config))?;
     show(runtime.block_on(dns::check(config)))?;
+    show(runtime.block_on(lookups::check(config)))?;
     if let Some(connect) = connect {
         show(runtime.block_on(resolver::check(config)))?;
         show(runtime.block_on(peers::check(config, connect)))?;
     }
     if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+/// What the kernel allows.
+fn host(config: &Config) -> Vec<CheckLine> {
+    let sysctl = Sysctl::default();
+    let mut lines = open_files::check(config);
+    lines.extend(buffers::check());
+    lines.extend(conntrack::check(config, &sysctl));
+    lines.extend(ephemeral::check(config, &sysctl));
+    lines
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::client_error::ClientError;
 use super::names::Names;
 use crate::api::{API_SOCKET, TopologyView};
 use crate::config::HostPort;
@@ -27,6 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than the server takes for its slowest answer, `explain`.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Of a URL without a port.
+const HTTP_PORT: u16 = 80;
 
 /// Some 200,000 routes; an agent that sends more is not one.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -67,18 +71,22 @@ impl ApiArgs {
     }
 }
 
-/// A token as a header carries it. Prints as `***`.
+/// A token as a header carries it; none if it is empty, as an environment may have it. Prints as
+/// `***`.
 #[derive(Clone)]
-pub(super) struct Secret(header::HeaderValue);
+pub(super) struct Secret(Option<header::HeaderValue>);
 
 impl FromStr for Secret {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
         let mut value = header::HeaderValue::try_from(format!("Bearer {text}"))
             .map_err(|_| "a token has no control characters")?;
         value.set_sensitive(true);
-        Ok(Self(value))
+        Ok(Self(Some(value)))
     }
 }
 
@@ -110,6 +118,9 @@ impl FromStr for Api {
     /// Reads `http://host:port`, or a path; the scheme may be left out, the port is then 80.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WANTED: &str = "not a URL; write `http://host:port`, or the path of a socket";
+        if text.is_empty() {
+            return Err("it is empty: unset WARREN_API, or write `http://host:port`");
+        }
         let path = text.strip_prefix("unix:");
         if let Some(path) = path.or_else(|| text.starts_with(['/', '.']).then_some(text)) {
             return Ok(Self::Socket(path.into()));
@@ -126,44 +137,17 @@ impl FromStr for Api {
             return Err("give the token by --token or WARREN_TOKEN, not in the URL");
         }
         let host = authority.host();
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == host => HTTP_PORT,
+            None => return Err("a port is a number up to 65535; write `http://host:port`"),
+        };
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
         Ok(Self::Http(HostPort {
             host: bare.unwrap_or(host).to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port,
         }))
     }
-}
-
-/// Why an agent's API gave no answer to use.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
-    #[error(
-        "cannot reach the agent's API at {api}: {}; is the agent running, and is http.enabled true?",
-        plain(cause)
-    )]
-    Connect {
-        api: Api,
-        /// Told by the text above, in the middle of it, and so not as the source again.
-        cause: io::Error,
-    },
-    #[error("the connection to {api} broke")]
-    Broken { api: Api, source: hyper::Error },
-    #[error("{api} did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent { api: Api },
-    #[error("{api} {refusal}; give the management token by --token or WARREN_TOKEN")]
-    NoToken { api: Api, refusal: String },
-    #[error("{api} answered {status}: {message}")]
-    Refused {
-        api: Api,
-        status: StatusCode,
-        message: String,
-    },
-    #[error("{api} is not the API of a warren agent of this version: {path}: {reason}")]
-    Unexpected {
-        api: Api,
-        path: String,
-        reason: String,
-    },
 }
 
 impl ApiArgs {
@@ -184,15 +168,31 @@ impl ApiArgs {
             .enable_all()
             .build()
             .map_err(unreachable)?;
-        let (status, body) = runtime.block_on(async {
-            let silent = |_| ClientError::Silent { api: api.clone() };
+        let answered = runtime.block_on(async {
+            let silent = |_| ClientError::Silent {
+                api: api.clone(),
+                after: ANSWER_TIMEOUT,
+            };
             let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.get(&api, path)).await;
             answer.map_err(silent)?
-        })?;
+        });
+        // The system's resolver may hang for longer than anybody waits here.
+        runtime.shutdown_background();
+        let (status, body) = answered?;
         if accepts(status) {
             return serde_json::from_slice(&body).map_err(|error| unexpected(&api, path, error));
         }
         Err(refusal(&api, path, status, &body))
+    }
+
+    /// What `GET path` answered, as a `T`.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: &Value,
+    ) -> Result<T, ClientError> {
+        let api = || self.api.clone().unwrap_or_else(found);
+        T::deserialize(answer).map_err(|error| unexpected(&api(), path, error))
     }
 
     /// The names of the mesh's agents; none if the agent does not tell, for ids do without.
@@ -205,13 +205,39 @@ impl ApiArgs {
         let stream = connect(api)
             .await
             .map_err(|cause| unreachable(api, cause))?;
-        let broken = |source| ClientError::Broken {
-            api: api.clone(),
-            source,
-        };
+        let broken = |error: &hyper::Error| ClientError::broken(api.clone(), error);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(broken)?;
+            .map_err(|error| broken(&error))?;
+        let request = self.request(api, path)?;
+        let connection = tokio::spawn(connection);
+        let response = match sender.send_request(request).await {
+            Ok(response) => response,
+            // Of a server that speaks first only the connection knows what it said.
+            Err(error) if error.is_canceled() => {
+                drop(sender);
+                let ended = connection.await;
+                let first = ended.ok().and_then(Result::err);
+                return Err(broken(first.as_ref().unwrap_or(&error)));
+            }
+            Err(error) => return Err(broken(&error)),
+        };
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
+        let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+            Some(_) => unexpected(
+                api,
+                path,
+                format!("it answered more than {MAX_ANSWER} bytes"),
+            ),
+            None => ClientError::HungUp { api: api.clone() },
+        })?;
+        Ok((status, body.to_bytes()))
+    }
+
+    fn request(&self, api: &Api, path: &str) -> Result<Request<Empty<Bytes>>, ClientError> {
         let host = match api {
             Api::Http(at) => at.to_string(),
             Api::Socket(_) => "localhost".to_owned(),
@@ -220,21 +246,11 @@ impl ApiArgs {
             header::USER_AGENT,
             concat!("warren/", env!("CARGO_PKG_VERSION")),
         );
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, &token.0);
+        if let Some(Secret(Some(token))) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
         }
-        let request = request
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| unexpected(api, path, error))?;
-        // Ends with the runtime; its errors come out of the request as well.
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
-            .collect()
-            .await;
-        let body = body.map_err(|error| unexpected(api, path, error))?;
-        Ok((status, body.to_bytes()))
+        let request = request.body(Empty::new());
+        request.map_err(|error| unexpected(api, path, error))
     }
 }
 
@@ -306,16 +322,4 @@ fn unexpected(api: &Api, path: &str, reason: impl ToString) -> ClientError {
         path: path.to_owned(),
         reason: reason.to_string(),
     }
-}
-
-/// An error without its number.
-fn plain(error: &io::Error) -> String {
-    let known = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused",
-        io::ErrorKind::TimedOut => "no answer in time",
-        io::ErrorKind::HostUnreachable => "host unreachable",
-        io::ErrorKind::NetworkUnreachable => "network unreachable",
-        _ => return error.to_string(),
-    };
-    known.to_owned()
 }

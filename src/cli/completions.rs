@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
@@ -21,5 +22,5 @@ pub(super) fn run(args: &CompletionsArgs, out: &mut dyn Write) -> anyhow::Result
     // Into memory first: the generator takes a writer's error for a bug.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "warren", &mut script);
-    Ok(out.write_all(&script)?)
+    out.write_all(&script).context("cannot write the output")
 }

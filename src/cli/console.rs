@@ -1,8 +1,14 @@
 //! What a command reads and writes.
 
 use std::io::{self, BufRead, BufReader, LineWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::clock;
 
 /// What an error line may take to leave. A command that is to end must not wait for a pipe that
 /// nobody reads; a busy machine may take some hundred milliseconds to start a thread.
@@ -23,6 +29,33 @@ impl Console {
             input: Box::new(BufReader::new(io::stdin())),
             out: Box::new(UntilClosed::new(io::stdout())),
             err: Box::new(LineWriter::new(Impatient::new(io::stderr))),
+        }
+    }
+}
+
+/// Waits for `time`, or until the reader of the process's own output has left; whether it has.
+pub(super) fn reader_leaves_within(time: Duration) -> bool {
+    leaves_within(io::stdout().as_fd(), time)
+}
+
+/// Whether whoever reads what is written to `fd` leaves within `time`. Files have no reader.
+fn leaves_within(fd: BorrowedFd<'_>, time: Duration) -> bool {
+    let until = clock::now() + time;
+    loop {
+        let left = until.saturating_duration_since(clock::now());
+        let Ok(left) = Timespec::try_from(left) else {
+            return false;
+        };
+        // Only that the other end is gone; it is told unasked.
+        let mut watched = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+        match poll(&mut watched, Some(&left)) {
+            Ok(0) => return false,
+            Ok(_) => return true,
+            Err(Errno::INTR) => {}
+            Err(_) => {
+                std::thread::sleep(time);
+                return false;
+            }
         }
     }
 }
@@ -138,6 +171,17 @@ mod tests {
         }
         let mut err = Impatient::new(io::sink);
         assert_eq!(err.write(b"warren: no\n").unwrap(), 11);
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_noticed_without_a_write() {
+        let (reader, writer) = io::pipe().unwrap();
+        let none = Duration::ZERO;
+        assert!(!leaves_within(writer.as_fd(), none));
+        drop(reader);
+        assert!(leaves_within(writer.as_fd(), Duration::from_secs(60)));
+        let file = tempfile::tempfile().unwrap();
+        assert!(!leaves_within(file.as_fd(), none));
     }
 
     struct Closing(Vec<io::ErrorKind>);

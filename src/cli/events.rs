@@ -1,7 +1,6 @@
 //! `warren events`: what happened lately to a running agent.
 
 use std::io::Write;
-use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::ApiArgs;
+use super::console::reader_leaves_within;
 use super::names::Names;
 use super::table::clean;
 use super::text;
@@ -74,7 +74,9 @@ fn follow(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         out.flush().context("cannot write the output")?;
         since = news.unwrap_or(since);
-        sleep(INTERVAL);
+        if reader_leaves_within(INTERVAL) {
+            return Ok(());
+        }
     }
 }
 

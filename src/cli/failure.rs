@@ -67,7 +67,10 @@ fn report_command_line(error: &clap::Error, console: &mut Console) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let written = console.out.write_all(text.as_bytes());
-            u8::from(written.and_then(|()| console.out.flush()).is_err())
+            match written.and_then(|()| console.out.flush()) {
+                Ok(()) => 0,
+                Err(error) => Failure::from(error).report(console),
+            }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = console.err.write_all(text.as_bytes());

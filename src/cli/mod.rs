@@ -5,6 +5,7 @@ pub mod cert;
 mod cert_info;
 pub mod check;
 mod client;
+mod client_error;
 mod completions;
 mod console;
 mod events;

@@ -27,8 +27,7 @@ pub struct ReadyArgs {
 /// Prints `ready`; what is in the way is the error.
 pub(super) fn run(args: &ReadyArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let answer: Value = args.api.fetch_if(PATH, is_health)?;
-    let health: Health =
-        serde_json::from_value(answer.clone()).context("the agent's health cannot be read")?;
+    let health: Health = args.api.read(PATH, &answer)?;
     if args.api.json {
         text::write_json(&answer, out)?;
     }

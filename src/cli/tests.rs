@@ -99,6 +99,8 @@ fn bad_usage_is_one_line_and_exit_code_2() {
         (&["status", "--api", "https://h:1"], "only http is spoken"),
         (&["status", "--api", "http://h:1/api"], "without a path"),
         (&["status", "--api", "http://t@h:1"], "--token"),
+        (&["status", "--api", "http://h:70000"], "up to 65535"),
+        (&["status", "--api", "http://[::1]:"], "up to 65535"),
         (&["completions", "tcsh"], "possible values: bash"),
     ] {
         let ended = run(args);
@@ -367,7 +369,7 @@ async fn something_else_on_the_port_is_recognised() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
-    for says in ["is not the API of a warren agent", "broke"] {
+    for says in ["is not the API of a warren agent", "does not speak HTTP"] {
         let ended = ask(address, &["status"]).await;
         assert_eq!(ended.code, 1);
         assert!(ended.err.contains(says), "{}", ended.err);

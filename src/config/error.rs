@@ -36,12 +36,14 @@ pub struct Place {
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    #[error("cannot read the file: {0}")]
+    #[error("cannot read the file: {0}{hint}", hint = unreadable(.0))]
     Unreadable(#[source] io::Error),
     #[error("the file is larger than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("the file is not UTF-8 text")]
+    #[error("the file is not UTF-8 text; give the agent's YAML file, saved as UTF-8")]
     NotUtf8,
+    #[error("the file is UTF-16 text; save it as UTF-8 (`iconv -f UTF-16 -t UTF-8`)")]
+    Utf16,
     #[error("not valid YAML: {0}")]
     Syntax(String),
     #[error("unknown key; {}", hint(*.nearest, .known))]
@@ -125,6 +127,15 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.problem.source()
+    }
+}
+
+fn unreadable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; give the agent's YAML file",
+        io::ErrorKind::IsADirectory => "; give the agent's YAML file in it",
+        io::ErrorKind::PermissionDenied => "; run as a user who may read it",
+        _ => "",
     }
 }
 

@@ -32,7 +32,13 @@ impl Config {
             Ok(text) => text,
             Err(error) => {
                 let place = place_after(&bytes[..error.valid_up_to()]);
-                return Err(ConfigErrors::single(&file, Some(place), Problem::NotUtf8));
+                let is_utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+                let problem = if is_utf16 {
+                    Problem::Utf16
+                } else {
+                    Problem::NotUtf8
+                };
+                return Err(ConfigErrors::single(&file, Some(place), problem));
             }
         };
         read(text, Reader::new(&file, base, env).checking_files())

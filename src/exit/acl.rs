@@ -12,7 +12,7 @@ use crate::names::{Families, Family};
 
 /// The exit's own prefixes and domains.
 #[derive(Debug)]
-pub(super) struct Acl {
+pub struct Acl {
     prefixes: JointPrefixSet<IpNet>,
     /// `exit.allow_special`.
     opened: JointPrefixSet<IpNet>,
@@ -20,7 +20,8 @@ pub(super) struct Acl {
 }
 
 impl Acl {
-    pub(super) fn new(exit: &config::Exit) -> Self {
+    /// Of this section.
+    pub fn new(exit: &config::Exit) -> Self {
         Self {
             prefixes: exit.routes.iter().copied().collect(),
             opened: exit.allow_special.iter().copied().collect(),
@@ -30,7 +31,7 @@ impl Acl {
 
     /// Whether `address`, in its canonical form, lies inside a route that means it. The unspecified
     /// address never does: the kernel takes it for this host's loopback.
-    pub(super) fn allows(&self, address: IpAddr) -> bool {
+    pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         !address.is_unspecified()
             && self.prefixes.get_lpm(&IpNet::from(address)).is_some()

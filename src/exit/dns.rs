@@ -36,8 +36,8 @@ impl From<LookupError> for ResolveError {
     }
 }
 
-/// The exit's resolver.
-pub(super) fn resolver(config: &config::Dns) -> Resolver {
+/// Whom an exit with this section asks for names.
+pub fn resolver(config: &config::Dns) -> Resolver {
     if config.servers.is_empty() {
         Resolver::of_system(&SystemFiles::default(), config.timeout, true)
     } else {

@@ -28,12 +28,12 @@ use tokio::sync::Semaphore;
 use crate::config;
 use crate::names::Resolver;
 use crate::tunnel::StreamTable;
-use acl::Acl;
 use sessions::Sessions;
 
+pub use acl::Acl;
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
-pub use dns::{ResolveError, Resolving};
+pub use dns::{ResolveError, Resolving, resolver};
 pub use health::{CheckStatus, HealthChange, HealthChecks, HealthLog, healthy_routes};
 pub use metrics::Metrics;
 pub use own::OwnListeners;
@@ -70,7 +70,7 @@ impl Exit {
         Arc::new(Self {
             acl: Acl::new(config),
             own,
-            resolver: dns::resolver(&config.dns),
+            resolver: resolver(&config.dns),
             connect_timeout: config.connect_timeout,
             streams,
             sessions: Sessions::default(),

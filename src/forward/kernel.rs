@@ -16,12 +16,12 @@ use crate::clock;
 /// Kernel buffer asked for to receive; the kernel grants at most `net.core.rmem_max`. It takes what
 /// arrives while the one runtime thread is busy: with 2 MiB, 8 parallel downloads lost some hundred
 /// packets a second here, with 4 MiB (and 512 KiB stream windows) none.
-const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+pub const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Kernel buffer asked for to send. What waits in it goes out before the next heartbeat: 256 KiB
 /// take 0.2 s at 10 Mbit/s, where 4 MiB would take 3.4 s and a link that is only slow would look
 /// dead. It holds four full runs; sizes past 208 KiB made no difference to throughput.
-const SEND_BUFFER: usize = 256 * 1024;
+pub const SEND_BUFFER: usize = 256 * 1024;
 
 /// A bound UDP socket with segmentation offloads.
 pub(super) struct KernelSocket {

@@ -28,6 +28,7 @@ pub use buffer::{Buffer, BufferPool};
 pub use door::Door;
 pub use fib::{Adjacency, Fib, PathErrorReport, Remote};
 pub use inbox::{Delivery, Inbox};
+pub use kernel::{RECEIVE_BUFFER, SEND_BUFFER};
 pub use metrics::{DropReason, Metrics};
 pub use port::{Port, Run};
 pub use quic_socket::QuicSocket;

@@ -10,6 +10,7 @@ mod support;
 mod installed;
 
 mod accounting;
+mod bad_day;
 mod bad_input;
 mod balancer;
 mod clock;
@@ -23,6 +24,7 @@ mod first_steps;
 mod garbage;
 mod grey;
 mod health_checks;
+mod host;
 mod http;
 mod login;
 mod logs;

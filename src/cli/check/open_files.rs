@@ -1,6 +1,6 @@
 //! Whether the file descriptor limit leaves room for the connections that the file allows.
 
-use super::CheckLine;
+use super::{CheckLine, connections};
 use crate::config::Config;
 
 const SUBJECT: &str = "open files";
@@ -8,10 +8,6 @@ const SUBJECT: &str = "open files";
 /// Descriptors beside connections: sockets of the listeners, runtime, resolver, logs, key files
 /// while they are read.
 const BASE: usize = 64;
-
-/// Connections to expect of an exit, which has no limit of its own: the default of
-/// `socks5.max_connections`, as many as one ingress may send.
-const EXIT_CONNECTIONS: usize = 10_000;
 
 /// Reads this process's limit, so run it the way the agent will be run.
 pub(super) fn check(config: &Config) -> Vec<CheckLine> {
@@ -39,15 +35,7 @@ pub(super) fn check(config: &Config) -> Vec<CheckLine> {
 
 /// Descriptors in use when every connection that the file allows is open.
 fn needed(config: &Config) -> usize {
-    let clients = config.socks5.as_ref().map_or(0, |s| s.max_connections);
-    let targets = config.exit.as_ref().map_or(0, |_| EXIT_CONNECTIONS);
-    let http = config
-        .http
-        .as_ref()
-        .map_or(0, |_| config.limits.http_connections);
-    [clients, targets, http]
-        .into_iter()
-        .fold(BASE, usize::saturating_add)
+    BASE.saturating_add(connections::all(config))
 }
 
 /// The soft limit in the text of `/proc/self/limits`; `unlimited` is the largest number.
@@ -85,7 +73,7 @@ mod tests {
         assert_eq!(needed(&config), BASE + 1_050);
         config.exit = fixture::exit().exit;
         config.http = None;
-        assert_eq!(needed(&config), BASE + 1_000 + EXIT_CONNECTIONS);
+        assert_eq!(needed(&config), BASE + 1_000 + connections::OF_EXIT);
     }
 
     #[test]

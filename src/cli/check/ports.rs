@@ -47,12 +47,17 @@ fn line(subject: &'static str, address: SocketAddr, error: Option<&io::Error>) -
         return CheckLine::ok(subject, format!("{address} binds"));
     };
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "; is an agent running already?",
+        io::ErrorKind::AddrInUse => format!(
+            "; is an agent running already? `ss -lntup 'sport = :{}'` tells who listens there",
+            address.port()
+        ),
         io::ErrorKind::PermissionDenied => {
-            "; take a port above 1023, or grant CAP_NET_BIND_SERVICE"
+            "; take a port above 1023, or grant CAP_NET_BIND_SERVICE".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => "; no interface of this host has that address",
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => {
+            "; no interface of this host has that address".to_owned()
+        }
+        _ => String::new(),
     };
     CheckLine::fail(subject, format!("{address} does not bind: {error}{advice}"))
 }
