@@ -35,6 +35,7 @@ mod authority;
 mod bind;
 mod collector;
 mod control;
+mod descriptors;
 mod embed;
 mod error;
 mod events;

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::bind::Sockets;
 use super::control::{Command, Control};
+use super::descriptors;
 use super::error::StartError;
 use super::parts::Parts;
 use super::prefixes::PrefixBuilder;
@@ -45,7 +46,8 @@ pub struct Agent {
 
 impl Agent {
     /// Binds everything, starts everything, and returns; links form afterwards.
-    pub async fn start(parts: Parts) -> Result<Self, StartError> {
+    pub async fn start(mut parts: Parts) -> Result<Self, StartError> {
+        descriptors::fit(&mut parts.config);
         // Bind first: a busy port is the commonest mistake, and nothing has been said yet.
         let sockets = Sockets::bind(&parts).await?;
         Self::start_on(parts, sockets, None)

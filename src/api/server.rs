@@ -26,7 +26,7 @@ use super::socket::LocalSocket;
 use super::{Agent, Metrics};
 use crate::config::{Config, PasswordHash};
 use crate::identity::Checks;
-use crate::limit::{Share, Shares};
+use crate::limit::{Network, STRANGERS, Share, Shares};
 use crate::task::{self, Served};
 
 /// The file in `agent.data_dir` through which the operator of this host is served.
@@ -232,14 +232,14 @@ async fn after_failed_accept(error: &io::Error) {
 /// Places for connections: a share for each network, so that nobody keeps a balancer's checks out, and
 /// some for this host alone.
 pub(super) struct Slots {
-    anyone: Arc<Shares>,
+    anyone: Arc<Shares<Network>>,
     local: Arc<Semaphore>,
 }
 
 /// One of them.
 #[derive(Debug)]
 pub(super) struct Slot {
-    _share: Option<Share>,
+    _share: Option<Share<Network>>,
     _local: Option<OwnedSemaphorePermit>,
 }
 
@@ -247,7 +247,7 @@ impl Slots {
     pub(super) fn new(connections: usize) -> Self {
         let local = connections / LOCAL_SHARE;
         Self {
-            anyone: Shares::new(connections - local),
+            anyone: Shares::new(connections - local, STRANGERS),
             local: Arc::new(Semaphore::new(local)),
         }
     }

@@ -44,12 +44,16 @@ pub struct Limits {
     pub sessions: usize,
     /// Streams open at once in one session.
     pub streams_per_session: u32,
+    /// Connections that an exit has for all its ingresses.
+    pub exit_connections: usize,
     /// Bytes in flight or unread in one session, all its streams together.
     pub session_window: usize,
     /// Return paths remembered for sources that have not proved themselves.
     pub provisional_paths: usize,
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
     pub socks_handshake_timeout: Duration,
+    /// Clients at once that have not said yet what they want.
+    pub socks_handshakes: usize,
     /// Requests waiting for a route at once; further ones are refused as if `socks5.route_wait` were 0.
     pub waiting_requests: usize,
     /// Prefixes and domains remembered because they had a route lately.
@@ -87,9 +91,11 @@ impl Default for Limits {
             receive_queue: 512,
             sessions: 4_096,
             streams_per_session: 65_536,
+            exit_connections: 65_536,
             session_window: 256 * 1024 * 1024,
             provisional_paths: 4_096,
             socks_handshake_timeout: Duration::from_secs(10),
+            socks_handshakes: 1_024,
             waiting_requests: 4_096,
             lost_routes: 100_000,
             password_checks: 4,
@@ -157,6 +163,9 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         streams_per_session: s
             .number("streams_per_session", 1..=1_048_576)
             .unwrap_or(default.streams_per_session),
+        exit_connections: s
+            .number("exit_connections", 1..=1_000_000)
+            .unwrap_or(default.exit_connections),
         // QUIC's variable-length window is held in 32 bits here.
         session_window: s
             .size("session_window", MIB..=2 * GIB)
@@ -167,6 +176,9 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         socks_handshake_timeout: s
             .duration("socks_handshake_timeout", handshake)
             .unwrap_or(default.socks_handshake_timeout),
+        socks_handshakes: s
+            .number("socks_handshakes", 1..=1_000_000)
+            .unwrap_or(default.socks_handshakes),
         waiting_requests: s
             .number("waiting_requests", 1..=1_000_000)
             .unwrap_or(default.waiting_requests),

@@ -10,6 +10,7 @@ use tracing::debug;
 use super::Exit;
 use super::dial::{self, DialError, dial};
 use super::dns::{ResolveError, Resolving};
+use crate::identity::AgentId;
 use crate::names::{Families, Part, host_families};
 use crate::tunnel::tune;
 use crate::wire::{ConnectStatus, Target};
@@ -25,6 +26,8 @@ pub struct Dialled {
 /// Why a target was not connected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
+    #[error("this exit has as many connections of that ingress as its share is")]
+    Busy,
     #[error("this exit is draining")]
     Draining,
     #[error("{0} is outside this exit's routes, or special and not in exit.allow_special")]
@@ -48,7 +51,7 @@ impl ConnectError {
             Self::NotFound(_) => ConnectStatus::NameNotFound,
             Self::Resolve(ResolveError::TimedOut { .. }) => ConnectStatus::TimedOut,
             Self::Resolve(ResolveError::Failed { .. }) => ConnectStatus::HostUnreachable,
-            Self::Resolve(ResolveError::Busy { .. }) => ConnectStatus::Internal,
+            Self::Busy | Self::Resolve(ResolveError::Busy { .. }) => ConnectStatus::Internal,
             Self::Dial { source, .. } => match source {
                 DialError::TimedOut(_) => ConnectStatus::TimedOut,
                 DialError::Io(error) => dial::status(error),
@@ -58,10 +61,14 @@ impl ConnectError {
 }
 
 impl Exit {
-    /// Connects to `target`: resolves a name, keeps the addresses inside this exit's routes, and
+    /// Connects to `target` for `ingress`: resolves a name, keeps the addresses inside this exit's routes, and
     /// dials those. Takes `dns.timeout` and `connect_timeout` at most.
-    pub async fn connect(&self, target: &Target) -> Result<Dialled, ConnectError> {
-        let result = self.connect_allowed(target).await;
+    pub async fn connect(
+        &self,
+        ingress: AgentId,
+        target: &Target,
+    ) -> Result<Dialled, ConnectError> {
+        let result = self.connect_allowed(ingress, target).await;
         let status = match &result {
             Ok(_) => ConnectStatus::Connected,
             Err(error) => error.status(),
@@ -73,7 +80,11 @@ impl Exit {
         result
     }
 
-    async fn connect_allowed(&self, target: &Target) -> Result<Dialled, ConnectError> {
+    async fn connect_allowed(
+        &self,
+        ingress: AgentId,
+        target: &Target,
+    ) -> Result<Dialled, ConnectError> {
         if self.is_draining() {
             return Err(ConnectError::Draining);
         }
@@ -81,14 +92,14 @@ impl Exit {
             target: describe(target),
             source,
         };
-        let tcp = self.dial(target).await?;
+        let tcp = self.dial(ingress, target).await?;
         tune(&tcp).map_err(|error| failed(error.into()))?;
         let bound = tcp.local_addr().map_err(|error| failed(error.into()))?;
         Ok(Dialled { tcp, bound })
     }
 
     /// Dials the target's addresses inside our routes, as they become known.
-    async fn dial(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+    async fn dial(&self, ingress: AgentId, target: &Target) -> Result<TcpStream, ConnectError> {
         let mut found = Found::default();
         let (dialled, timeout) = (describe(target), self.connect_timeout);
         let result = match target {
@@ -105,7 +116,7 @@ impl Exit {
                 if !self.acl.allows_name(name) {
                     return Err(ConnectError::NotAllowed(dialled));
                 }
-                let parts = self.resolve(name, self.acl.families(host_families()))?;
+                let parts = self.resolve(ingress, name, self.acl.families(host_families()))?;
                 let keep = |ip| self.is_reached(ip, *port);
                 let parts = parts.filter_map(|part| ready(found.keep(part, keep)));
                 dial(parts, *port, timeout).await
@@ -129,8 +140,13 @@ impl Exit {
         self.acl.allows(ip) && !self.own.take(SocketAddr::new(ip, port))
     }
 
-    /// Looks `name` up; `families` says which answers are of use. Takes `dns.timeout` at most.
-    pub fn resolve(&self, name: &str, families: Families) -> Result<Resolving<'_>, ResolveError> {
+    /// Looks `name` up for `ingress`; `families` says which answers are of use. Takes `dns.timeout` at most.
+    pub fn resolve(
+        &self,
+        ingress: AgentId,
+        name: &str,
+        families: Families,
+    ) -> Result<Resolving<'_>, ResolveError> {
         let refused = |error: ResolveError| {
             self.metrics.unresolved(&error).inc();
             error
@@ -139,16 +155,20 @@ impl Exit {
         if self.is_draining() {
             return Err(refused(ResolveError::Draining { name: name_owned() }));
         }
-        let Ok(permit) = self.dns_queries.try_acquire() else {
+        let Some(place) = self.dns_queries.take(ingress) else {
             return Err(refused(ResolveError::Busy { name: name_owned() }));
         };
         let lookup = self.resolver.lookup(name, families);
-        Ok(Resolving::new(lookup, permit, &self.metrics))
+        Ok(Resolving::new(lookup, place, &self.metrics))
     }
 
     /// The addresses of `name` in both families, as far as they come together; empty if it has none.
-    pub async fn resolve_whole(&self, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        self.resolve(name, Families::BOTH)?.whole().await
+    pub async fn resolve_whole(
+        &self,
+        ingress: AgentId,
+        name: &str,
+    ) -> Result<Vec<IpAddr>, ResolveError> {
+        self.resolve(ingress, name, Families::BOTH)?.whole().await
     }
 }
 

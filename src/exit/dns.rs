@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use prometheus_client::metrics::counter::Counter;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use super::metrics::Metrics;
 use crate::config;
+use crate::identity::AgentId;
+use crate::limit::Share;
 use crate::names::{Lookup, LookupError, Part, RESOLUTION_DELAY, Resolver, SystemFiles};
 
 /// Why a name was not resolved. A name without addresses is no error.
@@ -21,7 +22,7 @@ pub enum ResolveError {
     TimedOut { name: String, timeout: Duration },
     #[error("resolving {name} failed: {reason}")]
     Failed { name: String, reason: String },
-    #[error("resolving {name} was refused: limits.dns_queries are under way")]
+    #[error("resolving {name} was refused: too many of limits.dns_queries are under way")]
     Busy { name: String },
     #[error("resolving {name} was refused: this exit is draining")]
     Draining { name: String },
@@ -49,16 +50,16 @@ pub fn resolver(config: &config::Dns) -> Resolver {
 #[derive(Debug)]
 pub struct Resolving<'a> {
     lookup: Lookup,
-    _permit: SemaphorePermit<'a>,
+    _place: Share<AgentId>,
     metrics: &'a Metrics,
     is_counted: bool,
 }
 
 impl<'a> Resolving<'a> {
-    pub(super) fn new(lookup: Lookup, permit: SemaphorePermit<'a>, metrics: &'a Metrics) -> Self {
+    pub(super) fn new(lookup: Lookup, place: Share<AgentId>, metrics: &'a Metrics) -> Self {
         Self {
             lookup,
-            _permit: permit,
+            _place: place,
             metrics,
             is_counted: false,
         }

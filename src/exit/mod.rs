@@ -23,9 +23,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::sync::Semaphore;
 
 use crate::config;
+use crate::identity::AgentId;
+use crate::limit::{MEMBERS, Shares};
 use crate::names::Resolver;
 use crate::tunnel::StreamTable;
 use sessions::Sessions;
@@ -49,8 +50,10 @@ pub struct Exit {
     streams: Arc<StreamTable>,
     sessions: Sessions,
     health: HealthChecks,
-    /// One permit per name under way; without one a query is refused, not queued.
-    dns_queries: Semaphore,
+    /// A place per stream under way, shared by the ingresses.
+    places: Arc<Shares<AgentId>>,
+    /// A place per name under way, likewise; without one a query is refused, not queued.
+    dns_queries: Arc<Shares<AgentId>>,
     /// How long a stream may take to say what it wants.
     request_timeout: Duration,
     draining: AtomicBool,
@@ -75,7 +78,8 @@ impl Exit {
             streams,
             sessions: Sessions::default(),
             health: HealthChecks::new(config, health),
-            dns_queries: Semaphore::new(limits.dns_queries),
+            places: Shares::new(limits.exit_connections, MEMBERS),
+            dns_queries: Shares::new(limits.dns_queries, MEMBERS),
             request_timeout: limits.handshake_timeout,
             draining: AtomicBool::new(false),
             metrics: Metrics::default(),

@@ -46,9 +46,12 @@ impl Exit {
         self.sessions.enter(peer, &connection);
         let streams = SessionStreams::new(connection.clone());
         while let Ok(stream) = streams.accept().await {
-            let exit = self.clone();
+            let (exit, place) = (self.clone(), self.places.take(peer));
             task::serve(Served::Stream, async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
+                let Some(_place) = place else {
+                    return refuse(stream, &ConnectError::Busy).await;
+                };
                 let opening = Box::pin(exit.answer(stream, peer));
                 if let Some((tcp, stream, guard)) = opening.await {
                     let end = relay(tcp, stream, &guard).await;
@@ -69,7 +72,7 @@ impl Exit {
         let target = match timeout(self.request_timeout, request).await {
             Ok(Ok(StreamRequest::Connect(request))) => request.target,
             Ok(Ok(StreamRequest::Resolve(request))) => {
-                self.answer_resolve(stream, &request).await;
+                self.answer_resolve(stream, peer, &request).await;
                 return None;
             }
             Ok(Err(_)) | Err(_) => {
@@ -80,7 +83,7 @@ impl Exit {
                 return None;
             }
         };
-        match self.connect_for(&mut stream, &target).await? {
+        match self.connect_for(&mut stream, peer, &target).await? {
             Ok(dialled) => self.accept(stream, peer, &target, dialled).await,
             Err(error) => {
                 refuse(stream, &error).await;
@@ -93,9 +96,10 @@ impl Exit {
     async fn connect_for(
         &self,
         stream: &mut ExitStream,
+        peer: AgentId,
         target: &Target,
     ) -> Option<Result<Dialled, ConnectError>> {
-        let mut connecting = pin!(self.connect(target));
+        let mut connecting = pin!(self.connect(peer, target));
         if let Ok(result) = timeout(PENDING_AFTER, &mut connecting).await {
             return Some(result);
         }
@@ -123,11 +127,16 @@ impl Exit {
         Some((tcp, stream, guard))
     }
 
-    async fn answer_resolve(&self, mut stream: ExitStream, request: &ResolveRequest) {
+    async fn answer_resolve(
+        &self,
+        mut stream: ExitStream,
+        peer: AgentId,
+        request: &ResolveRequest,
+    ) {
         let families = request.useful.map_or(Families::BOTH, |useful| {
             Families::useful(useful & USEFUL_V4 != 0, useful & USEFUL_V6 != 0)
         });
-        let resolved = match self.resolve(&request.name, families) {
+        let resolved = match self.resolve(peer, &request.name, families) {
             Ok(parts) if request.useful.is_some() => {
                 self.tell_parts(&mut stream, parts).await;
                 return;

@@ -10,6 +10,7 @@ use super::testing::{
 };
 use super::*;
 use crate::identity::AgentId;
+use crate::names::Families;
 use crate::names::testing::{Act, Scripted, after, ips};
 use crate::tunnel::testing::{PATIENCE, Session, session};
 use crate::tunnel::{ExitStream, receive_message, send_message};
@@ -19,7 +20,10 @@ use crate::wire::{
 };
 
 async fn status_of(exit: &Exit, target: Target) -> ConnectStatus {
-    match timeout(PATIENCE, exit.connect(&target)).await.unwrap() {
+    match timeout(PATIENCE, exit.connect(INGRESS, &target))
+        .await
+        .unwrap()
+    {
         Ok(_) => ConnectStatus::Connected,
         Err(error) => error.status(),
     }
@@ -30,7 +34,10 @@ async fn an_address_is_dialled_only_inside_the_routes() {
     let target = echo_server().await;
     let inside = exit(&config(&["127.0.0.0/8"], &[], vec![]));
     let outside = exit(&config(&["10.0.0.0/8"], &[], vec![]));
-    let dialled = inside.connect(&Target::Address(target)).await.unwrap();
+    let dialled = inside
+        .connect(INGRESS, &Target::Address(target))
+        .await
+        .unwrap();
     assert_eq!(dialled.bound, dialled.tcp.local_addr().unwrap());
     assert!(dialled.tcp.nodelay().unwrap());
     let socket = socket2::SockRef::from(&dialled.tcp);
@@ -95,13 +102,18 @@ async fn names_resolve_in_both_families_within_the_time_limit() {
     let mut quick = config(&[], &[], vec![dns]);
     quick.dns.timeout = Duration::from_millis(400);
     let exit = exit(&quick);
-    let mut found = exit.resolve_whole("both.example").await.unwrap();
+    let mut found = exit.resolve_whole(INGRESS, "both.example").await.unwrap();
     found.sort();
     let expected: Vec<std::net::IpAddr> =
         vec!["10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
     assert_eq!(found, expected);
-    assert!(exit.resolve_whole("none.example").await.unwrap().is_empty());
-    let silent = timeout(PATIENCE, exit.resolve_whole("silent.example")).await;
+    assert!(
+        exit.resolve_whole(INGRESS, "none.example")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let silent = timeout(PATIENCE, exit.resolve_whole(INGRESS, "silent.example")).await;
     assert!(matches!(
         silent.unwrap(),
         Err(ResolveError::TimedOut { .. })
@@ -124,12 +136,50 @@ async fn queries_over_the_limit_are_refused_at_once() {
     );
     let hanging = tokio::spawn({
         let exit = exit.clone();
-        async move { exit.resolve_whole("silent.example").await }
+        async move { exit.resolve_whole(INGRESS, "silent.example").await }
     });
     tokio::task::yield_now().await;
-    let refused = exit.resolve_whole("other.example").await;
+    let refused = exit.resolve_whole(INGRESS, "other.example").await;
     assert!(matches!(refused, Err(ResolveError::Busy { .. })));
     hanging.abort();
+}
+
+#[tokio::test]
+async fn one_ingress_leaves_the_others_connections_and_queries() {
+    let dns = name_server(&[]).await;
+    let limits = config::Limits {
+        exit_connections: 9,
+        dns_queries: 9,
+        ..config::Limits::default()
+    };
+    let exit = Exit::new(
+        &config(&["127.0.0.0/8"], &[], vec![dns]),
+        &limits,
+        OwnListeners::default(),
+        StreamTable::new(),
+        health_log(),
+    );
+    let greedy = serve(&exit).await;
+    let target = echo_server().await;
+    let request = StreamRequest::Connect(ConnectRequest {
+        target: Target::Address(target),
+    });
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = ask(&greedy, &request).await;
+        assert_eq!(reply(&mut stream).await.status, ConnectStatus::Connected);
+        held.push(stream);
+    }
+    let mut refused = ask(&greedy, &request).await;
+    assert_eq!(reply(&mut refused).await.status, ConnectStatus::Internal);
+    let other = serve_for(&exit, AgentId([8; 16])).await;
+    let mut stream = ask(&other, &request).await;
+    assert_eq!(reply(&mut stream).await.status, ConnectStatus::Connected);
+
+    let resolving = |ingress| exit.resolve(ingress, "silent.example", Families::BOTH);
+    let names: Vec<_> = std::iter::from_fn(|| resolving(INGRESS).ok()).collect();
+    assert_eq!(names.len(), 8);
+    assert!(resolving(AgentId([8; 16])).is_ok());
 }
 
 #[tokio::test]
@@ -138,7 +188,7 @@ async fn a_draining_exit_sends_new_work_elsewhere() {
     exit.drain();
     let target = Target::Address(echo_server().await);
     assert_eq!(status_of(&exit, target).await, ConnectStatus::Draining);
-    assert!(exit.resolve_whole("a.example").await.is_err());
+    assert!(exit.resolve_whole(INGRESS, "a.example").await.is_err());
 }
 
 const INGRESS: AgentId = AgentId([9; 16]);

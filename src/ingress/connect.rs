@@ -249,7 +249,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         let exit = attempt.exit;
         let own = self.own.as_ref().filter(|own| own.id == exit);
         let (link, bound) = match own {
-            Some(own) => match own.exit.connect(&attempt.target).await {
+            Some(own) => match own.exit.connect(own.id, &attempt.target).await {
                 Ok(Dialled { tcp, bound }) => (Link::Own(tcp), Some(bound)),
                 Err(error) => {
                     return Err(ConnectError::Exit {

@@ -19,7 +19,6 @@ mod waiting;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +29,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
+use crate::limit::{CLIENTS, Network, STRANGERS, Shares};
 use crate::names::{Families, without_dot};
 use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
@@ -98,7 +98,10 @@ pub struct OwnExit {
 pub struct Ingress<T, R> {
     /// `None`: no authentication.
     users: Option<Login>,
-    max_connections: usize,
+    /// For clients in whatever state.
+    places: Arc<Shares<Network>>,
+    /// For those that have not said what they want.
+    handshakes: Arc<Shares<Network>>,
     opener: T,
     routes: R,
     own: Option<OwnExit>,
@@ -108,7 +111,6 @@ pub struct Ingress<T, R> {
     /// For requests that wait for a route.
     waiting_places: Semaphore,
     handshake_timeout: Duration,
-    connections: Arc<AtomicUsize>,
     metrics: Metrics,
 }
 
@@ -126,7 +128,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     ) -> Self {
         Self {
             users: config.users.as_deref().map(|users| login(users, checks)),
-            max_connections: config.max_connections,
+            places: Shares::new(config.max_connections, CLIENTS),
+            handshakes: Shares::new(limits.socks_handshakes, STRANGERS),
             opener,
             routes,
             own,
@@ -135,7 +138,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             route_wait: config.route_wait,
             waiting_places: Semaphore::new(limits.waiting_requests),
             handshake_timeout: limits.socks_handshake_timeout,
-            connections: Arc::default(),
             metrics: Metrics::default(),
         }
     }
@@ -154,7 +156,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     /// Clients that are connected, in whatever state.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.places.taken()
     }
 
     /// The addresses of `name`, as a client's request would resolve it now, without waiting for a
@@ -196,17 +198,23 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         }
     }
 
-    /// Starts serving a client, or closes its connection if there are `max_connections` already.
+    /// Starts serving a client, or closes its connection if its network has its share already.
     fn admit(self: &Arc<Self>, tcp: TcpStream, client: SocketAddr) {
-        let Some(slot) = Slot::take(&self.connections, self.max_connections) else {
+        let network = Network::from(client.ip());
+        let Some(place) = self.places.take(network) else {
             self.metrics.handshake_failed("max_connections");
-            debug!("client refused: socks5.max_connections are connected");
+            debug!(%client, "client refused: its share of socks5.max_connections is connected");
+            return;
+        };
+        let Some(handshake) = self.handshakes.take(network) else {
+            self.metrics.handshake_failed("socks_handshakes");
+            debug!(%client, "client refused: its share of limits.socks_handshakes is silent");
             return;
         };
         let ingress = self.clone();
         task::serve(Served::Client, async move {
-            ingress.serve(tcp, client).await;
-            drop(slot);
+            ingress.serve(tcp, client, handshake).await;
+            drop(place);
         });
     }
 }
@@ -225,24 +233,6 @@ fn is_of_one_client(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
-}
-
-/// A client's place among `max_connections`.
-struct Slot(Arc<AtomicUsize>);
-
-impl Slot {
-    fn take(connections: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
-        let taken = connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            (count < max).then_some(count + 1)
-        });
-        taken.ok().map(|_| Self(connections.clone()))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

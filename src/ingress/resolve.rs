@@ -145,7 +145,7 @@ async fn ask_own<'a>(
     families: Families,
     time: Duration,
 ) -> Result<Resolved<'a>, Silence> {
-    let resolving = own.exit.resolve(name, families);
+    let resolving = own.exit.resolve(own.id, name, families);
     let mut parts = resolving.map_err(|_| Silence::Failed)?;
     match within(time, parts.next()).await {
         None => Err(Silence::TimedOut),

@@ -12,6 +12,7 @@ use tracing::debug;
 use super::connect::{Connected, Link, describe};
 use super::socks::{Destination, HandshakeError, handshake, reply_connected, reply_error};
 use super::{Ingress, Routes};
+use crate::limit::{Network, Share};
 use crate::tunnel::{OpenStream, Side, StreamGuard, relay, relay_own, tune};
 
 /// How long a refused client may take to close its side. Closing first with bytes of it unread
@@ -22,10 +23,16 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 64 * 1024;
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
-    /// Serves one client until its connection ends.
-    pub(super) async fn serve(&self, tcp: TcpStream, client: SocketAddr) {
+    /// Serves one client until its connection ends. Its `handshake` ends with its request.
+    pub(super) async fn serve(
+        &self,
+        tcp: TcpStream,
+        client: SocketAddr,
+        handshake: Share<Network>,
+    ) {
         // What happens before the relay is large and short-lived: it gets a box of its own.
-        let Some((tcp, link, guard)) = Box::pin(self.establish(tcp, client)).await else {
+        let Some((tcp, link, guard)) = Box::pin(self.establish(tcp, client, handshake)).await
+        else {
             return;
         };
         let end = match link {
@@ -40,10 +47,12 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         &self,
         mut tcp: TcpStream,
         client: SocketAddr,
+        handshake: Share<Network>,
     ) -> Option<(TcpStream, Link, StreamGuard)> {
         // Fails only on a socket that is gone already, which the first read reports.
         let _ = tune(&tcp);
         let destination = self.admit_request(&mut tcp, client.ip()).await?;
+        drop(handshake);
         let connected = tokio::select! {
             biased;
             outcome = self.connect(&destination) => outcome,

@@ -11,5 +11,5 @@ mod told;
 
 pub use network::Network;
 pub use rate::{Bucket, Rates};
-pub use shares::{Share, Shares};
+pub use shares::{CLIENTS, MEMBERS, STRANGERS, Share, Shares};
 pub use told::Told;

@@ -1,67 +1,89 @@
-//! Places that many networks share, of which no one can take all.
+//! Places that many share, of which no one can take all.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Network;
+/// The weight among strangers, any of whom may mean harm.
+pub const STRANGERS: usize = 1;
 
-/// A number of places. A network is given one as long as it holds fewer than are free (the dynamic
-/// threshold of Choudhury and Hahne, 1998): alone it gets half of them, two get a third each, and
-/// whoever holds none is only refused when all are taken.
+/// The weight among members of the mesh, one of whom may be the only user of an exit.
+pub const MEMBERS: usize = 8;
+
+/// The weight among clients, one of whom may be the application that the ingress is there for: alone it
+/// gets 99 of 100.
+pub const CLIENTS: usize = 64;
+
+/// A number of places, for holders told apart by a key. One is given a place as long as it holds fewer
+/// than so many times what is free (the dynamic threshold of Choudhury and Hahne, 1998). With a weight
+/// of 1 somebody alone gets half of the places and two get a third each; with 8 somebody alone gets
+/// eight ninths. Whoever holds none is only refused when all are taken.
 #[derive(Debug)]
-pub struct Shares(Mutex<Table>);
+pub struct Shares<K: Copy + Eq + Hash> {
+    weight: usize,
+    table: Mutex<Table<K>>,
+}
 
 #[derive(Debug)]
-struct Table {
+struct Table<K> {
     free: usize,
     /// Never 0.
-    held: HashMap<Network, usize>,
+    held: HashMap<K, usize>,
 }
 
 /// One place; free again when dropped.
 #[derive(Debug)]
-pub struct Share {
-    shares: Arc<Shares>,
-    network: Network,
+pub struct Share<K: Copy + Eq + Hash> {
+    shares: Arc<Shares<K>>,
+    holder: K,
 }
 
-impl Shares {
-    pub fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Table {
-            free: places,
-            held: HashMap::new(),
-        })))
-    }
-
-    /// A place for `network`; `None`: it has its share, or all are taken.
-    pub fn take(self: &Arc<Self>, network: Network) -> Option<Share> {
-        let mut table = self.lock();
-        let held = table.held.get(&network).copied().unwrap_or(0);
-        if held >= table.free {
-            return None;
-        }
-        table.free -= 1;
-        table.held.insert(network, held + 1);
-        drop(table);
-        Some(Share {
-            shares: self.clone(),
-            network,
+impl<K: Copy + Eq + Hash> Shares<K> {
+    /// So many places, shared by that weight.
+    pub fn new(places: usize, weight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            weight,
+            table: Mutex::new(Table {
+                free: places,
+                held: HashMap::new(),
+            }),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A place for `holder`; `None`: it has its share, or all are taken.
+    pub fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
+        let mut table = self.lock();
+        let held = table.held.get(&holder).copied().unwrap_or(0);
+        if held >= table.free.saturating_mul(self.weight) {
+            return None;
+        }
+        table.free -= 1;
+        table.held.insert(holder, held + 1);
+        drop(table);
+        Some(Share {
+            shares: self.clone(),
+            holder,
+        })
+    }
+
+    /// Places that are taken.
+    pub fn taken(&self) -> usize {
+        self.lock().held.values().sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table<K>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Share {
+impl<K: Copy + Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut table = self.shares.lock();
         table.free += 1;
-        match table.held.get_mut(&self.network) {
+        match table.held.get_mut(&self.holder) {
             Some(held) if *held > 1 => *held -= 1,
             _ => {
-                table.held.remove(&self.network);
+                table.held.remove(&self.holder);
             }
         }
     }
@@ -69,41 +91,44 @@ impl Drop for Share {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use super::*;
 
-    fn network(number: u32) -> Network {
-        IpAddr::from(Ipv4Addr::from_bits(number)).into()
-    }
-
-    fn take_all(shares: &Arc<Shares>, number: u32) -> Vec<Share> {
-        std::iter::from_fn(|| shares.take(network(number))).collect()
+    fn take_all(shares: &Arc<Shares<u8>>, holder: u8) -> Vec<Share<u8>> {
+        std::iter::from_fn(|| shares.take(holder)).collect()
     }
 
     #[test]
-    fn one_network_gets_half_and_the_others_always_something() {
-        let shares = Shares::new(256);
+    fn one_gets_half_and_the_others_always_something() {
+        let shares = Shares::new(256, STRANGERS);
         let first = take_all(&shares, 1);
         assert_eq!(first.len(), 128);
         let second = take_all(&shares, 2);
         assert_eq!(second.len(), 64);
-        assert!(shares.take(network(3)).is_some());
+        assert!(shares.take(3).is_some());
         drop(first);
         assert_eq!(take_all(&shares, 1).len(), 96);
+        assert_eq!(shares.taken(), 64);
         drop(second);
-        assert_eq!(shares.lock().free, 256);
+        assert_eq!(shares.taken(), 0);
         assert!(shares.lock().held.is_empty());
     }
 
     #[test]
+    fn a_user_alone_gets_nearly_all() {
+        let shares = Shares::new(9_000, MEMBERS);
+        let first = take_all(&shares, 1);
+        assert_eq!(first.len(), 8_000);
+        assert_eq!(take_all(&shares, 2).len(), 889);
+    }
+
+    #[test]
     fn the_last_place_goes_to_who_has_none() {
-        let shares = Shares::new(1);
-        let place = shares.take(network(1));
+        let shares = Shares::new(1, STRANGERS);
+        let place = shares.take(1);
         assert!(place.is_some());
-        assert!(shares.take(network(2)).is_none());
+        assert!(shares.take(2).is_none());
         drop(place);
-        assert!(shares.take(network(2)).is_some());
-        assert!(Shares::new(0).take(network(1)).is_none());
+        assert!(shares.take(2).is_some());
+        assert!(Shares::new(0, MEMBERS).take(1).is_none());
     }
 }

@@ -27,7 +27,7 @@ use super::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
-use crate::limit::Told;
+use crate::limit::{STRANGERS, Shares, Told};
 use crate::link::patience;
 use crate::task::{self, Served};
 
@@ -94,7 +94,8 @@ impl<V: MeshView> SessionListener<V> {
     ) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         let open = Arc::new(Semaphore::new(self.parts.limits.sessions));
-        let pending = Arc::new(Semaphore::new(self.parts.limits.pending_handshakes));
+        let places = self.parts.limits.pending_handshakes;
+        let pending = Shares::new(places, STRANGERS);
         let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
         task::serve(Served::Session, async move {
@@ -103,8 +104,15 @@ impl<V: MeshView> SessionListener<V> {
                     incoming.ignore();
                     continue;
                 };
+                // Half full: only who is where its packets say it is may take the rest (RFC 9000 section
+                // 8.1.2). Whoever has a link token can write any source.
+                if pending.taken() >= places / 2 && !incoming.remote_address_validated() {
+                    // It has not been validated, so it may be.
+                    let _ = incoming.retry();
+                    continue;
+                }
                 // Nothing is authenticated yet: a handshake takes no session's place.
-                let Ok(handshake) = pending.clone().try_acquire_owned() else {
+                let Some(handshake) = pending.take(source) else {
                     debug!(%source, "session refused: too many handshakes");
                     incoming.refuse();
                     continue;

@@ -10,6 +10,7 @@ mod support;
 
 mod canonical;
 mod churn;
+mod crowding;
 mod grants;
 mod handshakes;
 mod member;

@@ -1,0 +1,102 @@
+//! Open files: the process takes what the system gives it, and connections leave a rest for what keeps
+//! the agent alive and operable.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+use crate::config::Config;
+
+/// Descriptors beside connections and name queries: sockets of the listeners, runtime, logs, key files
+/// while they are read, and room for an operator.
+const BASE: usize = 128;
+
+/// Fewer connections than this are not worth an agent.
+const LEAST: usize = 16;
+
+/// Raises the limit of this process to the most that it may have, and lowers the numbers of connections
+/// in `config` to what fits in it. Links share a port, so they need none.
+pub(super) fn fit(config: &mut Config) {
+    let Some(limit) = raise() else { return };
+    let room = limit.saturating_sub(reserve(config));
+    let clients = config.socks5.as_ref().map_or(0, |s| s.max_connections);
+    let targets = match config.exit {
+        Some(_) => config.limits.exit_connections,
+        None => 0,
+    };
+    let (fit_clients, fit_targets) = share(room, clients, targets);
+    if let Some(socks5) = &mut config.socks5 {
+        socks5.max_connections = fit_clients;
+        // A client of an agent that is its own exit takes two.
+        if fit_clients < clients {
+            warn!(
+                limit,
+                clients,
+                fit_clients,
+                "open files: fewer clients than socks5.max_connections fit; raise the limit"
+            );
+        }
+    }
+    if config.exit.is_some() {
+        config.limits.exit_connections = fit_targets;
+    }
+}
+
+/// Descriptors that connections of clients and to targets may not take.
+fn reserve(config: &Config) -> usize {
+    let limits = &config.limits;
+    let http = config.http.as_ref().map_or(0, |_| limits.http_connections);
+    let names = config.exit.as_ref().map_or(0, |_| limits.dns_queries);
+    BASE.saturating_add(http).saturating_add(names)
+}
+
+/// So many of each fit into `room`, in their proportion.
+fn share(room: usize, clients: usize, targets: usize) -> (usize, usize) {
+    let wanted = clients.saturating_add(targets);
+    if wanted <= room {
+        return (clients, targets);
+    }
+    let part = |of: usize| {
+        let fair = of as f64 / wanted as f64 * room as f64;
+        (fair as usize).max(LEAST).min(of)
+    };
+    (part(clients), part(targets))
+}
+
+/// The limit of this process from now on; `None`: it has none.
+fn raise() -> Option<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // What is refused leaves the limit as it was.
+    let _ = setrlimit(Resource::Nofile, wanted);
+    let current = getrlimit(Resource::Nofile).current?;
+    Some(usize::try_from(current).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_share_the_room_in_their_proportion() {
+        for (room, clients, targets, expected) in [
+            (100_000, 10_000, 65_536, (10_000, 65_536)),
+            (9_000, 10_000, 0, (9_000, 0)),
+            (9_000, 10_000, 65_536, (1_191, 7_808)),
+            (0, 10_000, 65_536, (LEAST, LEAST)),
+            (0, 4, 0, (4, 0)),
+        ] {
+            assert_eq!(share(room, clients, targets), expected);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_raised_to_the_most() {
+        let raised = raise();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+        assert_eq!(raised, limit.current.map(|limit| limit as usize));
+    }
+}
