@@ -43,6 +43,8 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     /// Advertise these routes instead of what was advertised so far.
     Routes(OwnRoutes),
+    /// Judge anew what certificates prove.
+    TrustChanged,
     /// Withdraw everything, say goodbye to all neighbours, and answer.
     Leave {
         reason: String,
@@ -225,6 +227,7 @@ impl Control {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Routes(routes) => self.core.handle_routes(now(), routes),
+            Command::TrustChanged => self.core.handle_trust_changed(now()),
             Command::Leave { reason, done } => {
                 self.links.close();
                 self.core.handle_shutdown(now());

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::api::SocketError;
 use crate::identity::{AgentId, IdentityError, TlsError, TrustLoadError};
@@ -30,6 +31,8 @@ pub enum StartError {
     },
     #[error("http.socket: {0}")]
     Socket(#[from] SocketError),
+    #[error("trust.revoke_file: {}: {reason}", path.display())]
+    Revocations { path: PathBuf, reason: String },
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] TlsError),
     #[error("cannot set up the {what}: {reason}")]

@@ -36,6 +36,7 @@ mod bind;
 mod collector;
 mod control;
 mod descriptors;
+mod distrust;
 mod embed;
 mod error;
 mod events;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::distrust;
 use super::error::StartError;
 use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
@@ -80,6 +81,7 @@ impl Parts {
         let own_ca = config.tls.ca.as_deref();
         let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
         let trust = Trust::mesh(own_ca, peer_cas, pinned)?;
+        let trust = trust.with_revoked(distrust::revoked(&config)?);
         Ok(Self {
             config,
             identity: Arc::new(identity),

@@ -10,6 +10,7 @@ use tracing::info;
 use super::bind::Sockets;
 use super::control::{Command, Control};
 use super::descriptors;
+use super::distrust::Distrust;
 use super::error::StartError;
 use super::parts::Parts;
 use super::prefixes::PrefixBuilder;
@@ -76,6 +77,16 @@ impl Agent {
         )?;
         let own = OwnListeners::new(listeners.iter().copied().chain(socks5).chain(http));
         let exit = start_exit(&parts, &shared, own, &commands, accepted, &mut tasks);
+        let distrust = Distrust {
+            trust: parts.trust.clone(),
+            listed: parts.config.revoke.clone(),
+            file: parts.config.revoke_file.clone(),
+            links: shared.links.clone(),
+            sessions: shared.tunnel.sessions.clone(),
+            exit: exit.clone(),
+            commands: commands.clone(),
+        };
+        tasks.spawn("distrust", distrust.run());
         let ingress = sockets
             .socks5
             .and_then(|listener| start_ingress(&parts, &shared, &exit, listener, &mut tasks));

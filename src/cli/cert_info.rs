@@ -16,6 +16,8 @@ const DAY: i64 = 86_400;
 struct Info {
     /// 32 hex digits. A CA has one too, but no agent uses it.
     id: String,
+    /// Hex, as `trust.revoke` takes it.
+    serial: String,
     common_name: Option<String>,
     issuer: String,
     self_signed: bool,
@@ -55,6 +57,7 @@ fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
     let name = info.common_name.as_deref().unwrap_or("(none)");
     writeln!(out, "id:      {}", info.id)?;
     writeln!(out, "name:    {}", name.escape_debug())?;
+    writeln!(out, "serial:  {}", info.serial)?;
     match (info.ca, info.self_signed) {
         (true, _) => writeln!(out, "kind:    CA certificate")?,
         (false, true) => writeln!(out, "kind:    agent certificate, self-signed")?,
@@ -106,6 +109,7 @@ impl Info {
         let grants = grants.unwrap_or_else(Grants::unrestricted);
         Self {
             id: certificate.id.to_string(),
+            serial: certificate.serial.to_string(),
             common_name: certificate.common_name.clone(),
             issuer: certificate.issuer.clone(),
             self_signed: certificate.self_issued,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Limits;
-use crate::identity::{AgentId, DomainPattern};
+use crate::identity::{AgentId, DomainPattern, Revocations};
 
 /// One agent's configuration. Paths are absolute or relative to the process's folder.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ pub struct Config {
     pub tls: Tls,
     /// Agent ids accepted without the CA (`trust.allow`).
     pub allow: BTreeSet<AgentId>,
+    /// Who is trusted no more (`trust.revoke`).
+    pub revoke: Revocations,
+    /// The same, a line each, read again when it changes (`trust.revoke_file`).
+    pub revoke_file: Option<PathBuf>,
     /// Where neighbours may dial us. Empty: dial-only.
     pub listeners: Vec<Listener>,
     pub peers: Vec<Peer>,

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::suggest::nearest;
 use super::{HostPort, PasswordHash};
 use crate::canonical;
-use crate::identity::{AgentId, DomainPattern, password};
+use crate::identity::{AgentId, DomainPattern, Revocation, password};
 
 /// The port of DNS, for servers given without one.
 const DNS_PORT: u16 = 53;
@@ -225,6 +225,13 @@ pub(super) fn domain(text: &str) -> Result<DomainPattern, String> {
 pub(super) fn agent_id(text: &str) -> Result<AgentId, String> {
     text.parse()
         .map_err(|_| format!("{} is not an agent id; expected 32 hex digits", quote(text)))
+}
+
+pub(super) fn revocation(text: &str) -> Result<Revocation, String> {
+    text.parse().map_err(|()| {
+        let hint = "neither an agent id (32 hex digits) nor a certificate's serial number in hex";
+        format!("{} is {hint}", quote(text))
+    })
 }
 
 /// An argon2 or bcrypt hash. The text may be a secret and is never repeated.

@@ -27,7 +27,13 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
     );
     let agent = agent(document.section("agent"), reader);
     let tls = tls(document.section("tls"));
-    let allow = allow(document.section("trust"));
+    let mut trust = document.section("trust");
+    let allow = allow(&mut trust);
+    let revoke = trust.list("revoke", "an agent id or serial", scalar::revocation);
+    let revoke = revoke.into_iter().map(|(_, revocation)| revocation);
+    let revoke = revoke.collect();
+    let revoke_file = trust.file("revoke_file");
+    drop(trust);
     let (listeners, peers) = mesh::listeners_and_peers(&mut document);
     let limits = limits::limits(document.section("limits"));
     let socks5 = services::socks5(document.section("socks5"));
@@ -40,6 +46,8 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
         agent,
         tls,
         allow,
+        revoke,
+        revoke_file,
         listeners,
         peers,
         socks5,
@@ -118,7 +126,7 @@ fn pair(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<(PathBuf, PathBuf
     Some((cert?, key?))
 }
 
-fn allow(mut section: Section<'_>) -> BTreeSet<AgentId> {
+fn allow(section: &mut Section<'_>) -> BTreeSet<AgentId> {
     let mut allow = BTreeSet::new();
     for (item, id) in section.list("allow", "an agent id", scalar::agent_id) {
         if !allow.insert(id) {

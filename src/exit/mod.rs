@@ -25,7 +25,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 
 use crate::config;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Credential};
 use crate::limit::{MEMBERS, Shares};
 use crate::names::Resolver;
 use crate::tunnel::StreamTable;
@@ -89,6 +89,11 @@ impl Exit {
     /// From now on refuses new work with `Draining`; open connections live on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends every session for whose certificate `judge` has a reason, with the connections in it.
+    pub fn end_sessions_where(&self, judge: impl Fn(&Credential) -> Option<String>) {
+        self.sessions.end_where(judge);
     }
 
     /// Adds this exit's counters.

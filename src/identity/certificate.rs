@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
 use super::likeness::{holds_scheme, is_like_grant};
-use super::{AgentId, GrantError, Grants, Roles};
+use super::{AgentId, Credential, GrantError, Grants, Roles, Serial};
 
 /// DER SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410 section 4).
 ///
@@ -28,6 +28,7 @@ pub struct Certificate {
     pub public_key: [u8; 32],
     /// SHA-256 of the DER certificate.
     pub fingerprint: [u8; 32],
+    pub serial: Serial,
     /// The subject's common name.
     pub common_name: Option<String>,
     /// The issuer's common name, or its whole name where it has none.
@@ -87,6 +88,7 @@ impl Certificate {
             id: AgentId::from_spki(spki),
             public_key,
             fingerprint,
+            serial: Serial::from_octets(x509.raw_serial()),
             common_name: common_name(x509.subject()),
             issuer: common_name(x509.issuer()).unwrap_or_else(|| x509.issuer().to_string()),
             self_issued: x509.issuer().as_raw() == x509.subject().as_raw(),
@@ -95,6 +97,15 @@ impl Certificate {
             not_after: unix_seconds(validity.not_after.timestamp()),
             grants: read_grants(&x509, is_ca)?,
         })
+    }
+
+    /// What decides whether a connection that was made with it may go on.
+    pub fn credential(&self) -> Credential {
+        Credential {
+            id: self.id,
+            serial: self.serial.clone(),
+            not_after: self.not_after,
+        }
     }
 
     /// Whether somebody signed it without saying what its agent may do, as certificates were before

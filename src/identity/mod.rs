@@ -16,6 +16,7 @@ mod login;
 mod own;
 pub mod password;
 mod refusal;
+mod revoked;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -35,6 +36,7 @@ pub use keys::{PemError, verify_signature};
 pub use login::{Checks, Login, Verdict};
 pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
+pub use revoked::{Credential, Revocation, RevocationError, Revocations, Revoked, Serial};
 pub use text::is_steering;
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,

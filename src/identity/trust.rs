@@ -12,14 +12,19 @@ use webpki::{
 };
 
 use super::keys::{self, PemError};
-use super::{AgentId, Certificate, CertificateError, ValidityAt};
+use super::{AgentId, Certificate, CertificateError, Credential, Revoked, ValidityAt};
 use crate::clock::format_date;
+
+/// How long a connection outlives its certificate, seconds: clocks may be so far apart.
+const CLOCK_SLACK: u64 = 120;
 
 /// The trust that handshakes and advertisements are judged by.
 #[derive(Clone, Debug)]
 pub struct Trust {
     roots: Vec<Root>,
     pinned: BTreeSet<AgentId>,
+    /// Who is trusted no more, by whatever.
+    revoked: Revoked,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +66,8 @@ pub enum TrustError {
         "wrong id: expected agent {expected}, found {found}; correct `peers[].id` or the address"
     )]
     WrongId { expected: AgentId, found: AgentId },
+    #[error("revoked: agent {id}, or its certificate, was taken out of the mesh")]
+    Revoked { id: AgentId },
     #[error("expired: the certificate of agent {id} ended {}", format_date(*not_after))]
     Expired { id: AgentId, not_after: u64 },
     #[error(
@@ -101,7 +108,11 @@ impl Trust {
                 roots.push(Root::read(&der, path)?);
             }
         }
-        Ok(Self { roots, pinned })
+        Ok(Self {
+            roots,
+            pinned,
+            revoked: Revoked::default(),
+        })
     }
 
     /// The trust of the whole mesh: `tls.ca` if the file names it, else every `peers[].tls.ca`.
@@ -119,7 +130,34 @@ impl Trust {
 
     /// The trust for the connection to one peer whose `tls.ca` overrides the mesh CA.
     pub fn with_ca(&self, ca_file: &Path) -> Result<Self, TrustLoadError> {
-        Self::new([ca_file], self.pinned.clone())
+        let trust = Self::new([ca_file], self.pinned.clone())?;
+        Ok(trust.with_revoked(self.revoked.clone()))
+    }
+
+    /// Trusts nobody who is `revoked`, now or later.
+    #[must_use]
+    pub fn with_revoked(self, revoked: Revoked) -> Self {
+        Self { revoked, ..self }
+    }
+
+    /// Who is trusted no more.
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
+    }
+
+    /// Why a connection that was made with this certificate must end at `unix_time` (seconds): it was
+    /// revoked, or has ended longer ago than clocks are apart. `None`: it may go on.
+    pub fn ends(&self, credential: &Credential, unix_time: u64) -> Option<TrustError> {
+        let Credential {
+            id,
+            ref serial,
+            not_after,
+        } = *credential;
+        if self.revoked.covers(id, serial) {
+            return Some(TrustError::Revoked { id });
+        }
+        let has_ended = unix_time > not_after.saturating_add(CLOCK_SLACK);
+        has_ended.then_some(TrustError::Expired { id, not_after })
     }
 
     /// Whether the id is accepted without a CA.
@@ -165,6 +203,9 @@ impl Trust {
                 });
             }
             Some(_) | None => {}
+        }
+        if self.revoked.covers(id, &certificate.serial) {
+            return Err(TrustError::Revoked { id });
         }
         match certificate.validity_at(unix_time) {
             ValidityAt::Valid => {}
@@ -239,6 +280,7 @@ impl TrustError {
             Self::NoCertificate => "no certificate",
             Self::BadCertificate(_) => "bad certificate",
             Self::WrongId { .. } => "wrong id",
+            Self::Revoked { .. } => "revoked",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not yet valid",
             Self::Stranger { .. } => "stranger",

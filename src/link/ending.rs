@@ -58,7 +58,9 @@ pub(super) fn code_of(reason: &DownReason) -> u32 {
         DownReason::Stopping | DownReason::Goodbye(_) | DownReason::Closed(_) => code::GOODBYE,
         DownReason::Replaced => code::DUPLICATE,
         DownReason::Silent | DownReason::Unheard => code::SILENT,
-        DownReason::Violation(_) | DownReason::Behind => code::VIOLATION,
+        DownReason::Violation(_) | DownReason::Behind | DownReason::Distrusted(_) => {
+            code::VIOLATION
+        }
     }
 }
 

@@ -67,6 +67,8 @@ pub enum DownReason {
     Replaced,
     /// We are stopping.
     Stopping,
+    /// The neighbour's certificate counts no more; the text says why.
+    Distrusted(String),
 }
 
 impl DownReason {
@@ -81,7 +83,8 @@ impl DownReason {
             | Self::Violation(_)
             | Self::Behind
             | Self::Replaced
-            | Self::Stopping => None,
+            | Self::Stopping
+            | Self::Distrusted(_) => None,
         }
     }
 }
@@ -96,7 +99,8 @@ impl DownReason {
             | Self::Violation(_)
             | Self::Behind
             | Self::Replaced
-            | Self::Stopping => false,
+            | Self::Stopping
+            | Self::Distrusted(_) => false,
         }
     }
 }
@@ -112,6 +116,7 @@ impl std::fmt::Display for DownReason {
             Self::Behind => f.write_str("neighbour does not take control messages"),
             Self::Replaced => f.write_str("replaced by another link"),
             Self::Stopping => f.write_str("stopping"),
+            Self::Distrusted(why) => write!(f, "refused the peer: {why}"),
         }
     }
 }

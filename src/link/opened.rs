@@ -15,7 +15,7 @@ use super::standstill::Standstill;
 use super::table::{Candidate, LinkInfo, Links, Verdict};
 use crate::clock;
 use crate::forward::{Fib, Port};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, peer_certificate};
 use crate::routing::LinkState;
 use crate::task::{self, Served};
 use crate::wire::Hello;
@@ -79,6 +79,16 @@ pub(super) enum Ended {
 
 /// Runs a link until it ends.
 pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
+    // It was read when the handshake was judged; the end of it is watched from now on.
+    let credential = match peer_certificate(&opened.connection) {
+        Ok(certificate) => certificate.credential(),
+        Err(error) => {
+            let reason = DownReason::Distrusted(error.to_string());
+            close(&opened.connection, code::VIOLATION, &reason.to_string());
+            let lived = Duration::ZERO;
+            return Ended::Down { reason, lived };
+        }
+    };
     let (outgoing, queue) = mpsc::channel(context.control_queue);
     let (end, ended) = watch::channel(None);
     let cost = opened.cost.max(opened.greeting.hello.cost).max(1);
@@ -87,6 +97,7 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
         dialled: opened.dialled,
         outgoing,
         end,
+        credential,
         info: link_info(&opened, cost),
     };
     let number = match context.links.admit(candidate) {

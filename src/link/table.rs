@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::event::DownReason;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Credential};
 use crate::routing::LinkState;
 use crate::wire::ControlMessage;
 
@@ -53,6 +53,8 @@ pub(super) struct Candidate {
     pub(super) outgoing: mpsc::Sender<ControlMessage>,
     /// Ends the driver of this link.
     pub(super) end: watch::Sender<Option<DownReason>>,
+    /// Of the certificate that the neighbour showed.
+    pub(super) credential: Credential,
     pub(super) info: LinkInfo,
 }
 
@@ -62,6 +64,7 @@ struct Live {
     dialled: bool,
     outgoing: mpsc::Sender<ControlMessage>,
     end: watch::Sender<Option<DownReason>>,
+    credential: Credential,
 }
 
 /// Every live link and configured peer. Shared by dial and accept tasks, drivers and the API.
@@ -169,6 +172,7 @@ impl Links {
                 dialled: candidate.dialled,
                 outgoing: candidate.outgoing,
                 end: candidate.end,
+                credential: candidate.credential,
             },
         );
         drop(state);
@@ -273,6 +277,18 @@ impl Links {
     pub fn disconnect(&self, neighbor: AgentId, reason: DownReason) {
         if let Some(live) = self.lock().live.get(&neighbor) {
             live.end.send_replace(Some(reason));
+        }
+    }
+
+    /// Ends every link for whose certificate `judge` has a reason.
+    pub fn disconnect_where(&self, judge: impl Fn(&Credential) -> Option<DownReason>) {
+        for live in self.lock().live.values() {
+            // One that is ending is told once.
+            if live.end.borrow().is_none()
+                && let Some(reason) = judge(&live.credential)
+            {
+                live.end.send_replace(Some(reason));
+            }
         }
     }
 

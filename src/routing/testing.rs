@@ -19,6 +19,8 @@ use crate::wire::{CertificateBytes, LinkFlags};
 pub(super) struct Fake {
     id: AgentId,
     pub(super) certificate: Vec<u8>,
+    /// Whose certificates are trusted no more.
+    pub(super) distrusted: std::collections::BTreeSet<AgentId>,
 }
 
 pub(super) fn certificate(id: AgentId, not_after_ms: u64, trusted: bool, grants: &str) -> Vec<u8> {
@@ -54,7 +56,7 @@ impl Authority for Fake {
     fn admit(&self, bytes: &[u8], unix_ms: u64) -> Result<Arc<Admitted>, AdmitError> {
         let id = AgentId(bytes[..16].try_into().unwrap());
         let not_after_ms = u64::from_be_bytes(bytes[16..24].try_into().unwrap());
-        if bytes[24] == 0 {
+        if bytes[24] == 0 || self.distrusted.contains(&id) {
             return Err(AdmitError::Untrusted("no chain".into()));
         }
         if not_after_ms <= unix_ms {
@@ -116,6 +118,7 @@ impl Bench {
         let authority = Fake {
             id: settings.id,
             certificate,
+            distrusted: Default::default(),
         };
         let mut bench = Self {
             core: Core::new(now, settings, authority),

@@ -27,12 +27,15 @@ use super::steer::{Steering, steer};
 use super::timing::Timing;
 use super::virtual_socket::VirtualSocket;
 use crate::forward::Fib;
-use crate::identity::{AgentId, Refusal, SERVER_NAME, ShortId};
+use crate::identity::{AgentId, Credential, Refusal, SERVER_NAME, ShortId, peer_certificate};
 use crate::link::patience;
 use crate::routing::{Avoid, Path, PathTable};
 use crate::task::{self, Served};
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
+
+/// Application error code of a session whose certificate counts no more.
+const DISTRUSTED: quinn::VarInt = quinn::VarInt::from_u32(3);
 
 /// What sessions follow: the routing core's view of the mesh, as snapshots.
 pub trait MeshView: Send + Sync + 'static {
@@ -100,6 +103,8 @@ type Outcome = Result<Live, OpenError>;
 struct Live {
     connection: Connection,
     streams: SessionStreams,
+    /// Of the certificate that the exit showed; `None`: it was not seen.
+    credential: Option<Credential>,
     info: watch::Receiver<SessionInfo>,
 }
 
@@ -152,6 +157,19 @@ impl<V: MeshView> Sessions<V> {
             .collect();
         sessions.sort_by_key(|session| session.exit);
         sessions
+    }
+
+    /// Ends every session for whose exit's certificate `judge` has a reason.
+    pub fn end_where(&self, judge: impl Fn(&Credential) -> Option<String>) {
+        for slot in self.lock().values() {
+            // One that is ending is told once.
+            if let Slot::Live(live) = slot
+                && live.connection.close_reason().is_none()
+                && let Some(why) = live.credential.as_ref().and_then(&judge)
+            {
+                live.connection.close(DISTRUSTED, why.as_bytes());
+            }
+        }
     }
 
     /// Ends every session.
@@ -239,9 +257,11 @@ impl<V: MeshView> Sessions<V> {
             info,
         };
         task::serve(Served::Session, steer(self.clone(), steering));
+        let certificate = peer_certificate(&connection).ok();
         Ok(Live {
             streams: SessionStreams::new(connection.clone()),
             connection,
+            credential: certificate.map(|certificate| certificate.credential()),
             info: receiver,
         })
     }

@@ -107,6 +107,8 @@ fn every_key_reaches_its_field() {
     assert_eq!(agent.log_level, "info,warren::routing=debug");
     assert_eq!(agent.log_format, LogFormat::Json);
     assert_eq!(config.allow.len(), 2);
+    assert_eq!(config.revoke.count(), 2);
+    assert!(config.revoke_file.is_some());
     assert_eq!(config.listeners[1].address, "[::1]:4434".parse().unwrap());
     assert_eq!(config.peers[0].cost, 5);
     let socks5 = config.socks5.as_ref().expect("it is switched on");

@@ -75,6 +75,7 @@ pub(crate) fn named_files(config: &Config) -> Vec<PathBuf> {
         .iter()
         .cloned()
         .chain(own)
+        .chain(config.revoke_file.clone())
         .chain(peers)
         .collect()
 }

@@ -16,6 +16,7 @@ mod balancer;
 mod clock;
 mod commands;
 mod demo;
+mod distrust;
 mod events;
 mod exit_death;
 mod fail_closed;

@@ -48,6 +48,8 @@ pub(crate) fn exit() -> Config {
         },
         tls: Tls::default(),
         allow: [AgentId([8; 16])].into(),
+        revoke: Default::default(),
+        revoke_file: None,
         listeners: vec![Listener { address: any }],
         peers: Vec::new(),
         socks5: None,

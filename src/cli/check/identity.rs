@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{AgentId, Identity, Roles, Trust};
+use crate::identity::{AgentId, Identity, Revocations, Roles, Trust};
 
 use super::CheckLine;
 use super::report::chain;
@@ -164,6 +164,7 @@ fn trust(config: &Config) -> Vec<CheckLine> {
     lines.dedup();
     let has_ca = config.has_ca();
     lines.extend(only_named(config));
+    lines.extend(revocations(config));
     lines.push(
         match Trust::mesh(config.tls.ca.as_deref(), peer_cas, pinned) {
             Err(error) => CheckLine::fail("trust", chain(&error)),
@@ -179,6 +180,25 @@ fn trust(config: &Config) -> Vec<CheckLine> {
         },
     );
     lines
+}
+
+/// Whether the list of revocations can be read, as a start would read it.
+fn revocations(config: &Config) -> Option<CheckLine> {
+    let path = config.revoke_file.as_ref()?;
+    let shown = path.display();
+    Some(match std::fs::read_to_string(path) {
+        Err(error) => CheckLine::fail("trust", format!("trust.revoke_file: {shown}: {error}")),
+        Ok(text) => match Revocations::parse(&text) {
+            (revocations, errors) if errors.is_empty() => {
+                let count = revocations.count();
+                CheckLine::ok("trust", format!("{shown} revokes {count}"))
+            }
+            (_, errors) => CheckLine::fail(
+                "trust",
+                format!("trust.revoke_file: {shown}: {}", errors[0]),
+            ),
+        },
+    })
 }
 
 /// Peers that must answer by a certificate of the mesh CA, which an earlier version took without.

@@ -1,8 +1,8 @@
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use super::*;
-use crate::identity::testing::{DAY, NOW, authority, days, shaped, stranger, trust};
-use crate::identity::{Authority, Validity, issue};
+use crate::identity::testing::{DAY, NOW, authority, days, member, shaped, stranger, trust};
+use crate::identity::{Authority, Identity, Validity, issue};
 
 /// The label of the refusal; empty: accepted.
 fn refusal(trust: &Trust, chain: &[CertificateDer<'_>]) -> &'static str {
@@ -226,4 +226,49 @@ fn the_own_ca_rules_and_those_of_the_peers_stand_in() {
     let one = both.with_ca(peer).unwrap();
     assert_eq!(refusal(&one, of_peer), "");
     assert_eq!(refusal(&one, of_own), "foreign CA");
+}
+
+#[test]
+fn who_is_revoked_is_refused_however_trusted() {
+    let (ca, ca_file) = authority("mesh");
+    let agent = member(&ca, "agent");
+    let other = member(&ca, "other");
+    let trust = trust(&[&ca_file], &[other.id()]);
+    let verify = |identity: &Identity| trust.verify(identity.chain(), NOW);
+    assert!(verify(&agent).is_ok() && verify(&other).is_ok());
+    let serial = agent.parsed().serial.to_string();
+    for revoked in [agent.id().to_string(), serial] {
+        let revoked = [revoked.parse().unwrap()].into_iter().collect();
+        trust.revoked().replace(revoked);
+        let id = agent.id();
+        assert_eq!(verify(&agent), Err(TrustError::Revoked { id }));
+        assert!(verify(&other).is_ok());
+    }
+    let pinned = [other.id().to_string().parse().unwrap()];
+    trust.revoked().replace(pinned.into_iter().collect());
+    assert!(verify(&other).is_err(), "a pin does not help");
+    assert!(verify(&agent).is_ok(), "taken back");
+}
+
+#[test]
+fn connections_end_with_their_certificates_and_not_with_a_clock_set_back() {
+    let (ca, ca_file) = authority("mesh");
+    let agent = member(&ca, "agent");
+    let credential = agent.parsed().credential();
+    let trust = trust(&[&ca_file], &[]);
+    let end = agent.not_after();
+    for (at, ends) in [
+        (0, false),
+        (NOW, false),
+        (end, false),
+        (end + 120, false),
+        (end + 121, true),
+        (u64::MAX, true),
+    ] {
+        assert_eq!(trust.ends(&credential, at).is_some(), ends, "{at}");
+    }
+    let id = agent.id().to_string().parse().unwrap();
+    trust.revoked().replace([id].into_iter().collect());
+    let ends = trust.ends(&credential, NOW).unwrap();
+    assert_eq!(ends.label(), "revoked");
 }

@@ -1,6 +1,7 @@
 //! Which of several links is kept.
 
 use super::*;
+use crate::identity::Serial;
 
 const LOW: AgentId = AgentId([1; 16]);
 const HIGH: AgentId = AgentId([2; 16]);
@@ -36,6 +37,11 @@ fn candidate(neighbor: AgentId, dialled: bool, epoch: u64) -> (Candidate, Ends) 
         dialled,
         outgoing,
         end,
+        credential: Credential {
+            id: neighbor,
+            serial: Serial::from_octets(&[1]),
+            not_after: 1_000,
+        },
         info,
     };
     (
@@ -146,4 +152,23 @@ fn a_neighbour_that_takes_no_messages_loses_its_link() {
         side.links.send(HIGH, ControlMessage::Token(token));
     }
     assert_eq!(*ends.ended.borrow(), Some(DownReason::Behind));
+}
+
+#[test]
+fn links_end_by_their_certificates() {
+    let links = Links::new(AgentId([9; 16]), 10);
+    let (one, mut one_ends) = candidate(AgentId([1; 16]), true, 1);
+    let (two, two_ends) = candidate(AgentId([2; 16]), true, 1);
+    assert!(matches!(links.admit(one), Verdict::Kept(_)));
+    assert!(matches!(links.admit(two), Verdict::Kept(_)));
+    let judge = |credential: &Credential| {
+        let is_one = credential.id == AgentId([1; 16]);
+        is_one.then(|| DownReason::Distrusted("revoked".to_owned()))
+    };
+    links.disconnect_where(judge);
+    let told = one_ends.ended.borrow_and_update().clone();
+    assert_eq!(told, Some(DownReason::Distrusted("revoked".to_owned())));
+    assert_eq!(*two_ends.ended.borrow(), None);
+    links.disconnect_where(judge);
+    assert!(!one_ends.ended.has_changed().unwrap(), "told once");
 }

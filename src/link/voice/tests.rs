@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::*;
+use crate::identity::{Credential, Serial};
 use crate::link::event::DownReason;
 use crate::link::table::{Candidate, LinkInfo, Verdict};
 use crate::routing::LinkState;
@@ -48,6 +49,11 @@ impl World {
             dialled: true,
             outgoing: mpsc::channel(1).0,
             end: watch::Sender::new(None),
+            credential: Credential {
+                id: NEIGHBOR,
+                serial: Serial::from_octets(&[1]),
+                not_after: u64::MAX,
+            },
             info: LinkInfo {
                 display_name: String::new(),
                 remote: "127.0.0.1:1".parse().unwrap(),

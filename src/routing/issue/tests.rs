@@ -282,6 +282,20 @@ fn draining_and_shutdown_are_told() {
 }
 
 #[test]
+fn what_a_distrusted_certificate_proves_is_dropped_and_nothing_else() {
+    let mut bench = pair();
+    bench.hear(2, flood([link(stamp(8, 5, 1)), link(stamp(9, 5, 1))]));
+    bench.on(|core, now| core.handle_trust_changed(now));
+    assert!(known(&bench, 8) && known(&bench, 9), "nothing changed");
+    bench.core.authority.distrusted.insert(id(9));
+    bench.on(|core, now| core.handle_trust_changed(now));
+    assert!(known(&bench, 8) && !known(&bench, 9));
+    // It does not come back.
+    bench.hear(2, flood([link(stamp(9, 5, 2))]));
+    assert!(!known(&bench, 9));
+}
+
+#[test]
 fn a_changed_certificate_or_trust_takes_effect() {
     let mut bench = pair();
     bench.hear(2, flood([link(stamp(9, 5, 1))]));
