@@ -99,11 +99,11 @@ pub struct InfoArgs {
     pub json: bool,
 }
 
-/// Runs one of the `cert` commands; results go to `out`.
-pub fn run(args: CertArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+/// Runs one of the `cert` commands; results go to `out`, warnings to `err`.
+pub fn run(args: CertArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
     match args.command {
         CertCommand::Ca(args) => ca(&args),
-        CertCommand::Agent(args) => agent(args, out),
+        CertCommand::Agent(args) => agent(args, out, err),
         CertCommand::Info(args) => cert_info::run(&args.file, args.json, unix_now(), out),
     }
 }
@@ -116,9 +116,12 @@ fn ca(args: &CaArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn agent(args: AgentArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+fn agent(args: AgentArgs, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<()> {
     let authority =
         Authority::load(&args.ca).with_context(|| format!("no CA in {}", args.ca.display()))?;
+    if let Some(warning) = Authority::warning(&args.ca) {
+        writeln!(err, "warning: {warning}")?;
+    }
     make_dir(&args.out)?;
     let file = |extension: &str| args.out.join(format!("{}.{extension}", args.name));
     let (certificate, key) = (file("crt"), file("key"));

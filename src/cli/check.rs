@@ -19,6 +19,7 @@ mod ports;
 mod report;
 mod resolver;
 mod routes;
+mod socks;
 mod special;
 mod sysctl;
 mod way;
@@ -83,6 +84,7 @@ fn check(config: &Config, connect: Option<Connect>, console: &mut Console) -> Re
     show(ports::check(config, || own::runs(config)))?;
     show(data_dir::check(config))?;
     show(host(config))?;
+    show(socks::check(config).into_iter().collect())?;
     show(routes::check(config))?;
     show(way::check(config))?;
     show(health::check(config))?;

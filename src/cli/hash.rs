@@ -1,27 +1,63 @@
 //! `warren hash`: turns a password into the hash that the configuration takes.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Write, stdin};
 
 use anyhow::Context;
 use clap::Args;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::Console;
 use crate::identity::password;
 
 /// Reads a password (one line) from stdin and prints its argon2id hash.
 #[derive(Debug, Args)]
 pub struct HashArgs {}
 
-/// Hashes the first line of `input`, without its line end.
-pub fn run(_args: HashArgs, input: &mut dyn BufRead, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut password = Vec::new();
-    input
-        .read_until(b'\n', &mut password)
-        .context("cannot read the password from stdin")?;
-    if password.last() == Some(&b'\n') {
-        password.pop();
+/// Hashes the first line of the input, without its line end. At a terminal it asks, and what is typed
+/// does not show.
+pub fn run(_args: HashArgs, console: &mut Console) -> anyhow::Result<()> {
+    let silence = Silence::of_terminal();
+    if silence.is_some() {
+        write!(console.err, "Password: ")?;
+        console.err.flush()?;
     }
-    writeln!(out, "{}", password::hash(&password)?)?;
+    let password = read_line(&mut *console.input);
+    drop(silence);
+    writeln!(console.out, "{}", password::hash(&password?)?)?;
     Ok(())
+}
+
+fn read_line(input: &mut dyn BufRead) -> anyhow::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    input
+        .read_until(b'\n', &mut line)
+        .context("cannot read the password from stdin")?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Keeps the terminal behind stdin from showing what is typed but the end of the line.
+struct Silence(Termios);
+
+impl Silence {
+    /// `None`: stdin is no terminal.
+    fn of_terminal() -> Option<Self> {
+        let before = tcgetattr(stdin()).ok()?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(stdin(), OptionalActions::Now, &silent).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // A terminal that has gone shows nothing.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 #[cfg(test)]
@@ -29,9 +65,7 @@ mod tests {
     use super::*;
 
     fn hash_of(mut input: &[u8]) -> anyhow::Result<String> {
-        let mut out = Vec::new();
-        run(HashArgs {}, &mut input, &mut out)?;
-        Ok(String::from_utf8(out)?)
+        Ok(password::hash(&read_line(&mut input)?)?)
     }
 
     #[test]

@@ -24,10 +24,19 @@ pub(super) fn quote(text: &str) -> String {
     format!("`{}`", shown(text))
 }
 
-/// A user's text on one line, and short.
+/// A user's text on one line, short, and without what may be a secret: what stands before an `@` (a
+/// user and a password), and the query of a URL.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut shown = String::new();
+    let (before, text) = match text.rfind('@') {
+        Some(at) => ("***", &text[at..]),
+        None => ("", text),
+    };
+    let (text, after) = match text.find('?') {
+        Some(query) if query + 1 < text.len() => (&text[..=query], "***"),
+        Some(_) | None => (text, ""),
+    };
+    let mut shown = before.to_owned();
     for character in text.chars().take(LONGEST) {
         match character {
             // Quotes and backslashes are what the user typed; only what breaks a line is escaped.
@@ -38,6 +47,7 @@ pub(super) fn shown(text: &str) -> String {
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
+    shown.push_str(after);
     shown
 }
 

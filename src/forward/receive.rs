@@ -179,14 +179,15 @@ impl Receiver {
             taken[..run.len()].copy_from_slice(&buffer[run.clone()]);
             0..run.len()
         };
-        let delivered = inbox.push(Delivery {
+        let given_up = inbox.push(Delivery {
             buffer: taken,
             start: range.start,
             end: range.end,
             stride: meta.stride,
             ecn: meta.ecn,
         });
-        if !delivered {
+        if let Some(given_up) = given_up {
+            let packets = given_up.payloads().count();
             self.fib.metrics.dropped(DropReason::InboxFull, packets);
         }
     }

@@ -11,7 +11,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 
 use super::certificate::{Certificate, CertificateError};
-use super::files::{self, PUBLIC, SECRET};
+use super::files::{self, PUBLIC, SECRET, Warning};
 use super::keys::{self, PemError};
 use super::{AgentId, Grants};
 use crate::clock::format_date;
@@ -121,6 +121,11 @@ impl Authority {
             not_after: validity.not_after,
         };
         Ok((authority, issued))
+    }
+
+    /// What the operator should hear about the key of the CA in `dir`.
+    pub fn warning(dir: &Path) -> Option<Warning> {
+        files::check_key_mode(&dir.join(CA_KEY)).ok().flatten()
     }
 
     /// The CA whose `ca.crt` and `ca.key` are in `dir`.

@@ -24,6 +24,7 @@ mod failover;
 mod first_steps;
 mod garbage;
 mod grey;
+mod hash;
 mod health_checks;
 mod host;
 mod http;

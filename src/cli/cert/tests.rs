@@ -16,8 +16,9 @@ struct Cli {
 fn cert(args: &[&str]) -> Result<String, (i32, String)> {
     let cli = Cli::try_parse_from(std::iter::once(&"warren").chain(args))
         .map_err(|error| (error.exit_code(), error.to_string()))?;
-    let mut out = Vec::new();
-    run(cli.cert, &mut out).map_err(|error| (1, format!("{error:#}")))?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    run(cli.cert, &mut out, &mut err).map_err(|error| (1, format!("{error:#}")))?;
+    assert_eq!(String::from_utf8(err).unwrap(), "", "warnings");
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -74,6 +75,29 @@ fn a_ca_and_an_agent_made_with_the_commands_work_together() {
     for key in ["mesh/ca.key", "mesh/exit-1.key"] {
         assert_eq!(mode(&path(&dir, key)), 0o600, "{key}");
     }
+}
+
+#[test]
+fn a_ca_key_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let ca = path(&dir, "");
+    cert(&["ca", "-n", "mesh", "-o", &ca]).unwrap();
+    let key = path(&dir, "ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let args = ["warren", "agent", "-n", "a", "--ca", &ca, "-o", &ca];
+    let cli = Cli::try_parse_from(args).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    run(cli.cert, &mut out, &mut err).unwrap();
+    let err = String::from_utf8(err).unwrap();
+    assert!(err.contains(&key) && err.contains("chmod 600"), "{err}");
+    assert!(
+        String::from_utf8(out)
+            .unwrap()
+            .trim()
+            .parse::<AgentId>()
+            .is_ok()
+    );
 }
 
 #[test]

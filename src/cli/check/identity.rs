@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{AgentId, Identity, Revocations, Roles, Trust};
+use crate::identity::{AgentId, Authority, Identity, Revocations, Roles, Trust};
 
 use super::CheckLine;
 use super::report::chain;
@@ -73,9 +73,17 @@ fn with_identity(
             .into_iter()
             .map(|text| CheckLine::warn(SUBJECT, text)),
     );
+    lines.extend(ca_key(config));
     lines.extend(accepted_by_own_ca(config, identity, now));
     lines.extend(config.exit.iter().flat_map(|exit| grants(exit, identity)));
     lines
+}
+
+/// The CA's own key, where it lies beside its certificate and others can read it.
+fn ca_key(config: &Config) -> Option<CheckLine> {
+    let warning = Authority::warning(config.tls.ca.as_ref()?.parent()?)?;
+    let text = format!("{warning}; it makes members of the mesh, and no agent needs it");
+    Some(CheckLine::warn(SUBJECT, text))
 }
 
 /// What the file makes of the agent, as far as it takes a grant to be that.
@@ -222,7 +230,7 @@ mod tests {
     use super::super::{Level, fixture};
     use super::*;
     use crate::clock::unix_now;
-    use crate::identity::{Authority, CA_CERTIFICATE, CA_KEY, Grants, Validity};
+    use crate::identity::{CA_CERTIFICATE, CA_KEY, Grants, Validity};
 
     /// A CA and an agent's certificate for `days` with a grant for `10.0.0.0/8`.
     fn mesh(dir: &Path, days: u32) -> Config {
@@ -257,6 +265,19 @@ mod tests {
         assert!(lines.iter().all(|l| l.level == Level::Ok), "{lines:?}");
         let subjects: Vec<_> = lines.iter().map(|l| l.subject).collect();
         assert_eq!(subjects, ["agent", "tls", "trust"]);
+    }
+
+    #[test]
+    fn a_ca_key_on_an_agent_that_others_can_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let config = mesh(dir.path(), 90);
+        let key = dir.path().join(CA_KEY);
+        std::fs::set_permissions(key, PermissionsExt::from_mode(0o640)).unwrap();
+        let lines = shown(&config);
+        let warned =
+            |line: &String| line.starts_with("warn  tls: private key") && line.contains("ca.key");
+        assert!(lines.iter().any(warned), "{lines:?}");
     }
 
     #[test]

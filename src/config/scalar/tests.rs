@@ -224,3 +224,30 @@ proptest! {
         let _ = password_hash(&format!("{head}{tail}"));
     }
 }
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated() {
+    for (text, repeated) in [
+        ("user:pw@host", "`***@host`"),
+        ("https://user:pw@host:443", "`***@host:443`"),
+        ("https://host/?token=pw", "`https://host/?***`"),
+        ("https://user:pw@host/?token=pw", "`***@host/?***`"),
+        ("a@pw@host", "`***@host`"),
+        ("pw@", "`***@`"),
+        ("host?", "`host?`"),
+        ("10.0.0.0/8", "`10.0.0.0/8`"),
+    ] {
+        assert_eq!(quote(text), repeated);
+    }
+    for error in [
+        dial_address("https://u:secret@h:443").unwrap_err(),
+        dial_address("u:secret@h").unwrap_err(),
+        dial_address("secret@h:443").unwrap_err(),
+        listen_address("u:secret@127.0.0.1").unwrap_err(),
+        dns_server("u:secret@h").unwrap_err(),
+        prefix("secret@10.0.0.0/8").unwrap_err(),
+        domain("secret@corp.example").unwrap_err(),
+    ] {
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -84,3 +84,18 @@ fn an_agent_is_shown_as_it_advertises_itself() {
     assert!(shown.flags.draining);
     assert_eq!(graph.agent(agent(9)), None);
 }
+
+#[test]
+fn a_link_that_claims_less_than_quic_needs_is_none_and_others_keep_theirs() {
+    for (absurd, usable) in [(1, 1), (1_199, 1), (1_200, 2), (u16::MAX, 2), (0, 2)] {
+        let mut mesh = Mesh::of(3);
+        mesh.claim(0, 1, 1, 0, 1_452);
+        mesh.claim(1, 0, 1, 0, 1_452);
+        mesh.claim(1, 2, 1, 0, 1_452);
+        mesh.claim(2, 1, 1, 0, absurd);
+        let graph = mesh.graph();
+        assert_eq!(graph.link_count(), usable, "{absurd}");
+        let first = graph.links().next().unwrap();
+        assert_eq!(first.mtu, 1_452, "{absurd}");
+    }
+}

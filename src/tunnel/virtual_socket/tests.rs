@@ -103,7 +103,7 @@ impl World {
             stride,
             ecn: None,
         };
-        assert!(self.inbox.push(delivery));
+        assert!(self.inbox.push(delivery).is_none());
     }
 
     /// Makes the path through that transit the proven one.
