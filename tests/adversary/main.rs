@@ -11,6 +11,7 @@ mod support;
 mod canonical;
 mod churn;
 mod crowding;
+mod forgery;
 mod grants;
 mod handshakes;
 mod member;
