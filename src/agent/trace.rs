@@ -13,6 +13,7 @@ use super::mesh::Mesh;
 use super::status::{Status, millis};
 use crate::api::{Dest, ExplainError, HopView, RttView, SessionView, TraceView};
 use crate::identity::{AgentId, ShortId};
+use crate::routing::Path;
 use crate::tunnel::SessionInfo;
 
 /// Echoes to each hop: enough to tell loss from a mishap, few beside what an agent answers.
@@ -75,10 +76,13 @@ impl Status {
     async fn measure_hop(&self, mesh: &Mesh, hops: &[AgentId]) -> HopView {
         let route: Vec<ShortId> = hops.iter().map(|hop| hop.short()).collect();
         let size = usize::from(mesh.session(hops.last().copied()).packet);
+        let table = mesh.table.path_table();
+        let expected = table.assess(&Path::along(hops.to_vec()));
+        let expected = expected.map_or(Duration::ZERO, |(path, _)| path.rtt());
         let (route, echoer) = (&route, &self.shared.tunnel.echoer);
         let echoes = (0..ECHOES).map(|nth| async move {
             sleep(SPACING * nth).await;
-            echoer.round_trip(route, size).await
+            echoer.round_trip(route, size, expected).await
         });
         let answers: Vec<f64> = join_all(echoes)
             .await

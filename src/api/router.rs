@@ -28,7 +28,7 @@ const MAX_BODY: usize = 16 * 1024;
 /// Longer than an exit's default `dns.timeout` of 5 s, shorter than a person's patience.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Finding the exit, and one round of echoes that are given up after a second.
+/// Finding the exit, and one round of echoes, of which those over the longest paths are given up after ten seconds.
 const TRACE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Traces at once: their echoes share a table, and every agent answers so many a second.

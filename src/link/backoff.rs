@@ -6,8 +6,9 @@ use std::time::Duration;
 use crate::config::Reconnect;
 
 /// A link that lived this long counts as reached: the next delay is the first one again. A shorter
-/// one keeps the back-off, or a peer that drops us at once would be dialled in a circle.
-const LIVED: Duration = Duration::from_secs(5);
+/// one keeps the back-off, or a peer that drops us at once would be dialled in a circle. Twice as long
+/// as a link that flaps is held back where nothing else leads to the neighbour: it carried something.
+const LIVED: Duration = Duration::from_secs(2);
 
 /// Spreads the early attempts of all neighbours of one agent that stood still. Short against the
 /// 300 ms after which silence ends a link at default settings.
@@ -117,7 +118,7 @@ mod tests {
         let mut backoff = Backoff::new(settings());
         let seen: Vec<f64> = (0..5).map(|_| secs(&mut backoff, 0.5)).collect();
         assert_eq!(seen, [1.0, 2.0, 4.0, 5.0, 5.0]);
-        backoff.handle_link_end(Duration::from_millis(4_999), None);
+        backoff.handle_link_end(LIVED - Duration::from_millis(1), None);
         assert_eq!(secs(&mut backoff, 0.5), 5.0);
         backoff.handle_link_end(LIVED, None);
         assert_eq!(backoff.attempts(), 0);
@@ -132,9 +133,12 @@ mod tests {
         assert_eq!(backoff.attempts(), 0);
         assert_eq!(secs(&mut backoff, 0.5), 1.0);
         // One that lived as long as the next delay, but too briefly for the first one again.
-        backoff.handle_link_end(Duration::from_secs(2), SILENT);
+        backoff.handle_link_end(LIVED - Duration::from_millis(1), SILENT);
+        assert_eq!(secs(&mut backoff, 0.5), 2.0);
+        let mut backoff = Backoff::new(settings());
+        backoff.handle_link_end(Duration::from_millis(1_500), SILENT);
         assert!(secs(&mut backoff, 0.999) < 0.05);
-        assert_eq!(secs(&mut backoff, 0.5), 4.0);
+        assert_eq!(secs(&mut backoff, 0.5), 2.0);
         // One whose neighbour starts again.
         backoff.handle_link_end(Duration::from_secs(60), Some(Duration::from_millis(250)));
         assert_eq!(secs(&mut backoff, 0.5), 0.275);
@@ -153,6 +157,16 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [0.025, 0.025, 0.4, 0.8, 1.6, 3.2, 5.0]);
+    }
+
+    /// As `flapping` does: five seconds up, one down, of which the link needs some to come back.
+    #[test]
+    fn a_link_that_lives_for_seconds_is_dialled_at_once_for_ever() {
+        let mut backoff = Backoff::new(settings());
+        for _ in 0..20 {
+            backoff.handle_link_end(Duration::from_millis(4_500), SILENT);
+            assert!(secs(&mut backoff, 0.999) < 0.05);
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ use crate::config::{HostPort, Reconnect};
 use crate::identity::{AgentId, peer_certificate};
 use crate::names::Lookup;
 
-/// By then the link has come for which the peer closed ours, unless the peer has yet to see that it
-/// died.
+/// By then, or after a round trip, the link has come for which the peer closed ours, unless the peer has
+/// yet to see that it died.
 const SUPERSEDED: Duration = Duration::from_millis(100);
 
 /// A configured peer.
@@ -63,8 +63,8 @@ pub enum DialError {
     Handshake { address: SocketAddr, reason: String },
     #[error("hello with {address} failed: {reason}")]
     Hello { address: SocketAddr, reason: String },
-    #[error("{0} keeps another link with us")]
-    Superseded(SocketAddr),
+    #[error("{address} keeps another link with us")]
+    Superseded { address: SocketAddr, rtt: Duration },
 }
 
 /// Keeps a link with `target`: dials whenever there is none, soon after a link that fell silent,
@@ -122,8 +122,8 @@ pub async fn dial_forever<R: Resolve>(
                 }
             }
             Err(error) => {
-                if matches!(error, DialError::Superseded(_)) {
-                    wait_or_link(&context, target.id, SUPERSEDED).await;
+                if let DialError::Superseded { rtt, .. } = error {
+                    wait_or_link(&context, target.id, SUPERSEDED.max(rtt)).await;
                     if context.links.is_live(target.id) || context.links.is_closed() {
                         continue;
                     }
@@ -201,7 +201,10 @@ async fn dial<R: Resolve>(
     let greeting = hello::open(&connection, own).await.map_err(|error| {
         let reason = error.describe();
         match closed(&connection, reason.clone()) {
-            Closed::Superseded => DialError::Superseded(address),
+            Closed::Superseded => DialError::Superseded {
+                address,
+                rtt: connection.rtt(),
+            },
             Closed::Down(_) => DialError::Hello { address, reason },
         }
     })?;

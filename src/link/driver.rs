@@ -13,6 +13,7 @@ use super::control::{ControlReader, write_all};
 use super::ending::{self, Closed};
 use super::event::{DownReason, LinkEvent};
 use super::hearing::Hearing;
+use super::heartbeat::Heartbeats;
 use super::hello::{Greeting, STOOD_STILL};
 use super::opened::{LinkContext, Opened};
 use super::path_errors::{Onward, PathErrors};
@@ -34,20 +35,6 @@ const FAREWELL: Duration = Duration::from_millis(400);
 /// But no longer than this, as it ends within two seconds.
 const LONGEST_FAREWELL: Duration = Duration::from_millis(1_000);
 
-/// Datagrams sent in each heartbeat's time, so that one that is lost raises no suspicion. A socket
-/// that a download keeps full loses single packets of quiet neighbours: with one datagram a
-/// heartbeat an exit under full load suspected an idle transit ten times a minute.
-const BEATS: u32 = 2;
-
-/// One beat in so many is as long as the path is said to carry, twice a second at the default
-/// heartbeat: QUIC takes a path for narrower when three of them are lost and shorter ones are not.
-const FULL_BEAT: u32 = 10;
-
-/// Datagrams taken between two of our own. An honest neighbour sends at most 500, at the shortest
-/// heartbeat beside our longest; those that are not taken are missed by nobody. A packet can hold
-/// 700 empty ones, so that a flood is cheap to send.
-const DATAGRAMS: u32 = 64;
-
 /// Runs one link.
 pub(super) struct Driver {
     context: Arc<LinkContext>,
@@ -64,10 +51,7 @@ pub(super) struct Driver {
     writer: JoinHandle<()>,
     liveness: Liveness,
     hearing: Hearing,
-    /// Datagrams that will be taken until our next heartbeat.
-    datagrams_left: u32,
-    /// Sent so far.
-    beats: u32,
+    heartbeats: Heartbeats,
     /// What `liveness` last knew.
     heard_last: Instant,
     tokens: Tokens,
@@ -125,8 +109,7 @@ impl Driver {
             writer: task::serve(Served::Link, write_all(send, queue)),
             liveness,
             hearing: Hearing::new(now),
-            datagrams_left: DATAGRAMS,
-            beats: 0,
+            heartbeats: Heartbeats::new(now),
             heard_last: now,
             tokens,
             path_errors: PathErrors::new(),
@@ -162,10 +145,13 @@ impl Driver {
         &mut self,
         mut ended: watch::Receiver<Option<DownReason>>,
     ) -> DownReason {
-        let mut heartbeat = interval(self.context.heartbeat / BEATS);
+        let mut heartbeat = interval(Heartbeats::pace(self.context.heartbeat));
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.liveness.poll_timeout().unwrap_or_else(clock::now);
+            let ask = self
+                .heartbeats
+                .ask_at(&self.liveness, self.connection.rtt());
             tokio::select! {
                 message = self.reader.next(), if !self.superseded => match message {
                     Ok(message) => {
@@ -179,7 +165,7 @@ impl Driver {
                     },
                 },
                 datagram = self.connection.read_datagram(), if self.takes_datagrams() => match datagram {
-                    Ok(_) => if let Some(reason) = self.handle_heartbeat().await {
+                    Ok(payload) => if let Some(reason) = self.handle_heartbeat(&payload).await {
                         return reason;
                     },
                     Err(error) => if let Some(reason) = self.handle_closed(error.to_string()) {
@@ -187,6 +173,10 @@ impl Driver {
                     },
                 },
                 _ = heartbeat.tick() => self.beat().await,
+                () = sleep_until(ask.unwrap_or(wake).into()), if ask.is_some() => {
+                    let payload = self.heartbeats.ask(clock::now());
+                    self.send(payload);
+                }
                 () = sleep_until(wake.into()) => {
                     if let Some(reason) = self.check_liveness().await {
                         return reason;
@@ -205,8 +195,10 @@ impl Driver {
     }
 
     /// Ends a suspicion without waiting for the next look; returns why the link is down, if it is.
-    async fn handle_heartbeat(&mut self) -> Option<DownReason> {
-        self.datagrams_left -= 1;
+    async fn handle_heartbeat(&mut self, payload: &[u8]) -> Option<DownReason> {
+        if self.heartbeats.handle(payload) {
+            self.send(Vec::new());
+        }
         self.heard();
         let seen = remote_of(&self.connection);
         let rtt = self.connection.rtt();
@@ -218,7 +210,7 @@ impl Driver {
     }
 
     fn takes_datagrams(&self) -> bool {
-        self.datagrams_left > 0 && !self.superseded
+        self.heartbeats.takes() && !self.superseded
     }
 
     /// Nothing more will be heard on the connection; returns why the link is down, if it is.
@@ -266,17 +258,16 @@ impl Driver {
         Ok(())
     }
 
+    /// Sends a heartbeat.
+    fn send(&self, payload: Vec<u8>) {
+        // One that does not fit now is one missed; the neighbour allows for it.
+        let _ = self.connection.send_datagram(payload.into());
+    }
+
     async fn beat(&mut self) {
-        self.datagrams_left = DATAGRAMS;
-        self.beats = self.beats.wrapping_add(1);
         let room = self.connection.max_datagram_size().unwrap_or(0);
-        let size = if self.beats.is_multiple_of(FULL_BEAT) {
-            room
-        } else {
-            0
-        };
-        // A heartbeat that does not fit now is one missed; the neighbour allows for it.
-        let _ = self.connection.send_datagram(vec![0; size].into());
+        let payload = self.heartbeats.next(room);
+        self.send(payload);
         if let Some(token) = self.tokens.rotate(clock::now()) {
             let message = ControlMessage::Token(token);
             self.context.links.send(self.neighbor, message);

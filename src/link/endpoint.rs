@@ -10,6 +10,7 @@ use quinn::{
     TokioRuntime, TransportConfig, VarInt,
 };
 
+use super::window::LinkWindow;
 use crate::config::Limits;
 use crate::forward::{Port, QuicSocket};
 
@@ -97,6 +98,7 @@ fn transport() -> TransportConfig {
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .max_idle_timeout(Some(idle))
+        .congestion_controller_factory(Arc::new(LinkWindow))
         .datagram_receive_buffer_size(Some(HEARTBEATS))
         .mtu_discovery_config(Some(mtu));
     transport

@@ -19,6 +19,7 @@ mod endpoint;
 mod event;
 mod greetings;
 mod hearing;
+mod heartbeat;
 mod hello;
 mod mtu;
 mod opened;
@@ -32,6 +33,7 @@ mod table;
 mod text;
 mod tokens;
 mod voice;
+mod window;
 
 pub use accept::accept;
 pub use backoff::Backoff;

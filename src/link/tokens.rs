@@ -9,8 +9,9 @@ use crate::wire::Token;
 /// How often a link's token changes: one that was copied from its packets is good for little longer.
 const ROTATION: Duration = Duration::from_secs(3_600);
 
-/// How long the old token still works: packets on their way, and a neighbour that reads late.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long the old token still works: packets on their way, and a neighbour that reads late, or that
+/// hears of the new one when it was sent for the third time over a round trip of 3 s.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// The tokens of one link, as the forwarding table knows them.
 pub(super) struct Tokens {

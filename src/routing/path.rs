@@ -39,6 +39,16 @@ pub struct PathSet {
 }
 
 impl Path {
+    /// These hops, with nothing known of them.
+    pub fn along(hops: Vec<AgentId>) -> Self {
+        Self {
+            hops,
+            cost: 0,
+            rtt_us: 0,
+            mtu: 0,
+        }
+    }
+
     /// The exit.
     pub fn exit(&self) -> AgentId {
         *self.hops.last().expect("a path has at least one hop")

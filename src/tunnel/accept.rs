@@ -34,8 +34,8 @@ use crate::task::{self, Served};
 /// Sessions handed over and not yet taken.
 const HANDOVER: usize = 16;
 
-/// How long the way back to a peer outlives its last session.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// How long the way back to a peer outlives its last session, at least.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A session that an ingress opened. Streams are accepted from `connection`.
 pub struct AcceptedSession {
@@ -68,6 +68,12 @@ pub(super) struct Parts<V> {
 struct Shaken {
     session: AcceptedSession,
     signals: Arc<Signals>,
+}
+
+/// How long the way to a peer outlives its last session: what the peer sends until it has heard of the
+/// end is answered by a word of the end, too.
+pub(super) fn linger(session: &Connection) -> Duration {
+    LINGER.max(session.rtt() * 2)
 }
 
 impl<V: MeshView> SessionListener<V> {
@@ -223,7 +229,7 @@ impl<V: MeshView> SessionListener<V> {
         debug!(%ingress, %reason, "session ended");
         parts.log.ended(Side::Exit, ingress, &reason);
         // What quinn still has to say (its last close) needs the way back.
-        sleep(LINGER).await;
+        sleep(linger(&ended)).await;
         parts.prober.unregister(&key);
         drop(hold);
     }

@@ -17,9 +17,14 @@ const SOURCES: usize = 64;
 /// one packet of an address that has proved nothing (RFC 9000 section 8.1).
 const BYTES: usize = 3 * 1_200;
 
-/// How long: QUIC repeats what was not acknowledged after three times its first guess of a round
-/// trip, 333 ms (RFC 9002 section 6.2.2).
-const KEPT: Duration = Duration::from_secs(1);
+/// How long: one of two ways may be longer by the longest round trip that sessions are made for, 3 s,
+/// and by some of its jitter.
+const KEPT: Duration = Duration::from_secs(5);
+
+/// What leaves after this begins a new answer, if both do not fit: QUIC repeats what was not
+/// acknowledged after three times its first guess of a round trip, 333 ms (RFC 9002 section 6.2.2), and
+/// the source may shake hands anew.
+const ROUND: Duration = Duration::from_secs(1);
 
 /// The latest answers.
 #[derive(Default)]
@@ -53,6 +58,11 @@ impl Answers {
             self.recent.len() - 1
         });
         let answer = &mut self.recent[at];
+        let is_over = now.saturating_duration_since(answer.since) >= ROUND;
+        if is_over && answer.bytes + packet.len() > BYTES {
+            answer.packets.clear();
+            (answer.since, answer.bytes) = (now, 0);
+        }
         if answer.bytes + packet.len() <= BYTES {
             answer.bytes += packet.len();
             answer.packets.push(packet.into());
@@ -81,7 +91,7 @@ mod tests {
     const PEER: ShortId = ShortId(9);
 
     #[test]
-    fn an_answer_is_kept_for_a_second_and_no_longer_than_it_may_be() {
+    fn an_answer_is_kept_for_the_longer_of_two_ways_and_is_no_longer_than_it_may_be() {
         let (mut answers, now) = (Answers::default(), Instant::now());
         for length in [1_200, 1_200, 1_000, 1_200, 100] {
             answers.note(PEER, &vec![0; length], now);
@@ -89,7 +99,26 @@ mod tests {
         let lengths: Vec<usize> = answers.to(PEER, now).iter().map(|p| p.len()).collect();
         assert_eq!(lengths, [1_200, 1_200, 1_000, 100]);
         assert!(answers.to(ShortId(1), now).is_empty());
+        assert_eq!(
+            answers.to(PEER, now + Duration::from_millis(3_500)).len(),
+            4
+        );
         assert!(answers.to(PEER, now + KEPT).is_empty());
+    }
+
+    #[test]
+    fn a_new_answer_takes_the_place_of_an_old_one() {
+        let (mut answers, now) = (Answers::default(), Instant::now());
+        let mut note = |length: usize, at| answers.note(PEER, &vec![0; length], at);
+        (0..3).for_each(|_| note(1_200, now));
+        note(1_100, now + ROUND);
+        note(1_150, now + ROUND);
+        let lengths = |answers: &mut Answers, at| {
+            let packets = answers.to(PEER, at).iter();
+            packets.map(|packet| packet.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&mut answers, now + KEPT), [1_100, 1_150]);
+        assert!(lengths(&mut answers, now + ROUND + KEPT).is_empty());
     }
 
     #[test]

@@ -4,9 +4,16 @@
 
 use std::time::{Duration, Instant};
 
-/// What there is at first and at most: many times what an honest peer's doubt takes where another path
-/// answers, the time of a verdict. Where none does, its doubt may outlast this.
+/// What there is at first, and at most on a short path: many times what an honest peer's doubt takes
+/// where another path answers, the time of a verdict. Where none does, its doubt may outlast this.
 const MOST: Duration = Duration::from_secs(10);
+
+/// What there is at most in round trips, of which a verdict takes two and its news one more: at 3 s of
+/// round trip as many doubts as at 600 ms.
+const MOST_ROUNDS: u32 = 16;
+
+/// Round trips that count at most: a peer that delays its answers seems far away.
+const LONGEST_RTT: Duration = Duration::from_secs(3);
 
 /// It earns a second in so many: a session mirrors for a tenth of its life at most because its peer
 /// says so.
@@ -25,10 +32,14 @@ const MOVE: Duration = Duration::from_millis(200);
 /// less it would be over before it was of use, and its cost would eat up what is earned.
 const ENOUGH: Duration = Duration::from_secs(1);
 
+/// The same in round trips.
+const ENOUGH_ROUNDS: u32 = 3;
+
 /// Credit of one source of such words.
 #[derive(Debug)]
 pub(super) struct Credit {
     left: Duration,
+    rtt: Duration,
     /// When `left` was right.
     at: Instant,
     /// It is being spent: we mirror.
@@ -39,9 +50,15 @@ impl Credit {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             left: MOST,
+            rtt: Duration::ZERO,
             at: now,
             spending: false,
         }
+    }
+
+    /// The path's round trip, which all times follow.
+    pub(super) fn handle_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(LONGEST_RTT);
     }
 
     /// Pays for a move; `false`: there is not enough left.
@@ -55,7 +72,7 @@ impl Credit {
     /// Pays for a request that lasts until [`end`](Self::end); `false`: there is not enough left.
     pub(super) fn begin(&mut self, now: Instant) -> bool {
         self.settle(now);
-        let enough = self.left >= ENOUGH;
+        let enough = self.left >= ENOUGH.max(self.rtt * ENOUGH_ROUNDS);
         if enough {
             self.left -= REQUEST;
             self.spending = true;
@@ -85,7 +102,10 @@ impl Credit {
         let passed = now.saturating_duration_since(self.at);
         self.left = match self.spending {
             true => self.left.saturating_sub(passed),
-            false => MOST.min(self.left + passed / EARNED_IN),
+            false => {
+                let most = MOST.max(self.rtt * MOST_ROUNDS).max(self.left);
+                most.min(self.left + passed / EARNED_IN)
+            }
         };
         self.at = self.at.max(now);
     }
@@ -146,6 +166,33 @@ mod tests {
         let now = start + 3_600 * 1_000 * MS;
         assert!(credit.begin(now));
         assert!(credit.spent_at().unwrap() >= now + 5_000 * MS);
+    }
+
+    /// On a path of 3 s a doubt that another path answers takes nine.
+    #[test]
+    fn on_a_long_path_doubts_take_longer_and_their_share_is_the_same() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut credit = Credit::new(start);
+        credit.handle_rtt(3 * second);
+        assert!(credit.begin(start));
+        credit.end(start + 9 * second);
+        assert!(
+            !credit.begin(start + 9 * second),
+            "it would be over too soon"
+        );
+        let rested = start + 600 * second;
+        for doubt in 0..4 {
+            assert!(credit.begin(rested + doubt * 9 * second), "doubt {doubt}");
+            credit.end(rested + (doubt + 1) * 9 * second);
+        }
+        // Round trips that come and go earn nothing.
+        let mut credit = Credit::new(start);
+        for _ in 0..100 {
+            credit.handle_rtt(3 * second);
+            credit.handle_rtt(Duration::ZERO);
+        }
+        assert!(credit.begin(start));
+        assert!(credit.spent_at().unwrap() <= start + MOST);
     }
 
     #[test]

@@ -32,8 +32,15 @@ pub(super) const INBOX: usize = 32;
 /// Own echoes on their way: two traces of three paths of 15 hops, 5 echoes to each.
 const WAITING: usize = 512;
 
-/// How long an answer is waited for. Longer than any path that a session could use.
+/// How long an answer is waited for, on a short path.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same in round trips as links know them: the smallest that were seen, by powers of √2. Jitter may
+/// add one each way.
+const ROUNDS: u32 = 4;
+
+/// But no longer than this: nine seconds are three of round trip with as much jitter each way.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Bytes of the nonce.
 const NONCE: usize = 8;
@@ -68,8 +75,14 @@ impl Echoer {
     }
 
     /// The round trip to the last of `hops`, with a payload of `size` bytes each way (at least 8);
-    /// `None` if no answer came within a second.
-    pub async fn round_trip(&self, hops: &[ShortId], size: usize) -> Option<Duration> {
+    /// `None` if no answer came in time, which is a second, or four times `expected`, what the links of
+    /// the path take together, up to ten seconds.
+    pub async fn round_trip(
+        &self,
+        hops: &[ShortId],
+        size: usize,
+        expected: Duration,
+    ) -> Option<Duration> {
         let asked = *hops.last()?;
         let nonce = rand::random();
         let (answered, answer) = oneshot::channel();
@@ -90,7 +103,7 @@ impl Echoer {
             nonce,
         };
         send_along(&self.fib, PacketType::Echo, hops, |_| payload(nonce, size));
-        timeout(PATIENCE, answer).await.ok()?.ok()
+        timeout(patience(expected), answer).await.ok()?.ok()
     }
 
     /// Handles what arrives in `inbox` until aborted.
@@ -158,6 +171,11 @@ impl Echoer {
     fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
         self.waiting.lock().expect("no panic while locked")
     }
+}
+
+/// How long an answer is waited for, if the links of the path take so long together.
+fn patience(expected: Duration) -> Duration {
+    (expected * ROUNDS).clamp(PATIENCE, LONGEST)
 }
 
 impl Drop for Forget<'_> {

@@ -215,13 +215,7 @@ impl<V: MeshView> Task<V> {
     /// The round trip and the width of a way back as far as the mesh tells them.
     fn assess(&self, path: &[ShortId]) -> (Duration, u16) {
         let view = self.session.view.borrow();
-        let path = Path {
-            hops: self.named(path),
-            cost: 0,
-            rtt_us: 0,
-            mtu: 0,
-        };
-        let assessed = view.path_table().assess(&path);
+        let assessed = view.path_table().assess(&Path::along(self.named(path)));
         let unknown = (Duration::ZERO, SMALLEST);
         assessed.map_or(unknown, |(path, _)| (path.rtt(), path.mtu))
     }
@@ -312,6 +306,7 @@ impl<V: MeshView> Task<V> {
                 from: self.named(&left),
                 to: self.named(&self.active),
                 in_flight: self.session.signals.in_flight(),
+                rtt: self.rtt(),
             },
         );
         self.session.signals.make_room();
@@ -374,6 +369,7 @@ impl<V: MeshView> Task<V> {
     }
 
     fn judge(&mut self, now: Instant) {
+        self.credit.handle_rtt(self.rtt());
         // Our own doubt of a path that carries packets ends with the next word of the ingress, which
         // may leave it unsaid.
         let answered = |since| self.flow.was_proved(since);

@@ -13,7 +13,8 @@ use crate::routing::SwitchCause;
 /// A session without packets for this long was idle: nothing was on its way, so nothing stalled.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// When the stall is told: late enough for the first packets on the new path of every flow.
+/// When the stall is told: late enough for the first packets on the new path of every flow. On a long
+/// path two round trips.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Watches one session's failovers.
@@ -38,6 +39,7 @@ struct Alarm {
 struct Open {
     number: u64,
     moved: Instant,
+    settled: Instant,
     busy: bool,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Move {
     pub(super) from: Vec<AgentId>,
     pub(super) to: Vec<AgentId>,
     pub(super) in_flight: u64,
+    /// Of the new path, as far as it is known.
+    pub(super) rtt: Duration,
 }
 
 impl Rescue {
@@ -99,18 +103,19 @@ impl Rescue {
         self.open = Some(Open {
             number,
             moved: now,
+            settled: now + SETTLED.max(moved.rtt * 2),
             busy: alarm.busy,
         });
     }
 
     /// When to tick; `None`: nothing is open.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.open.as_ref().map(|open| open.moved + SETTLED)
+        self.open.as_ref().map(|open| open.settled)
     }
 
     /// Time passed.
     pub(super) fn handle_tick(&mut self, now: Instant) {
-        let Some(open) = self.open.take_if(|open| now >= open.moved + SETTLED) else {
+        let Some(open) = self.open.take_if(|open| now >= open.settled) else {
             return;
         };
         let resumed = self.flow.last_arrival().is_some_and(|at| at >= open.moved);

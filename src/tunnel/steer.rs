@@ -23,7 +23,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 use tracing::{debug, info};
 
-use super::accept::LINGER;
+use super::accept::linger;
 use super::congestion::Signals;
 use super::credit::Credit;
 use super::doubt::{Doubt, Reason};
@@ -73,7 +73,7 @@ pub(super) async fn steer<V: MeshView>(sessions: Arc<Sessions<V>>, steering: Ste
     info!(%exit, %reason, "session ended");
     sessions.forget(exit, &task.steering.connection);
     // What quinn still has to say (its last close) needs the path.
-    sleep(LINGER).await;
+    sleep(linger(&task.steering.connection)).await;
     sessions.prober.unregister(&task.steering.key);
     drop(task.steering.hold);
 }
@@ -361,6 +361,8 @@ impl<V: MeshView> Task<V> {
                 self.sign(now, Reason::ProbeMissed);
             }
         }
+        self.exit_credit.handle_rtt(rtt);
+        self.error_credit.handle_rtt(rtt);
         self.doubt.handle_tick(now, rtt);
         let failed = self.doubt.failed();
         match failed {

@@ -96,6 +96,36 @@ fn long_links_carry_checked_traffic() {
     });
 }
 
+/// Round trips and loss per mille: a quarter of all packets on a short way, a tenth on a long one (the
+/// condition `very-bad`), and on the longest.
+const LOSSES: [(u64, u64); 3] = [(10, 250), (500, 100), (1_500, 100)];
+
+/// Heartbeats wait for no window that losses have closed, and a suspect neighbour is asked.
+#[test]
+fn links_that_lose_packets_stay() {
+    for_seeds(
+        "links_that_lose",
+        2 * LOSSES.len() as u64,
+        |seed| async move {
+            let (delay_ms, loss) = LOSSES[seed as usize % LOSSES.len()];
+            let wire = Condition {
+                loss,
+                ..Condition::clean(delay_ms)
+            };
+            let trial = Trial::over(seed, EQUAL, 100, |_: &mut Rng| [wire; 2]);
+            trial.mesh.whole().await;
+            sleep(Duration::from_secs(300)).await;
+            for (agent, event) in trial.mesh.events() {
+                let down = matches!(event, EventKind::LinkDown { .. });
+                assert!(
+                    !down,
+                    "{delay_ms} ms, {loss} per mille: agent {agent}: {event:?}"
+                );
+            }
+        },
+    );
+}
+
 /// Both ends of a wire that falls silent find that in 1.5 round trips, or the 300 ms of short links.
 #[test]
 fn a_long_link_that_dies_is_found_dead_in_one_and_a_half_round_trips() {

@@ -100,7 +100,10 @@ async fn every_agent_of_a_path_answers() {
     let hops = [short(&chain[1]), short(&chain[2])];
     for prefix in 1..=hops.len() {
         for size in [0, 1_200] {
-            let rtt = chain[0].echoer.round_trip(&hops[..prefix], size).await;
+            let rtt = chain[0]
+                .echoer
+                .round_trip(&hops[..prefix], size, Duration::ZERO)
+                .await;
             assert!(rtt.is_some(), "{prefix} hops, {size} bytes");
         }
     }
@@ -113,10 +116,18 @@ async fn what_nobody_answers_is_lost_and_forgotten() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let neighbor = AgentId([2; 16]);
     node.link(neighbor, silent.local_addr().unwrap(), TOKEN, TOKEN);
-    assert_eq!(node.echoer.round_trip(&[neighbor.short()], 8).await, None);
+    assert_eq!(
+        node.echoer
+            .round_trip(&[neighbor.short()], 8, Duration::ZERO)
+            .await,
+        None
+    );
     let nowhere = [AgentId([9; 16]).short()];
-    assert_eq!(node.echoer.round_trip(&nowhere, 8).await, None);
-    assert_eq!(node.echoer.round_trip(&[], 8).await, None);
+    assert_eq!(
+        node.echoer.round_trip(&nowhere, 8, Duration::ZERO).await,
+        None
+    );
+    assert_eq!(node.echoer.round_trip(&[], 8, Duration::ZERO).await, None);
     assert!(node.echoer.waiting().is_empty());
 }
 
@@ -184,7 +195,7 @@ async fn an_answer_that_nobody_asked_for_proves_nothing() {
     let echoer = node.echoer.clone();
     let far = AgentId([3; 16]);
     let hops = [neighbor.short(), far.short()];
-    let asking = tokio::spawn(async move { echoer.round_trip(&hops, 8).await });
+    let asking = tokio::spawn(async move { echoer.round_trip(&hops, 8, Duration::ZERO).await });
     let question = received(&raw).await;
     let nonce = question[Header::parse(&question).unwrap().header_len()..].to_vec();
 
@@ -198,4 +209,12 @@ async fn an_answer_that_nobody_asked_for_proves_nothing() {
         .unwrap();
     node.dropped(DropReason::Echo, 2).await;
     assert_eq!(asking.await.unwrap(), None);
+}
+
+#[test]
+fn a_long_path_is_waited_for() {
+    let ms = Duration::from_millis;
+    for (expected, wanted) in [(0, 1_000), (250, 1_000), (600, 2_400), (60_000, 10_000)] {
+        assert_eq!(patience(ms(expected)), ms(wanted), "{expected} ms");
+    }
 }

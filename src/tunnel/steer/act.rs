@@ -75,6 +75,7 @@ impl<V: MeshView> Task<V> {
             from: switch.from.map_or_else(Vec::new, |path| path.hops),
             to: to_path.hops,
             in_flight: self.steering.signals.in_flight(),
+            rtt: self.rtt(),
         };
         self.rescue.handle_move(now, moved);
     }
