@@ -257,7 +257,10 @@ impl Control {
                 Output::TopologyChanged => self.topology_changed = true,
                 Output::RoutesChanged => self.prefixes.handle_changed(),
                 Output::EpochAdvanced(epoch) => self.keep_epoch(epoch),
-                Output::Alarm(alarm) => raise(&alarm),
+                Output::Alarm(alarm) => {
+                    raise(&alarm);
+                    self.log.note_alarm(&alarm);
+                }
             }
         }
     }
@@ -279,7 +282,12 @@ impl Control {
         let current = self.mesh.borrow().clone();
         let topology_changed = std::mem::take(&mut self.topology_changed);
         let paths = match topology_changed {
-            true => Arc::new(self.path_table()),
+            true => {
+                let paths = Arc::new(self.path_table());
+                let before = current.table.path_table().graph();
+                self.log.departed.handle_change(before, paths.graph());
+                paths
+            }
             false => current.table.path_table().clone(),
         };
         let prefixes = built.unwrap_or_else(|| current.table.prefix_table().clone());

@@ -1,12 +1,15 @@
 //! What happened lately: links, sessions, failovers, health checks, in one list.
 
+use super::departed::Departed;
 use super::mesh::Mesh;
+use super::skew::Skews;
 use super::status::millis;
 use crate::api::{EventKind, EventView, FailoverView, SideView};
-use crate::clock::format_time;
+use crate::clock::{self, format_time};
 use crate::exit::{HealthChange, HealthLog};
 use crate::identity::AgentId;
 use crate::link::LinkEvent;
+use crate::routing::Alarm;
 use crate::tunnel::{
     Entry, Failover, Failovers, Journal, Numbers, Recovery, SessionChange, SessionLog, Side, Tunnel,
 };
@@ -15,6 +18,9 @@ use crate::tunnel::{
 /// network goes away.
 const LINK_CHANGES: usize = 1_024;
 
+/// Clocks that were set or differ: told of once a minute for each agent, and 32 in all.
+const CLOCK_CHANGES: usize = 256;
+
 /// Characters of a reason that are kept: a neighbour may have written it.
 const REASON: usize = 200;
 
@@ -22,10 +28,22 @@ const REASON: usize = 200;
 #[derive(Clone)]
 pub(super) struct EventLog {
     links: Journal<LinkChange>,
+    clocks: Journal<ClockChange>,
     sessions: SessionLog,
     failovers: Failovers,
     health: HealthLog,
     numbers: Numbers,
+    /// Names of agents that events tell of and that have left.
+    pub(super) departed: Departed,
+    /// Clocks that differ now.
+    pub(super) skews: Skews,
+}
+
+/// Of the clock of an agent, or this host's: milliseconds ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockChange {
+    Skew(AgentId, i64),
+    Set(i64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +59,13 @@ impl EventLog {
     pub(super) fn new(tunnel: &Tunnel<Mesh>) -> Self {
         Self {
             links: Journal::new(LINK_CHANGES, &tunnel.numbers),
+            clocks: Journal::new(CLOCK_CHANGES, &tunnel.numbers),
             sessions: tunnel.log.clone(),
             failovers: tunnel.failovers.clone(),
             health: HealthLog::new(&tunnel.numbers),
             numbers: tunnel.numbers.clone(),
+            departed: Departed::default(),
+            skews: Skews::default(),
         }
     }
 
@@ -73,12 +94,32 @@ impl EventLog {
         self.links.record(change);
     }
 
+    /// Notes an alarm, if it is about a clock; the others are about what stands in a file.
+    pub(super) fn note_alarm(&self, alarm: &Alarm) {
+        match alarm {
+            Alarm::ClockSkew { origin, ahead_ms } => {
+                self.skews.note(clock::now(), *origin, *ahead_ms);
+                self.clocks.record(ClockChange::Skew(*origin, *ahead_ms));
+            }
+            Alarm::ClockSet { ahead_ms } => {
+                self.clocks.record(ClockChange::Set(*ahead_ms));
+            }
+            Alarm::DuplicateIdentity { .. }
+            | Alarm::RouteNotGranted { .. }
+            | Alarm::TooManyRoutes { .. }
+            | Alarm::TooManyNeighbors { .. }
+            | Alarm::OwnCertificate(_)
+            | Alarm::NotGranted { .. } => {}
+        }
+    }
+
     /// Events after number `since`, the newest last; all, if `since` is of an earlier process.
     pub(super) fn since(&self, since: u64) -> Vec<EventView> {
         let last = self.numbers.last();
         let since = if since > last { 0 } else { since };
         let mut events = Vec::new();
         collect(&mut events, self.links.snapshot(), link);
+        collect(&mut events, self.clocks.snapshot(), clock_change);
         collect(&mut events, self.sessions.snapshot(), session);
         collect(&mut events, self.failovers.snapshot(), failover);
         collect(&mut events, self.failovers.recoveries(), recovery);
@@ -93,6 +134,7 @@ fn collect<T>(events: &mut Vec<EventView>, entries: Vec<Entry<T>>, view: fn(T) -
     events.extend(entries.into_iter().map(|entry| EventView {
         number: entry.number,
         at: format_time(entry.at_unix_ms),
+        peer_name: None,
         what: view(entry.what),
     }));
 }
@@ -103,6 +145,13 @@ fn link(change: LinkChange) -> EventKind {
         LinkChange::Suspect(peer) => EventKind::LinkSuspect { peer },
         LinkChange::Cleared(peer) => EventKind::LinkCleared { peer },
         LinkChange::Down(peer, reason) => EventKind::LinkDown { peer, reason },
+    }
+}
+
+fn clock_change(change: ClockChange) -> EventKind {
+    match change {
+        ClockChange::Skew(peer, ahead_ms) => EventKind::ClockSkew { peer, ahead_ms },
+        ClockChange::Set(ahead_ms) => EventKind::ClockSet { ahead_ms },
     }
 }
 

@@ -27,6 +27,7 @@
 //! | `routes` | the ingress's questions to the mesh |
 //! | `readiness` | whether it can carry traffic |
 //! | `status`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
+//! | `departed`, `skew` | names of agents that left; clocks that differ |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
 //! | `resolve` | names of peers |
 //! | `logging`, `error` | logs; why an agent does not start |
@@ -35,6 +36,7 @@ mod authority;
 mod bind;
 mod collector;
 mod control;
+mod departed;
 mod descriptors;
 mod distrust;
 mod embed;
@@ -55,6 +57,7 @@ mod routes;
 mod run;
 mod setup;
 mod shutdown;
+mod skew;
 mod start;
 mod status;
 mod trace;

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use super::parts::Parts;
 use super::resolve::SystemResolver;
+use super::skew;
 use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
 use crate::identity::{Identity, link_client};
@@ -15,6 +16,9 @@ use crate::names::race;
 
 /// Clocks that are kept by NTP are nearer.
 const CLOCK_GRAIN_MS: u64 = 2_000;
+
+/// Agents whose clocks are farther apart leave each other out of the mesh.
+const CLOCK_SLACK_MS: u64 = 120_000;
 
 /// Dials `peer` as the agent that `config` describes would, and hangs up. Either answer is one
 /// sentence for people. Writes nothing.
@@ -43,10 +47,11 @@ pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
         Ok((address, probed)) => {
             let rtt = probed.rtt.as_secs_f64() * 1_000.0;
             let name = probed.display_name;
-            let clock = ahead(probed.epoch, unix_ms());
-            Ok(format!(
-                "{address} answers as {name}, round trip {rtt:.1} ms{clock}"
-            ))
+            // A process that started in our future has another clock, too.
+            let started_ahead = probed.epoch.saturating_sub(unix_ms());
+            let ahead_ms = probed.ahead_ms.unwrap_or(started_ahead.cast_signed());
+            let answers = format!("{address} answers as {name}, round trip {rtt:.1} ms");
+            compared(answers, ahead_ms)
         }
         Err(failure) => Err(match failure.errors.into_iter().next_back() {
             Some(last) => last.to_string(),
@@ -55,16 +60,19 @@ pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
     }
 }
 
-/// A process that started in our future has another clock. That is all that can be told of a peer's
-/// clock before there is a link: one that is behind looks as if it had started earlier.
-fn ahead(epoch: u64, now_ms: u64) -> String {
-    match epoch.saturating_sub(now_ms) {
-        0..=CLOCK_GRAIN_MS => String::new(),
-        ahead => format!(
-            "; its clock is at least {} s ahead of this host's: agents leave each other out of the mesh \
-             beyond 120 s",
-            ahead / 1_000
-        ),
+/// `answers` with what is to be said of the peer's clock; too far ahead or behind it is no use.
+fn compared(answers: String, ahead_ms: i64) -> Result<String, String> {
+    let words = skew::words(ahead_ms);
+    let apart = ahead_ms.unsigned_abs();
+    if apart <= CLOCK_GRAIN_MS {
+        Ok(answers)
+    } else if apart <= CLOCK_SLACK_MS {
+        Ok(format!("{answers}; its clock is {words} this host's"))
+    } else {
+        Err(format!(
+            "{answers}, but its clock is {words} this host's, and agents leave each other out of the mesh \
+             beyond 120 s: set the clocks of both hosts"
+        ))
     }
 }
 
@@ -112,11 +120,23 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_from_the_future_has_another_clock() {
-        assert_eq!(ahead(1_000, 1_000_000), "");
-        assert_eq!(ahead(1_002_000, 1_000_000), "");
-        let told = ahead(1_180_000, 1_000_000);
-        assert!(told.contains("at least 180 s ahead"), "{told}");
+    fn clocks_are_compared_both_ways() {
+        let told = |ahead_ms| compared("a answers".to_owned(), ahead_ms);
+        for near in [0, 2_000, -2_000] {
+            assert_eq!(told(near).unwrap(), "a answers");
+        }
+        let fast = told(90_000).unwrap();
+        assert_eq!(fast, "a answers; its clock is 90 s ahead of this host's");
+        assert!(told(-120_000).is_ok());
+        for (ahead_ms, words) in [
+            (180_000, "180 s ahead of this host's"),
+            (-180_000, "180 s behind this host's"),
+            (i64::MAX, "ahead of"),
+            (i64::MIN, "behind"),
+        ] {
+            let refused = told(ahead_ms).unwrap_err();
+            assert!(refused.contains(words), "{refused}");
+        }
     }
 
     #[tokio::test]

@@ -162,6 +162,8 @@ pub(super) fn link_context(
             display_name: parts.display_name(),
             heartbeat_ms: heartbeat.as_millis() as u32,
             cost: 1,
+            // That of each link's opening.
+            time_ms: None,
         },
         heartbeat,
         dead_after: config.connections.dead_after,

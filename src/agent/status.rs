@@ -13,9 +13,10 @@ use super::process::Process;
 use super::readiness::{Means, verdict};
 use super::routes::MeshRoutes;
 use super::setup::Shared;
+use super::skew;
 use crate::api::{
-    self, AgentView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView, Health,
-    PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
+    self, AgentView, DepartedView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView,
+    Health, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::clock::{self, unix_now};
 use crate::config::Balance;
@@ -99,8 +100,18 @@ impl Status {
         let down = self.shared.links.snapshot();
         for (id, peer) in &down {
             if peer.configured.is_some() && peer.live.is_none() {
-                worries.push(not_linked(*id, peer));
+                let name = peer.display_name.clone();
+                let name = name.or_else(|| self.name(mesh, *id));
+                worries.push(not_linked(*id, name.as_deref(), peer));
             }
+        }
+        for (id, ahead_ms) in self.shared.events.skews.current(clock::now()) {
+            let who = named(id, self.name(mesh, id).as_deref());
+            let words = skew::words(ahead_ms);
+            worries.push(format!(
+                "the clock of agent {who} is {words} this host's, so it is left out of the mesh: set the \
+                 clocks of both hosts"
+            ));
         }
         if self.ingress.is_some() {
             worries.extend(single_path(mesh));
@@ -116,6 +127,14 @@ impl Status {
             worries.push("another process uses this agent's key".to_owned());
         }
         worries
+    }
+
+    /// What an agent calls itself, or did before it left.
+    fn name(&self, mesh: &Mesh, id: AgentId) -> Option<String> {
+        let known = mesh.table.path_table().graph().agent(id);
+        let known = known.map(|agent| agent.display_name.clone());
+        let known = known.filter(|name| !name.is_empty());
+        known.or_else(|| self.shared.events.departed.name(id))
     }
 
     fn peer_view(&self, id: AgentId, peer: PeerStatus) -> PeerView {
@@ -284,6 +303,7 @@ impl api::Agent for Reporter {
             rtt_ms: (link.rtt_us > 0).then(|| link.rtt_us as f64 / 1_000.0),
             mtu: (link.mtu > 0).then_some(link.mtu),
         };
+        let departed = self.status.shared.events.departed.names().into_iter();
         TopologyView {
             agents: graph.agents().iter().map(agent).collect(),
             edges: graph
@@ -291,11 +311,20 @@ impl api::Agent for Reporter {
                 .filter(|link| link.both_ways)
                 .map(edge)
                 .collect(),
+            departed: departed
+                .map(|(id, display_name)| DepartedView { id, display_name })
+                .collect(),
         }
     }
 
     fn events(&self, since: u64) -> Vec<EventView> {
-        self.status.shared.events.since(since)
+        let mesh = self.status.mesh();
+        let mut events = self.status.shared.events.since(since);
+        for event in &mut events {
+            let peer = event.what.peer();
+            event.peer_name = peer.and_then(|peer| self.status.name(&mesh, peer));
+        }
+        events
     }
 
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
@@ -317,12 +346,17 @@ impl api::Agent for Reporter {
 }
 
 /// With its last known name and the last error, as far as there are any.
-fn not_linked(id: AgentId, peer: &PeerStatus) -> String {
-    let name = peer.display_name.as_deref().filter(|name| !name.is_empty());
-    let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+fn not_linked(id: AgentId, name: Option<&str>, peer: &PeerStatus) -> String {
+    let who = named(id, name);
     let error = peer.last_error.as_deref();
     let error = error.map_or_else(String::new, |error| format!(": {error}"));
-    format!("peer {id}{name} is not linked{error}")
+    format!("peer {who} is not linked{error}")
+}
+
+/// `id (name)`.
+fn named(id: AgentId, name: Option<&str>) -> String {
+    let name = name.filter(|name| !name.is_empty());
+    name.map_or_else(|| id.to_string(), |name| format!("{id} ({name})"))
 }
 
 /// Names what hangs by one agent or link. Counted once per mesh, because health is asked for often.

@@ -11,6 +11,9 @@ pub struct EventView {
     pub number: u64,
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
+    /// What the agent in `peer` calls itself, or did before it left; absent where none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
     #[serde(flatten)]
     pub what: EventKind,
 }
@@ -68,9 +71,41 @@ pub enum EventKind {
         /// All of them.
         route_count: usize,
     },
+    /// An agent's advertisement was refused for its date.
+    ClockSkew {
+        peer: AgentId,
+        /// Of this host's clock; negative: behind.
+        ahead_ms: i64,
+    },
+    /// This host's clock was set.
+    ClockSet {
+        /// Of what it showed before; negative: back.
+        ahead_ms: i64,
+    },
     /// A kind that this release does not know.
     #[serde(other)]
     Unknown,
+}
+
+impl EventKind {
+    /// The other agent, if it is about one.
+    pub fn peer(&self) -> Option<AgentId> {
+        match self {
+            Self::LinkUp { peer }
+            | Self::LinkSuspect { peer }
+            | Self::LinkCleared { peer }
+            | Self::LinkDown { peer, .. }
+            | Self::SessionOpened { peer, .. }
+            | Self::SessionEnded { peer, .. }
+            | Self::ClockSkew { peer, .. } => Some(*peer),
+            Self::Failover(failover) => Some(failover.peer),
+            Self::Recovered { .. }
+            | Self::HealthDown { .. }
+            | Self::HealthUp { .. }
+            | Self::ClockSet { .. }
+            | Self::Unknown => None,
+        }
+    }
 }
 
 /// Which end of a session an agent is.

@@ -29,8 +29,8 @@ pub use metrics::Metrics;
 pub use server::{API_SOCKET, Server, Settings, SocketError};
 pub use trace::{HopView, RttView, SessionView, TraceView};
 pub use view::{
-    AgentView, CandidateView, ChosenView, Direction, EdgeView, ExplainView, Health, PeerState,
-    PeerView, RouteKind, RouteView, Status, StreamView, TopologyView,
+    AgentView, CandidateView, ChosenView, DepartedView, Direction, EdgeView, ExplainView, Health,
+    PeerState, PeerView, RouteKind, RouteView, Status, StreamView, TopologyView,
 };
 
 #[cfg(test)]

@@ -16,9 +16,14 @@ pub(crate) fn id(byte: u8) -> AgentId {
     AgentId([byte; 16])
 }
 
+/// What long names end in.
+pub(crate) const LONG: &str = "2001:db8:1234:5678:9abc:def0:1234:5678-of-the-far-data-centre";
+
 pub(crate) struct FakeAgent {
     pub(crate) status: Mutex<Status>,
     pub(crate) empty: AtomicBool,
+    /// Names and addresses are as long as they get.
+    pub(crate) long: AtomicBool,
     registry: Registry,
 }
 
@@ -29,8 +34,17 @@ impl FakeAgent {
         Arc::new(Self {
             status: Mutex::new(Status::Healthy),
             empty: AtomicBool::new(false),
+            long: AtomicBool::new(false),
             registry,
         })
+    }
+
+    /// `text`, or as long a one of its kind.
+    fn long(&self, text: &str) -> String {
+        match self.long.load(Ordering::Relaxed) {
+            true => format!("{text}-{LONG}"),
+            false => text.to_owned(),
+        }
     }
 
     fn unless_empty<T>(&self, list: Vec<T>) -> Vec<T> {
@@ -47,12 +61,12 @@ impl Agent for FakeAgent {
         let status = *self.status.lock().unwrap();
         let reasons = match status {
             Status::Healthy => Vec::new(),
-            _ => vec!["10.0.0.0/8 has one exit left".to_owned()],
+            _ => vec![self.long("10.0.0.0/8 has one exit left")],
         };
         Health {
             status,
             agent_id: id(0x11),
-            display_name: "ingress-1".into(),
+            display_name: self.long("ingress-1"),
             version: "0.1.0".into(),
             uptime_s: 3_725,
             peers: 2,
@@ -67,8 +81,8 @@ impl Agent for FakeAgent {
     fn peers(&self) -> Vec<PeerView> {
         let up = PeerView {
             id: id(0x22),
-            display_name: Some("transit-\u{1b}[31m1".into()),
-            address: "192.0.2.1:4433".into(),
+            display_name: Some(self.long("transit-\u{1b}[31m1")),
+            address: self.long("192.0.2.1:4433"),
             state: PeerState::Up,
             direction: Direction::Dialled,
             rtt_ms: Some(0.25),
@@ -89,7 +103,7 @@ impl Agent for FakeAgent {
             mtu: None,
             uptime_s: None,
             protocol: None,
-            last_error: Some("handshake timed out".into()),
+            last_error: Some(self.long("handshake timed out")),
         };
         self.unless_empty(vec![up, down])
     }
@@ -97,7 +111,7 @@ impl Agent for FakeAgent {
     fn routes(&self) -> Vec<RouteView> {
         let near = RouteView {
             kind: RouteKind::Prefix,
-            destination: "10.0.0.0/8".into(),
+            destination: self.long("10.0.0.0/8"),
             exit: id(0x77),
             exit_name: "exit-a".into(),
             metric: 2,
@@ -127,8 +141,8 @@ impl Agent for FakeAgent {
             id: 42,
             ingress: id(0x11),
             exit: id(0x77),
-            client: Some("127.0.0.1:50000".into()),
-            target: "10.1.2.3:443".into(),
+            client: Some(self.long("127.0.0.1:50000")),
+            target: self.long("10.1.2.3:443"),
             path: vec![id(0x22), id(0x77)],
             age_s: 5,
             bytes_up: 900,
@@ -139,7 +153,7 @@ impl Agent for FakeAgent {
     fn topology(&self) -> TopologyView {
         let agent = |byte, name: &str| AgentView {
             id: id(byte),
-            display_name: name.into(),
+            display_name: self.long(name),
             this: byte == 0x11,
             transit: true,
             draining: false,
@@ -160,12 +174,16 @@ impl Agent for FakeAgent {
                 rtt_ms: Some(0.25),
                 mtu: Some(1_452),
             }],
+            departed: vec![DepartedView {
+                id: id(0x99),
+                display_name: self.long("transit-9"),
+            }],
         }
     }
 
     fn events(&self, since: u64) -> Vec<EventView> {
         let (peer, side) = (id(0x77), SideView::Ingress);
-        let reason = "no heartbeat".to_owned();
+        let reason = self.long("no heartbeat");
         let kinds = [
             EventKind::LinkUp { peer: id(0x22) },
             EventKind::SessionOpened { side, peer },
@@ -188,10 +206,16 @@ impl Agent for FakeAgent {
                 failover: 4,
                 stall_ms: 180.0,
             },
+            EventKind::ClockSkew {
+                peer: id(0x99),
+                ahead_ms: -180_400,
+            },
+            EventKind::ClockSet { ahead_ms: 60_000 },
         ];
         let events = (1..).zip(kinds).map(|(number, what)| EventView {
             number,
             at: format!("2026-01-02T03:04:05.00{number}Z"),
+            peer_name: None,
             what,
         });
         self.unless_empty(events.filter(|event| event.number > since).collect())
@@ -222,8 +246,8 @@ impl Agent for FakeAgent {
             exit: id(exit),
             path: vec![id(transit), id(exit)],
             metric,
-            prefix: "10.0.0.0/8".into(),
-            rejected: rejected.map(ToOwned::to_owned),
+            prefix: self.long("10.0.0.0/8"),
+            rejected: rejected.map(|why| self.long(why)),
         };
         Ok(ExplainView {
             dest: text,
@@ -245,7 +269,7 @@ impl Agent for FakeAgent {
         let explained = self.explain(dest).await?;
         let hop = |byte, name: &str, avg: Option<f64>| HopView {
             id: id(byte),
-            display_name: Some(name.to_owned()),
+            display_name: Some(self.long(name)),
             rtt_ms: avg.map(|avg| RttView {
                 min: avg / 2.0,
                 avg,

@@ -210,6 +210,17 @@ pub struct StreamView {
 pub struct TopologyView {
     pub agents: Vec<AgentView>,
     pub edges: Vec<EdgeView>,
+    /// Agents that left, at most the last 1,024: events and errors may still tell of them.
+    #[serde(default)]
+    pub departed: Vec<DepartedView>,
+}
+
+/// An agent that was in the mesh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DepartedView {
+    pub id: AgentId,
+    /// What it called itself.
+    pub display_name: String,
 }
 
 /// One agent of the mesh.

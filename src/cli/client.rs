@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::client_error::ClientError;
+use super::console::{Console, Screen};
 use super::names::Names;
 use crate::api::{API_SOCKET, TopologyView};
 use crate::config::HostPort;
@@ -58,6 +59,9 @@ pub(super) struct ApiArgs {
     /// Prints the API's JSON.
     #[arg(long)]
     pub(super) json: bool,
+    /// Prints tables and lines in full, however wide the terminal is.
+    #[arg(long)]
+    pub(super) wide: bool,
 }
 
 impl ApiArgs {
@@ -67,6 +71,7 @@ impl ApiArgs {
             api: Some(Api::Http(api)),
             token: None,
             json: false,
+            wide: false,
         }
     }
 }
@@ -193,6 +198,15 @@ impl ApiArgs {
     ) -> Result<T, ClientError> {
         let api = || self.api.clone().unwrap_or_else(found);
         T::deserialize(answer).map_err(|error| unexpected(&api(), path, error))
+    }
+
+    /// How long lines may be.
+    pub(super) fn screen(&self, console: &Console) -> Screen {
+        if self.wide {
+            Screen::WIDE
+        } else {
+            console.screen
+        }
     }
 
     /// The names of the mesh's agents; none if the agent does not tell, for ids do without.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::termios::tcgetwinsize;
 
 use crate::clock;
 
@@ -19,7 +20,43 @@ pub struct Console {
     pub input: Box<dyn BufRead>,
     pub out: Box<dyn Write>,
     pub err: Box<dyn Write>,
+    pub screen: Screen,
 }
+
+/// How long lines may be, columns; [`WIDE`]: as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// Those of tables.
+    pub table: usize,
+    /// Those of sentences.
+    pub prose: usize,
+}
+
+impl Screen {
+    /// Everything in full.
+    pub const WIDE: Self = Self::of(WIDE);
+
+    /// Lines of at most `columns`.
+    pub const fn of(columns: usize) -> Self {
+        Self {
+            table: columns,
+            prose: columns,
+        }
+    }
+}
+
+/// No bound on the length of lines.
+pub const WIDE: usize = usize::MAX;
+
+/// Where there is no terminal: tables fit half a screen, a chat, an issue; sentences stay whole, a line
+/// each, for tools that look for words in them.
+const PLAIN: Screen = Screen {
+    table: 60,
+    prose: WIDE,
+};
+
+/// Fewer make no table.
+const LEAST_WIDTH: usize = 20;
 
 impl Console {
     /// The process's own streams. Output appears line by line, because commands that stay tell
@@ -29,8 +66,21 @@ impl Console {
             input: Box::new(BufReader::new(io::stdin())),
             out: Box::new(UntilClosed::new(io::stdout())),
             err: Box::new(LineWriter::new(Impatient::new(io::stderr))),
+            screen: screen(),
         }
     }
+}
+
+/// `COLUMNS` if it is set, else the terminal's.
+fn screen() -> Screen {
+    let told = std::env::var("COLUMNS").ok();
+    let told = told.and_then(|columns| columns.trim().parse::<usize>().ok());
+    let terminal = || {
+        let size = tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col))
+    };
+    let known = told.or_else(terminal).filter(|columns| *columns > 0);
+    known.map_or(PLAIN, |columns| Screen::of(columns.max(LEAST_WIDTH)))
 }
 
 /// Waits for `time`, or until the reader of the process's own output has left; whether it has.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
+use super::Console;
 use super::client::ApiArgs;
 use super::console::reader_leaves_within;
 use super::names::Names;
@@ -34,9 +35,11 @@ pub struct EventsArgs {
     api: ApiArgs,
 }
 
-pub(super) fn run(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &EventsArgs, console: &mut Console) -> anyhow::Result<()> {
+    let width = args.api.screen(console).prose;
+    let out = &mut *console.out;
     if args.follow {
-        return follow(args, out);
+        return follow(args, width, out);
     }
     if args.api.json {
         let events: Value = args.api.fetch(&path(args.since))?;
@@ -46,7 +49,7 @@ pub(super) fn run(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     if events.is_empty() {
         return writeln!(out, "no events").context("cannot write the output");
     }
-    print(&events, &args.api.names(), out).context("cannot write the output")
+    print(&events, &args.api.names().fitting(width), width, out).context("cannot write the output")
 }
 
 fn path(since: u64) -> String {
@@ -54,7 +57,7 @@ fn path(since: u64) -> String {
 }
 
 /// Ends when the agent does, or the reader.
-fn follow(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+fn follow(args: &EventsArgs, width: usize, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut since = args.since;
     loop {
         let events: Vec<Value> = args.api.fetch(&path(since))?;
@@ -70,7 +73,8 @@ fn follow(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
                 .collect::<Result<_, _>>()
                 .context("the agent's events are not those of a warren agent of this version")?;
             // Asked for again: an agent that is news may not have been known before.
-            print(&views, &args.api.names(), out).context("cannot write the output")?;
+            print(&views, &args.api.names().fitting(width), width, out)
+                .context("cannot write the output")?;
         }
         out.flush().context("cannot write the output")?;
         since = news.unwrap_or(since);
@@ -80,11 +84,19 @@ fn follow(args: &EventsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
 }
 
-fn print(events: &[EventView], names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    events: &[EventView],
+    names: &Names,
+    width: usize,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     for event in events {
-        let EventView { number, at, what } = event;
-        let line = format!("{at}  #{number}  {}", sentence(what, names));
-        writeln!(out, "{}", clean(&line))?;
+        let EventView {
+            number, at, what, ..
+        } = event;
+        let at = text::time(at, width);
+        let line = clean(&format!("{at}  #{number}  {}", sentence(what, names)));
+        text::write_folded("", &line, 2, width, out)?;
     }
     Ok(())
 }
@@ -130,8 +142,23 @@ fn sentence(what: &EventKind, names: &Names) -> String {
             let routes = listed(routes, *route_count);
             format!("health check up: {check}; advertised: {routes}")
         }
+        EventKind::ClockSkew { peer, ahead_ms } => {
+            let (seconds, direction) = seconds(*ahead_ms, ["ahead of", "behind"]);
+            let peer = names.show(*peer);
+            format!("clock skew: {peer} is {seconds} s {direction} this host")
+        }
+        EventKind::ClockSet { ahead_ms } => {
+            let (seconds, direction) = seconds(*ahead_ms, ["ahead", "back"]);
+            format!("this host's clock was set {seconds} s {direction}")
+        }
         EventKind::Unknown => "an event that this release of the command does not know".to_owned(),
     }
+}
+
+/// Rounded, and which way.
+fn seconds(ahead_ms: i64, [ahead, behind]: [&'static str; 2]) -> (u64, &'static str) {
+    let seconds = ahead_ms.unsigned_abs().saturating_add(500) / 1_000;
+    (seconds, if ahead_ms < 0 { behind } else { ahead })
 }
 
 /// The first routes of `count`.

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::Names;
-use super::table::{Align, Table, clean};
+use super::table::{Column, Table, clean};
 use super::text;
+use super::{Console, Screen};
 use crate::api::{CandidateView, ChosenView, Dest, ExplainView};
 
 /// Shows every exit and path for an address or name, the one chosen, and why not each other one.
@@ -26,28 +27,41 @@ pub struct ExplainArgs {
     api: ApiArgs,
 }
 
-pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &ExplainArgs, console: &mut Console) -> anyhow::Result<()> {
     // A `Dest` has no character that a query would have to escape.
     let path = format!("/api/explain?dest={}", args.dest);
     if args.api.json {
         let explained: Value = args.api.fetch(&path)?;
-        return text::write_json(&explained, out);
+        return text::write_json(&explained, &mut *console.out);
     }
     let explained: ExplainView = args.api.fetch(&path)?;
-    print(&explained, &args.api.names(), out).context("cannot write the output")
+    let screen = args.api.screen(console);
+    let names = args.api.names();
+    print(&explained, names, screen, &mut *console.out).context("cannot write the output")
 }
 
-fn print(explained: &ExplainView, names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    explained: &ExplainView,
+    names: Names,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let dest = clean(&explained.dest);
     if let Some(ip) = explained.resolved {
-        writeln!(out, "{dest} has the address {ip}")?;
+        text::write_folded(
+            "",
+            &format!("{dest} has the address {ip}"),
+            2,
+            screen.prose,
+            out,
+        )?;
     }
     match &explained.chosen {
-        Some(chosen) => print_chosen(&dest, chosen, names, out)?,
-        None => writeln!(
-            out,
-            "{dest} has no live route: connections to it are refused (SOCKS reply 0x03)"
-        )?,
+        Some(chosen) => print_chosen(&dest, chosen, &names, screen, out)?,
+        None => {
+            let none = "has no live route: connections to it are refused (SOCKS reply 0x03)";
+            text::write_folded("", &format!("{dest} {none}"), 2, screen.prose, out)?;
+        }
     }
     let lost = explained.candidates.iter();
     let lost: Vec<_> = lost.filter(|c| c.rejected.is_some()).collect();
@@ -60,47 +74,50 @@ fn print(explained: &ExplainView, names: &Names, out: &mut dyn Write) -> std::io
         return writeln!(out, "{none}");
     }
     writeln!(out, "\nnot chosen:")?;
-    print_rejected(&lost, names, out)
+    print_rejected(&lost, &names.fitting(screen.table), screen, out)
 }
 
 fn print_chosen(
     dest: &str,
     chosen: &ChosenView,
     names: &Names,
+    screen: Screen,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
-    writeln!(
-        out,
+    let headline = format!(
         "{dest} leaves the mesh at {}, metric {}, round trip {}",
         clean(&names.show(chosen.exit)),
         chosen.metric,
         text::millis(Some(chosen.rtt_ms)),
-    )?;
+    );
+    text::write_folded("", &headline, 2, screen.prose, out)?;
     if chosen.path.is_empty() {
         return writeln!(out, "this agent is the exit");
     }
     let mut hops = Table::new([
-        ("HOP", Align::Right),
-        ("AGENT", Align::Left),
-        ("ID", Align::Left),
+        Column::right("HOP"),
+        Column::left("AGENT").cut(8),
+        // The head of an id and an ellipsis.
+        Column::left("ID").cut(9),
     ]);
     for (at, hop) in chosen.path.iter().enumerate() {
         hops.row([(at + 1).to_string(), names.show(*hop), hop.to_string()]);
     }
-    hops.write(out)
+    hops.write(screen.table, out)
 }
 
 fn print_rejected(
     lost: &[&CandidateView],
     names: &Names,
+    screen: Screen,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     let mut table = Table::new([
-        ("EXIT", Align::Left),
-        ("ADVERTISES", Align::Left),
-        ("METRIC", Align::Right),
-        ("WHY NOT", Align::Left),
-        ("PATH", Align::Left),
+        Column::left("EXIT").cut(8),
+        Column::left("ADVERTISES").cut(10),
+        Column::right("METRIC"),
+        Column::left(names.path_title()).cut(8),
+        Column::left("WHY NOT").fold(16),
     ]);
     for candidate in lost {
         let path = match candidate.path.as_slice() {
@@ -111,9 +128,9 @@ fn print_rejected(
             names.show(candidate.exit),
             candidate.prefix.clone(),
             candidate.metric.to_string(),
-            text::or_dash(candidate.rejected.as_deref()),
             path,
+            text::or_dash(candidate.rejected.as_deref()),
         ]);
     }
-    table.write(out)
+    table.write(screen.table, out)
 }

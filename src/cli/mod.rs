@@ -28,7 +28,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use console::Console;
+pub use console::{Console, Screen, WIDE};
 pub use failure::Failure;
 pub use launch::{DemoArgs, Launch};
 
@@ -110,13 +110,13 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Hash(args) => hash::run(args, console)?,
         Command::Check(args) => check::run(&args, launch.connect, console)?,
         Command::Ready(args) => ready::run(&args, &mut *console.out)?,
-        Command::Status(args) => status::run(&args, &mut *console.out)?,
-        Command::Peers(args) => peers::run(&args, &mut *console.out)?,
-        Command::Routes(args) => routes::run(&args, &mut *console.out)?,
-        Command::Streams(args) => streams::run(&args, &mut *console.out)?,
-        Command::Explain(args) => explain::run(&args, &mut *console.out)?,
-        Command::Trace(args) => trace::run(&args, &mut *console.out)?,
-        Command::Events(args) => events::run(&args, &mut *console.out)?,
+        Command::Status(args) => status::run(&args, console)?,
+        Command::Peers(args) => peers::run(&args, console)?,
+        Command::Routes(args) => routes::run(&args, console)?,
+        Command::Streams(args) => streams::run(&args, console)?,
+        Command::Explain(args) => explain::run(&args, console)?,
+        Command::Trace(args) => trace::run(&args, console)?,
+        Command::Events(args) => events::run(&args, console)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }
     Ok(())

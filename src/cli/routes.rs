@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::ApiArgs;
-use super::names::{Names, label};
-use super::table::{Align, Table};
+use super::names::Names;
+use super::table::{Column, Table};
 use super::text;
+use super::{Console, Screen};
 use crate::api::RouteView;
 
 const PATH: &str = "/api/routes";
@@ -27,38 +28,45 @@ pub struct RoutesArgs {
     api: ApiArgs,
 }
 
-pub(super) fn run(args: &RoutesArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &RoutesArgs, console: &mut Console) -> anyhow::Result<()> {
     if args.api.json {
         let routes: Value = args.api.fetch(PATH)?;
-        return text::write_json(&routes, out);
+        return text::write_json(&routes, &mut *console.out);
     }
     let routes: Vec<RouteView> = args.api.fetch(PATH)?;
-    print(routes, &args.api.names(), out).context("cannot write the output")
+    let screen = args.api.screen(console);
+    let names = args.api.names().fitting(screen.table);
+    print(routes, &names, screen, &mut *console.out).context("cannot write the output")
 }
 
-fn print(routes: Vec<RouteView>, names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    routes: Vec<RouteView>,
+    names: &Names,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     if routes.is_empty() {
         return writeln!(out, "no routes: no exit is reachable");
     }
     let mut table = Table::new([
-        ("", Align::Left),
-        ("DESTINATION", Align::Left),
-        ("EXIT", Align::Left),
-        ("METRIC", Align::Right),
-        ("RTT", Align::Right),
-        ("PATH", Align::Left),
-        ("ALTERNATE", Align::Left),
+        Column::left(""),
+        Column::left("DESTINATION").cut(12),
+        Column::left("EXIT").cut(8),
+        Column::right("METRIC").spare(1),
+        Column::right("RTT").spare(2),
+        Column::left(names.path_title()).cut(8),
+        Column::left("ALTERNATE").cut(8),
     ]);
     for route in routes {
         table.row([
             if route.chosen { "*" } else { "" }.to_owned(),
             route.destination,
-            label(Some(&route.exit_name), route.exit),
+            names.show(route.exit),
             route.metric.to_string(),
             text::millis(route.rtt_ms),
             names.path(&route.path),
             text::or_dash(route.alternate.map(|path| names.path(&path))),
         ]);
     }
-    table.write(out)
+    table.write(screen.table, out)
 }

@@ -8,15 +8,20 @@ use hyper::StatusCode;
 use serde_json::Value;
 
 use super::client::ApiArgs;
+use super::console::WIDE;
 use super::names::label;
-use super::table::{Align, Table, clean};
+use super::table::{Column, Table, clean};
 use super::text;
+use super::{Console, Screen};
 use crate::api::{EventKind, EventView, FailoverView, Health, Status};
 
 pub(super) const PATH: &str = "/healthz";
 
 /// Failovers shown; `warren events` has the others.
 const FAILOVERS: usize = 5;
+
+/// Where the values of the sheet begin.
+const INDENT: usize = 10;
 
 /// Shows whether a running agent can carry traffic, what is wrong if not, and its last failovers.
 #[derive(Debug, Args)]
@@ -28,16 +33,18 @@ pub struct StatusArgs {
     api: ApiArgs,
 }
 
-/// Prints the status on `out`. An agent that cannot carry traffic is an answer, not a failure.
-pub(super) fn run(args: &StatusArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+/// Prints the status on the console. An agent that cannot carry traffic is an answer, not a failure.
+pub(super) fn run(args: &StatusArgs, console: &mut Console) -> anyhow::Result<()> {
     if args.api.json {
         let health: Value = args.api.fetch_if(PATH, is_health)?;
-        return text::write_json(&health, out);
+        return text::write_json(&health, &mut *console.out);
     }
     let health: Health = args.api.fetch_if(PATH, is_health)?;
     let failovers = failovers(&args.api);
-    print(&health, out)
-        .and_then(|()| print_failovers(&failovers, &args.api, out))
+    let screen = args.api.screen(console);
+    let out = &mut *console.out;
+    print(&health, screen, out)
+        .and_then(|()| print_failovers(&failovers, &args.api, screen, out))
         .context("cannot write the output")
 }
 
@@ -59,7 +66,7 @@ pub(super) fn is_health(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE)
 }
 
-fn print(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(health: &Health, screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {
     let status = match health.status {
         Status::Healthy => "healthy",
         Status::Degraded => "degraded",
@@ -70,9 +77,15 @@ fn print(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
     let running = |running: bool| if running { "running" } else { "off" };
     writeln!(out, "status:   {status}")?;
     for reason in &health.reasons {
-        writeln!(out, "          {}", clean(reason))?;
+        text::write_folded(
+            &" ".repeat(INDENT),
+            &clean(reason),
+            INDENT,
+            screen.prose,
+            out,
+        )?;
     }
-    writeln!(out, "agent:    {}", clean(&name))?;
+    text::write_folded("agent:    ", &clean(&name), INDENT, screen.prose, out)?;
     writeln!(out, "id:       {}", health.agent_id)?;
     writeln!(out, "version:  {}", clean(&health.version))?;
     writeln!(out, "uptime:   {}", text::duration(health.uptime_s))?;
@@ -86,25 +99,32 @@ fn print(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
 fn print_failovers(
     failovers: &[(String, FailoverView)],
     api: &ApiArgs,
+    screen: Screen,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     if failovers.is_empty() {
         return Ok(());
     }
-    let names = api.names();
+    let names = api.names().fitting(screen.table);
     writeln!(out, "\nlast failovers:")?;
     let mut table = Table::new([
-        ("TIME", Align::Left),
-        ("CAUSE", Align::Left),
-        ("SESSION WITH", Align::Left),
-        ("DETECTED", Align::Right),
-        ("STALLED", Align::Right),
-        ("IN FLIGHT", Align::Right),
-        ("NEW PATH", Align::Left),
+        Column::left("TIME"),
+        Column::left("CAUSE"),
+        Column::left("SESSION WITH").cut(12),
+        Column::right("DETECTED"),
+        Column::right("STALLED"),
+        Column::right("IN FLIGHT").spare(2),
+        Column::left(if screen.table == WIDE {
+            "NEW PATH"
+        } else {
+            "NOW VIA"
+        })
+        .cut(8)
+        .spare(1),
     ]);
     for (at, failover) in failovers {
         table.row([
-            at.clone(),
+            text::time(at, screen.table),
             failover.cause.clone(),
             names.show(failover.peer),
             text::millis(failover.detection_ms),
@@ -113,5 +133,5 @@ fn print_failovers(
             names.path(&failover.to),
         ]);
     }
-    table.write(out)
+    table.write(screen.table, out)
 }

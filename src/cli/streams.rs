@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::Names;
-use super::table::{Align, Table};
+use super::table::{Column, Table};
 use super::text;
+use super::{Console, Screen};
 use crate::api::StreamView;
 
 const PATH: &str = "/api/streams";
@@ -24,29 +25,36 @@ pub struct StreamsArgs {
     api: ApiArgs,
 }
 
-pub(super) fn run(args: &StreamsArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &StreamsArgs, console: &mut Console) -> anyhow::Result<()> {
     if args.api.json {
         let streams: Value = args.api.fetch(PATH)?;
-        return text::write_json(&streams, out);
+        return text::write_json(&streams, &mut *console.out);
     }
     let streams: Vec<StreamView> = args.api.fetch(PATH)?;
-    print(streams, &args.api.names(), out).context("cannot write the output")
+    let screen = args.api.screen(console);
+    let names = args.api.names().fitting(screen.table);
+    print(streams, &names, screen, &mut *console.out).context("cannot write the output")
 }
 
-fn print(streams: Vec<StreamView>, names: &Names, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    streams: Vec<StreamView>,
+    names: &Names,
+    screen: Screen,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     if streams.is_empty() {
         return writeln!(out, "no streams");
     }
     let mut table = Table::new([
-        ("STREAM", Align::Right),
-        ("CLIENT", Align::Left),
-        ("TARGET", Align::Left),
-        ("INGRESS", Align::Left),
-        ("EXIT", Align::Left),
-        ("AGE", Align::Right),
-        ("SENT", Align::Right),
-        ("RECEIVED", Align::Right),
-        ("PATH", Align::Left),
+        Column::right("STREAM"),
+        Column::left("CLIENT").cut(10).spare(2),
+        Column::left("TARGET").cut(14),
+        Column::left("INGRESS").cut(7).spare(3),
+        Column::left("EXIT").cut(7),
+        Column::right("AGE"),
+        Column::right("SENT"),
+        Column::right("RECEIVED"),
+        Column::left(names.path_title()).cut(8).spare(1),
     ]);
     for stream in streams {
         table.row([
@@ -61,5 +69,5 @@ fn print(streams: Vec<StreamView>, names: &Names, out: &mut dyn Write) -> std::i
             names.path(&stream.path),
         ]);
     }
-    table.write(out)
+    table.write(screen.table, out)
 }

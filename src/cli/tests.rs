@@ -1,6 +1,7 @@
 //! Command lines against a fake agent: what is printed, and the exit codes.
 
 mod events;
+mod screen;
 mod trace;
 
 use std::io::{self, Write};
@@ -42,11 +43,17 @@ struct Ended {
 }
 
 fn run(args: &[&str]) -> Ended {
+    run_in(super::WIDE, args)
+}
+
+/// On a screen of `width` columns.
+fn run_in(width: usize, args: &[&str]) -> Ended {
     let (out, err) = (Shared::default(), Shared::default());
     let mut console = Console {
         input: Box::new(io::empty()),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
+        screen: super::Screen::of(width),
     };
     let args = std::iter::once("warren").chain(args.iter().copied());
     let launch = Launch {
@@ -64,9 +71,14 @@ fn run(args: &[&str]) -> Ended {
 
 /// Runs a command that asks the agent at `address`, off the runtime that serves it.
 async fn ask(address: SocketAddr, args: &[&str]) -> Ended {
+    ask_in(super::WIDE, address, args).await
+}
+
+/// As [`ask`], on a screen of `width` columns.
+async fn ask_in(width: usize, address: SocketAddr, args: &[&str]) -> Ended {
     let mut args: Vec<_> = args.iter().map(ToString::to_string).collect();
     args.extend(["--api".to_owned(), format!("http://{address}")]);
-    let asked = move || run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let asked = move || run_in(width, &args.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(asked).await.unwrap()
 }
 
@@ -274,8 +286,8 @@ async fn explain_goes_hop_by_hop_and_says_why_not() {
             "  2  exit-a (77777777)     77777777777777777777777777777777\n",
             "\n",
             "not chosen:\n",
-            "EXIT      ADVERTISES  METRIC  WHY NOT        PATH\n",
-            "88888888  10.0.0.0/8      11  higher metric  33333333 > 88888888\n",
+            "EXIT      ADVERTISES  METRIC  PATH                 WHY NOT\n",
+            "88888888  10.0.0.0/8      11  33333333 > 88888888  higher metric\n",
         ),
     );
     assert_prints(

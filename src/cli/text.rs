@@ -1,9 +1,12 @@
-//! Numbers as people read them, and JSON as it came.
+//! Numbers as people read them, lines as long as the screen is wide, and JSON as it came.
 
 use std::io::Write;
 
 use anyhow::Context;
 use serde_json::Value;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::console::WIDE;
 
 /// Writes an answer of the API, indented.
 pub(super) fn write_json(value: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -49,14 +52,113 @@ pub(super) fn millis(ms: Option<f64>) -> String {
     }
 }
 
+/// `2026-01-02T03:04:05.004Z`, or `01-02 03:04:05` of it where lines are bounded.
+pub(super) fn time(at: &str, width: usize) -> String {
+    match at.get(5..19) {
+        Some(short) if width != WIDE => short.replace('T', " "),
+        _ => at.to_owned(),
+    }
+}
+
 /// The value, or `-`.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
+/// Columns that a terminal takes for `text`.
+pub(super) fn width_of(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` in at most `width` columns; what is missing is an ellipsis.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if width_of(text) <= width {
+        return text.to_owned();
+    }
+    let (head, _) = split(text, width.saturating_sub(1));
+    format!("{head}…")
+}
+
+/// `text` in lines of at most `width` columns, broken between words where there are any; at least one
+/// line.
+pub(super) fn fold(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for mut word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one");
+        if !line.is_empty() && width_of(line) + 1 + width_of(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            lines.push(String::new());
+        }
+        while width_of(word) > width {
+            let (head, rest) = split(word, width);
+            if rest.is_empty() {
+                break;
+            }
+            let at = lines.len() - 1;
+            lines[at].push_str(head);
+            lines.push(String::new());
+            word = rest;
+        }
+        let at = lines.len() - 1;
+        lines[at].push_str(word);
+    }
+    lines
+}
+
+/// Writes `text` behind `head` in lines of at most `width` columns, all but the first behind as many
+/// spaces as `indent`.
+pub(super) fn write_folded(
+    head: &str,
+    text: &str,
+    indent: usize,
+    width: usize,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let room = width.saturating_sub(indent.max(width_of(head))).max(10);
+    let pad = " ".repeat(indent);
+    for (at, line) in fold(text, room).iter().enumerate() {
+        let before = if at == 0 { head } else { &pad };
+        writeln!(out, "{}", format!("{before}{line}").trim_end())?;
+    }
+    Ok(())
+}
+
+/// As much of `text` as fits in `width` columns, at least one character, and the rest.
+fn split(text: &str, width: usize) -> (&str, &str) {
+    let mut taken = 0;
+    for (at, c) in text.char_indices() {
+        taken += c.width().unwrap_or(0);
+        if taken > width && at > 0 {
+            return text.split_at(at);
+        }
+    }
+    (text, "")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_long_words_anywhere() {
+        assert_eq!(fold("", 10), [""]);
+        assert_eq!(fold("one two three", 7), ["one two", "three"]);
+        assert_eq!(fold("2001:db8::1 is up", 6), ["2001:d", "b8::1", "is up"]);
+        assert_eq!(fold("兎兎兎", 4), ["兎兎", "兎"]);
+        assert_eq!(fold("兎", 0), ["兎"]);
+        assert_eq!(cut("transit", 7), "transit");
+        assert_eq!(cut("transit", 4), "tra…");
+        let mut out = Vec::new();
+        write_folded("#1  ", "link down: no heartbeat", 2, 20, &mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "#1  link down: no\n  heartbeat\n"
+        );
+    }
 
     #[test]
     fn units_change_at_their_bounds() {

@@ -7,9 +7,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::ApiArgs;
-use super::names::label;
-use super::table::{Align, Table, clean};
+use super::names::{Names, label};
+use super::table::{Column, Table, clean};
 use super::text;
+use super::{Console, Screen};
 use crate::api::{Dest, HopView, SessionView, TraceView};
 
 /// Measures the path to an address or name hop by hop, and the one held ready.
@@ -25,41 +26,44 @@ pub struct TraceArgs {
     api: ApiArgs,
 }
 
-pub(super) fn run(args: &TraceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(args: &TraceArgs, console: &mut Console) -> anyhow::Result<()> {
     // A `Dest` has no character that a query would have to escape.
     let path = format!("/api/trace?dest={}", args.dest);
     if args.api.json {
         let traced: Value = args.api.fetch(&path)?;
-        return text::write_json(&traced, out);
+        return text::write_json(&traced, &mut *console.out);
     }
     let traced: TraceView = args.api.fetch(&path)?;
-    print(&traced, out).context("cannot write the output")
+    let screen = args.api.screen(console);
+    print(&traced, screen, &mut *console.out).context("cannot write the output")
 }
 
-fn print(traced: &TraceView, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(traced: &TraceView, screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {
     let dest = clean(&traced.dest);
     let Some(exit) = traced.exit else {
-        return writeln!(out, "{dest} has no live route; see `warren explain {dest}`");
+        let none = format!("{dest} has no live route; see `warren explain {dest}`");
+        return text::write_folded("", &none, 2, screen.prose, out);
     };
     let name = traced
         .path
         .last()
         .and_then(|hop| hop.display_name.as_deref());
     let exit = clean(&label(name, exit));
-    writeln!(out, "{dest} leaves the mesh at {exit}")?;
+    let headline = format!("{dest} leaves the mesh at {exit}");
+    text::write_folded("", &headline, 2, screen.prose, out)?;
     if traced.path.is_empty() {
         return writeln!(out, "this agent is the exit");
     }
-    print_hops(&traced.path, out)?;
+    print_hops(&traced.path, screen, out)?;
     match &traced.alternate {
         Some(alternate) => {
             writeln!(out, "\nheld ready:")?;
-            print_hops(alternate, out)?;
+            print_hops(alternate, screen, out)?;
         }
         None => writeln!(out, "\nno other path leads there")?,
     }
     match &traced.session {
-        Some(session) => print_session(session, traced, out),
+        Some(session) => print_session(session, traced, screen, out),
         None => writeln!(out, "\nno session is open"),
     }
 }
@@ -67,6 +71,7 @@ fn print(traced: &TraceView, out: &mut dyn Write) -> std::io::Result<()> {
 fn print_session(
     session: &SessionView,
     traced: &TraceView,
+    screen: Screen,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     let ids = |hops: &[HopView]| hops.iter().map(|hop| hop.id).collect::<Vec<_>>();
@@ -77,14 +82,18 @@ fn print_session(
         0 => String::new(),
         lost => format!(", {lost} were lost so far"),
     };
-    write!(out, "\nthe open session's last probe took {rtt}{lost}; ")?;
-    if used == ids(&traced.path) {
-        writeln!(out, "it uses the path above")?;
+    let (uses, is_other) = if used == ids(&traced.path) {
+        ("it uses the path above", false)
     } else if Some(used) == alternate {
-        writeln!(out, "it still uses the path held ready")?;
+        ("it still uses the path held ready", false)
     } else {
-        writeln!(out, "it still uses:")?;
-        print_hops(&session.path, out)?;
+        ("it still uses:", true)
+    };
+    let line = format!("the open session's last probe took {rtt}{lost}; {uses}");
+    writeln!(out)?;
+    text::write_folded("", &line, 2, screen.prose, out)?;
+    if is_other {
+        print_hops(&session.path, screen, out)?;
     }
     match (session.suspect, session.mirroring) {
         (true, true) => writeln!(out, "it doubts that path and sends along its alternate too"),
@@ -93,16 +102,20 @@ fn print_session(
     }
 }
 
-fn print_hops(hops: &[HopView], out: &mut dyn Write) -> std::io::Result<()> {
+fn print_hops(hops: &[HopView], screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {
     let mut table = Table::new([
-        ("HOP", Align::Right),
-        ("AGENT", Align::Left),
-        ("MIN", Align::Right),
-        ("AVG", Align::Right),
-        ("MAX", Align::Right),
-        ("LOST", Align::Right),
-        ("NOTE", Align::Left),
+        Column::right("HOP"),
+        Column::left("AGENT").cut(10),
+        Column::right("MIN").spare(2),
+        Column::right("AVG"),
+        Column::right("MAX").spare(1),
+        Column::right("LOST"),
+        Column::left("NOTE").fold(8),
     ]);
+    let named = hops
+        .iter()
+        .filter_map(|hop| Some((hop.id, hop.display_name.clone()?)));
+    let names = Names::of(named).fitting(screen.table);
     for (at, hop) in hops.iter().enumerate() {
         let note = match (hop.suspect, hop.draining) {
             (true, true) => "suspect, draining",
@@ -112,7 +125,7 @@ fn print_hops(hops: &[HopView], out: &mut dyn Write) -> std::io::Result<()> {
         };
         table.row([
             (at + 1).to_string(),
-            label(hop.display_name.as_deref(), hop.id),
+            names.show(hop.id),
             text::millis(hop.rtt_ms.map(|rtt| rtt.min)),
             text::millis(hop.rtt_ms.map(|rtt| rtt.avg)),
             text::millis(hop.rtt_ms.map(|rtt| rtt.max)),
@@ -120,5 +133,5 @@ fn print_hops(hops: &[HopView], out: &mut dyn Write) -> std::io::Result<()> {
             note.to_owned(),
         ]);
     }
-    table.write(out)
+    table.write(screen.table, out)
 }

@@ -217,6 +217,7 @@ mod tests {
             display_name: name.to_owned(),
             heartbeat_ms: 100,
             cost: 1,
+            time_ms: None,
         }
     }
 

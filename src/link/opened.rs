@@ -45,6 +45,7 @@ impl LinkContext {
         };
         Hello {
             cost,
+            time_ms: Some(clock::unix_ms()),
             features: self.hello.features | stood_still,
             ..self.hello.clone()
         }

@@ -12,6 +12,7 @@ use super::dial::DialError;
 use super::endpoint::client_config;
 use super::hello::{self, describe};
 use super::patience::patience;
+use crate::clock::unix_ms;
 use crate::config::Limits;
 use crate::identity::SERVER_NAME;
 
@@ -26,6 +27,9 @@ pub struct Probed {
     pub rtt: Duration,
     /// When the peer's process started by its own clock, Unix milliseconds.
     pub epoch: u64,
+    /// How far the peer's clock is ahead of ours, milliseconds, give or take the round trip; negative:
+    /// behind. `None`: it is of a release that does not tell.
+    pub ahead_ms: Option<i64>,
 }
 
 /// Dials `address` from a port of its own and hangs up once the peer has accepted our certificate
@@ -49,7 +53,7 @@ pub async fn probe(
             reason: describe(&error),
         })?;
     let heard = hello::overhear(&connection, limits.control_message, within).await;
-    let rtt = connection.rtt();
+    let (rtt, now_ms) = (connection.rtt(), unix_ms());
     connection.close(VarInt::from_u32(0), CHECKED);
     // The peer should learn of the end from us; a silent one is left to its time-out.
     let _ = timeout(within, endpoint.wait_idle()).await;
@@ -61,6 +65,11 @@ pub async fn probe(
         display_name: hello.display_name,
         rtt,
         epoch: hello.epoch,
+        // It was said half a round trip ago.
+        ahead_ms: hello.time_ms.map(|time_ms| {
+            let then_ms = now_ms.saturating_sub((rtt / 2).as_millis() as u64);
+            time_ms.wrapping_sub(then_ms).cast_signed()
+        }),
     })
 }
 

@@ -124,6 +124,7 @@ fn introduce(name: &str) -> Hello {
         display_name: name.to_owned(),
         heartbeat_ms: 100,
         cost: 1,
+        time_ms: None,
     }
 }
 

@@ -91,6 +91,10 @@ pub struct Hello {
     /// The sender's configured cost of this link; the larger of both sides' counts.
     #[n(5)]
     pub cost: u32,
+    /// The sender's clock, Unix milliseconds; absent from older releases. For people who look for a
+    /// clock that is wrong; nothing depends on it.
+    #[n(6)]
+    pub time_ms: Option<u64>,
 }
 
 /// Announces a link token.

@@ -242,6 +242,7 @@ async fn greet(connection: &Connection) -> Option<(watch::Receiver<u64>, mpsc::S
         display_name: "liar".to_owned(),
         heartbeat_ms: HEARTBEAT.as_millis() as u32,
         cost: 1,
+        time_ms: None,
     };
     encode_frame(&ControlMessage::Hello(hello), &mut frames);
     let wanted = Token { token: 0x11a2 };

@@ -13,6 +13,7 @@ mod accounting;
 mod bad_day;
 mod bad_input;
 mod balancer;
+mod causes;
 mod clock;
 mod commands;
 mod demo;

@@ -59,7 +59,7 @@ fn every_hop_of_both_paths_is_measured_and_the_session_shown() {
         session["rtt_ms"].as_f64()
     });
     let api = mesh.api_url("ingress");
-    let sheet = warren(&["trace", DEST, "--api", &api]).success();
+    let sheet = warren(&["trace", DEST, "--wide", "--api", &api]).success();
     assert!(sheet.contains("held ready:"), "{sheet}");
     assert!(sheet.contains("it uses the path above"), "{sheet}");
 }

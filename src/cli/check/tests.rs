@@ -22,6 +22,7 @@ fn checked(config: &Config, connect: Option<Connect>) -> (Result<(), Failure>, V
         input: Box::new(io::empty()),
         out: Box::new(out.clone()),
         err: Box::new(io::sink()),
+        screen: crate::cli::Screen::WIDE,
     };
     let result = check(config, connect, &mut console);
     let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
