@@ -16,12 +16,12 @@ pub(super) fn check(config: &Config) -> Vec<CheckLine> {
         return Vec::new();
     };
     let needed = needed(config);
-    vec![match soft_limit(&limits) {
+    vec![match hard_limit(&limits) {
         Some(limit) if limit < needed => CheckLine::warn(
             SUBJECT,
             format!(
                 "the limit is {limit}, and the file allows connections for {needed}; raise it \
-                 (`ulimit -n {needed}`, or LimitNOFILE= in the systemd unit)"
+                 (`ulimit -Hn {needed}`, or LimitNOFILE= in the systemd unit)"
             ),
         ),
         Some(limit) if limit == usize::MAX => CheckLine::ok(SUBJECT, "no limit"),
@@ -38,12 +38,13 @@ fn needed(config: &Config) -> usize {
     BASE.saturating_add(connections::all(config))
 }
 
-/// The soft limit in the text of `/proc/self/limits`; `unlimited` is the largest number.
-fn soft_limit(limits: &str) -> Option<usize> {
+/// The hard limit in the text of `/proc/self/limits`, to which an agent raises its own; `unlimited` is
+/// the largest number.
+fn hard_limit(limits: &str) -> Option<usize> {
     let line = limits
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))?;
-    match line.split_whitespace().next()? {
+    match line.split_whitespace().nth(1)? {
         "unlimited" => Some(usize::MAX),
         number => number.parse().ok(),
     }
@@ -55,11 +56,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_soft_limit_is_found() {
-        let of = |row: &str| soft_limit(&format!("Limit  Soft  Hard  Units\n{row}\nMax x 1 1\n"));
-        assert_eq!(of("Max open files   1024   524288   files"), Some(1_024));
+    fn the_hard_limit_is_found() {
+        let of = |row: &str| hard_limit(&format!("Limit  Soft  Hard  Units\n{row}\nMax x 1 1\n"));
+        assert_eq!(of("Max open files   1024   524288   files"), Some(524_288));
         assert_eq!(
-            of("Max open files   unlimited  unlimited files"),
+            of("Max open files   1024  unlimited files"),
             Some(usize::MAX)
         );
         assert_eq!(of("Max processes   1024   524288   files"), None);
