@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::message::Family;
+use super::flights::Flights;
+use super::message::{Answer, Family};
 use super::search::{self, Candidate, Miss};
 use super::servers::Servers;
 use super::{Families, LookupError, name};
@@ -134,11 +135,15 @@ impl Parts {
     }
 }
 
+/// A name and whether its IPv6 addresses are meant.
+pub(super) type Question = (hickory_proto::rr::Name, bool);
+
 /// Whom a lookup asks.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) servers: Arc<Servers>,
     pub(super) cache: Option<Arc<Cache>>,
+    pub(super) flights: Arc<Flights<Question, Result<Answer, Trouble>>>,
 }
 
 /// Asks for `candidates` until one has an address.

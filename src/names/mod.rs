@@ -16,6 +16,7 @@ mod cache;
 mod connect;
 mod exchange;
 mod families;
+mod flights;
 mod hosts;
 mod lookup;
 mod message;
@@ -73,7 +74,7 @@ pub async fn is_there(server: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// One family of one absolute name: from the cache, or by asking, along its chain of aliases.
+/// One family of one absolute name: from the cache, from a question under way, or by asking.
 async fn query(
     name: &hickory_proto::rr::Name,
     family: Family,
@@ -86,6 +87,16 @@ async fn query(
     if let Some(answer) = cached {
         return Ok(answer);
     }
+    let key = (name.clone(), family == Family::V6);
+    asked.flights.join(key, ask(name, family, asked)).await
+}
+
+/// One family of one absolute name, by asking, along its chain of aliases.
+async fn ask(
+    name: &hickory_proto::rr::Name,
+    family: Family,
+    asked: &lookup::Asked,
+) -> Result<message::Answer, exchange::Trouble> {
     let mut question = message::Question {
         name: name.clone(),
         records: family.records(),

@@ -69,6 +69,7 @@ impl Resolver {
         let asked = Asked {
             servers: Arc::new(Servers::new(servers, how)),
             cache: Some(Arc::default()),
+            flights: Arc::default(),
         };
         Self {
             source: Arc::new(Source::Servers(asked)),
@@ -165,6 +166,7 @@ impl Conf {
         let asked = Asked {
             servers: Arc::new(Servers::new(&conf.servers, how)),
             cache: caches.then(Arc::default),
+            flights: Arc::default(),
         };
         Self {
             conf,

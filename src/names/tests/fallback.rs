@@ -72,6 +72,23 @@ async fn no_such_name_and_no_such_record_are_answers() {
 }
 
 #[tokio::test]
+async fn many_who_ask_for_one_name_cost_its_families_a_query_each() {
+    for act in [ips(&[GOOD]), Act::NoName, Act::Code(ServFail)] {
+        let (slow, said) = (after(50, act.clone()), format!("{act:?}"));
+        let server = Scripted::start(move |_| slow.clone()).await;
+        let resolver = resolver(&[&server]);
+        let crowd = (0..50).map(|_| ask(&resolver, "a.example"));
+        let answers = futures_util::future::join_all(crowd).await;
+        assert!(
+            answers
+                .windows(2)
+                .all(|two| two[0].is_ok() == two[1].is_ok())
+        );
+        assert_eq!(server.seen().len(), 2, "{said}: {:?}", server.seen());
+    }
+}
+
+#[tokio::test]
 async fn what_all_servers_fail_at_has_failed_at_once() {
     let one = Scripted::start(|_| Act::Code(ServFail)).await;
     let two = Scripted::start(|_| Act::Code(Refused)).await;

@@ -64,6 +64,7 @@ async fn asks(conf: &str, name: &str, act: fn(&str) -> Act) -> (Vec<String>, Res
             servers::How::within(PATIENCE, 1),
         )),
         cache: None,
+        flights: std::sync::Arc::default(),
     };
     let candidates = search::candidates(name, &conf.search);
     let lookup = Lookup::spawn(name.to_owned(), PATIENCE, move |parts| async move {
