@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use warren::api::Dest;
 use warren::canonical;
-use warren::identity::{AgentId, DomainPattern, Grants, parse_prefix, password};
+use warren::identity::{AgentId, DomainPattern, Grants, Revocation, Revocations, Serial};
+use warren::identity::{parse_prefix, password};
 
 /// What is accepted is shown in a form that reads back as the same.
 pub fn run(input: &[u8]) {
@@ -15,6 +16,10 @@ pub fn run(input: &[u8]) {
     };
     reads_back::<AgentId>(text);
     reads_back::<Dest>(text);
+    reads_back::<Revocation>(text);
+    reads_back::<Serial>(text);
+    let (revocations, errors) = Revocations::parse(text);
+    assert!(revocations.count() + errors.len() <= text.lines().count());
     if let Some(pattern) = reads_back::<DomainPattern>(text) {
         assert!(pattern.covers(&pattern));
         match &pattern {

@@ -89,10 +89,12 @@ impl FromStr for Revocation {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text.parse() {
-            Ok(id) => Ok(Self::Id(id)),
-            Err(_) => text.parse().map(Self::Serial),
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
         }
+        let serial: Serial = text.parse()?;
+        // Written otherwise it would look like an id.
+        Ok(serial.0.parse().map_or(Self::Serial(serial), Self::Id))
     }
 }
 

@@ -14,6 +14,7 @@ use super::hello::{self, Introduction, describe};
 use super::mtu;
 use super::opened::{self, LinkContext, Opened};
 use super::patience::patience;
+use crate::canonical;
 use crate::clock;
 use crate::config::Limits;
 use crate::identity::{AgentId, peer_certificate};
@@ -29,7 +30,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
     let (refused, checked) = (Arc::new(Told::default()), Arc::new(Told::default()));
     let greetings = Greetings::default();
     while let Some(incoming) = endpoint.endpoint.accept().await {
-        let remote = incoming.remote_address();
+        let remote = canonical::socket_address(incoming.remote_address());
         if context.links.is_closed() {
             incoming.refuse();
             continue;

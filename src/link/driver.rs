@@ -22,6 +22,7 @@ use super::table::LinkNumber;
 use super::text::printable;
 use super::tokens::Tokens;
 use super::voice::Voice;
+use crate::canonical;
 use crate::clock;
 use crate::forward::{Adjacency, Remote};
 use crate::identity::AgentId;
@@ -124,7 +125,7 @@ impl Driver {
         info!(
             neighbor = %self.neighbor,
             name = %self.display_name,
-            remote = %self.connection.remote_address(),
+            remote = %canonical::socket_address(self.connection.remote_address()),
             cost,
             "link up"
         );

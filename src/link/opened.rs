@@ -13,6 +13,7 @@ use super::event::{DownReason, LinkEvent};
 use super::hello::{Greeting, STOOD_STILL};
 use super::standstill::Standstill;
 use super::table::{Candidate, LinkInfo, Links, Verdict};
+use crate::canonical;
 use crate::clock;
 use crate::forward::{Fib, Port};
 use crate::identity::{AgentId, peer_certificate};
@@ -132,7 +133,7 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
 fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
     LinkInfo {
         display_name: opened.greeting.hello.display_name.clone(),
-        remote: opened.connection.remote_address(),
+        remote: canonical::socket_address(opened.connection.remote_address()),
         dialled: opened.dialled,
         state: LinkState::Up,
         cost,
