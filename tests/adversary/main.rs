@@ -15,4 +15,5 @@ mod forgery;
 mod grants;
 mod handshakes;
 mod member;
+mod packets;
 mod resolver;

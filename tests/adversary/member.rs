@@ -1,7 +1,7 @@
 //! One hostile member: a certificate of the mesh's CA, one link to a real agent, and free speech.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +40,9 @@ pub(crate) struct Member {
     connection: Connection,
     /// Bytes for the control stream.
     control: mpsc::Sender<Vec<u8>>,
+    /// What its packets must begin with to be taken for its own.
+    token: u64,
+    packets: UdpSocket,
     /// Drives the connection.
     _runtime: Runtime,
 }
@@ -64,6 +67,8 @@ impl Member {
             sequence: AtomicU64::new(1),
             connection: linked.connection,
             control: linked.control,
+            token: linked.token,
+            packets: packets(address),
             _runtime: runtime,
         };
         member.say([member.link_adv()]);
@@ -187,10 +192,44 @@ impl Member {
         self.write(frame);
     }
 
+    /// The token of its link.
+    pub(crate) fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// A packet with this header, and whatever behind it.
+    pub(crate) fn packet(&self, header: &Header<'_>, payload: &[u8]) {
+        let mut packet = vec![header.kind, header.index, header.hops.len() as u8];
+        packet.extend(header.token.to_be_bytes());
+        packet.extend(header.source.short().0.to_be_bytes());
+        for hop in header.hops {
+            packet.extend(hop.short().0.to_be_bytes());
+        }
+        packet.extend_from_slice(payload);
+        // A full buffer loses packets, as networks do.
+        let _ = self.packets.send(&packet);
+    }
+
     /// Any bytes on the control stream. Dropped if the link has ended.
     pub(crate) fn write(&self, bytes: Vec<u8>) {
         let _ = self.control.blocking_send(bytes);
     }
+}
+
+/// What stands before a packet (docs/wire-format.md), right or wrong.
+pub(crate) struct Header<'a> {
+    pub(crate) kind: u8,
+    pub(crate) index: u8,
+    pub(crate) token: u64,
+    pub(crate) source: AgentId,
+    pub(crate) hops: &'a [AgentId],
+}
+
+/// From an address of its own: a token names the link, not where packets come from.
+fn packets(to: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    socket.connect(to).expect("loopback is there");
+    socket
 }
 
 /// A certificate and key as `warren cert agent` makes them.
@@ -205,6 +244,7 @@ fn identity(ca: &Path, grants: Option<&Grants>) -> Identity {
 struct Linked {
     connection: Connection,
     control: mpsc::Sender<Vec<u8>>,
+    token: u64,
 }
 
 async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Linked {
@@ -212,10 +252,11 @@ async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) 
     let greeted = greet(&connection).await;
     let (mut token, control) = greeted.expect("a good certificate is let in");
     let token = token.wait_for(|token| *token != 0).await;
-    token.expect("the neighbour says hello");
+    let token = *token.expect("the neighbour says hello");
     Linked {
         connection,
         control,
+        token,
     }
 }
 
