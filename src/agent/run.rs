@@ -46,10 +46,15 @@ pub fn run(file: &Path) -> Result<(), RunError> {
         // Without a name of its own it has its id's.
         log.give_name(&parts.display_name());
     }
+    keep(Agent::start(parts))
+}
+
+/// Keeps the agent that `start` makes running until a signal, or a defect, ends it.
+fn keep(start: impl Future<Output = Result<Agent, StartError>>) -> Result<(), RunError> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut agent = Agent::start(parts).await?;
+        let mut agent = start.await?;
         let name = tokio::select! {
             name = signals.stop() => name,
             // At once: neighbours notice a silent end soon, and half an agent cannot say goodbye.
@@ -101,5 +106,75 @@ impl Signals {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::cli::{self, Console, Failure, Launch};
+
+    /// The file of an agent that the child process is to run.
+    const FILE: &str = "WARREN_TEST_CHILD_FILE";
+
+    /// Runs an agent one of whose tasks has a defect, as `warren run` would.
+    fn run_broken(file: &Path) -> Result<(), Failure> {
+        let config = Config::load(file).map_err(|e| Failure::Configuration(e.to_string()))?;
+        let log = logging::init("info", config.agent.log_format, config.limits.log_lines);
+        let parts = Parts::load(config).map_err(|e| Failure::Failed(e.into()))?;
+        let ended = keep(async {
+            let mut agent = Agent::start(parts).await?;
+            agent.start_broken_task();
+            Ok(agent)
+        });
+        drop(log);
+        ended.map_err(|error| Failure::Failed(error.into()))
+    }
+
+    /// The child process of the test below; alone it has nothing to do.
+    #[test]
+    fn child() {
+        let Some(file) = std::env::var_os(FILE) else {
+            return;
+        };
+        let launch = Launch {
+            run: run_broken,
+            demo: |_, _| unreachable!("it runs an agent"),
+            connect: |_, _| unreachable!("it runs an agent"),
+        };
+        let args = ["warren".into(), "run".into(), "-c".into(), file];
+        let code = cli::main(args, &launch, &mut Console::standard());
+        std::process::exit(code.into());
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_the_process_with_a_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.yaml");
+        let yaml = "http: { address: '127.0.0.1:0' }\n\
+            listeners: [{ transport: quic, address: '127.0.0.1:0' }]\n";
+        std::fs::write(&file, yaml).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "agent::run::tests::child", "--nocapture"]);
+        child.env(FILE, &file).stdin(Stdio::null());
+        let ended = child.output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        assert!(told.contains("agent started"), "{told}");
+        let last = told.lines().last().unwrap();
+        assert!(
+            last.starts_with(
+                "warren: the broken task panicked (as the test wants it); that is a defect"
+            ),
+            "{told}"
+        );
+        assert!(
+            last.ends_with("the agent has ended, start it again"),
+            "{told}"
+        );
+        // The hook logged it, too, with its place.
+        assert!(told.contains("panicked"), "{told}");
     }
 }

@@ -135,6 +135,15 @@ impl Agent {
     }
 }
 
+#[cfg(test)]
+impl Agent {
+    /// Starts a vital task with a defect.
+    pub(super) fn start_broken_task(&mut self) {
+        self.tasks
+            .spawn("broken", async { panic!("as the test wants it") });
+    }
+}
+
 fn start_control(
     parts: &Parts,
     shared: &Shared,

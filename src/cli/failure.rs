@@ -46,7 +46,12 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        // What a command does with files it tells itself; a bare error is that of its output.
+        let is_bare = error.is::<io::Error>() && error.chain().count() == 1;
+        Self::Failed(match is_bare {
+            true => error.context("cannot write the output"),
+            false => error,
+        })
     }
 }
 

@@ -1,13 +1,16 @@
 //! `warren hash`: turns a password into the hash that the configuration takes.
 
-use std::io::{BufRead, Write, stdin};
+use std::io::{BufRead, Read, Write, stdin};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::Console;
 use crate::identity::password;
+
+/// Longest password, bytes. SOCKS5 carries 255 (RFC 1929), a bearer token may be longer.
+const MAX_PASSWORD: u64 = 1_024;
 
 /// Reads a password (one line) from stdin and prints its argon2id hash.
 #[derive(Debug, Args)]
@@ -29,12 +32,17 @@ pub fn run(_args: HashArgs, console: &mut Console) -> anyhow::Result<()> {
 
 fn read_line(input: &mut dyn BufRead) -> anyhow::Result<Vec<u8>> {
     let mut line = Vec::new();
-    input
+    let mut bounded = input.take(MAX_PASSWORD + 1);
+    bounded
         .read_until(b'\n', &mut line)
         .context("cannot read the password from stdin")?;
     if line.last() == Some(&b'\n') {
         line.pop();
     }
+    ensure!(
+        line.len() as u64 <= MAX_PASSWORD,
+        "the password is longer than {MAX_PASSWORD} bytes; write it to stdin as one line"
+    );
     Ok(line)
 }
 
@@ -77,6 +85,17 @@ mod tests {
         let hash = hash_of(b" hunter2 \n").unwrap();
         assert!(password::verify(hash.trim_end(), " hunter2 "));
         assert_eq!(hash.lines().count(), 1);
+    }
+
+    #[test]
+    fn input_without_an_end_is_not_waited_for() {
+        let mut endless = std::io::BufReader::new(std::io::repeat(b'x'));
+        let error = read_line(&mut endless).unwrap_err();
+        assert!(
+            error.to_string().contains("longer than 1024 bytes"),
+            "{error}"
+        );
+        assert_eq!(read_line(&mut &[b'x'; 1_024][..]).unwrap().len(), 1_024);
     }
 
     #[test]

@@ -92,7 +92,12 @@ fn answer(query: &Message, records: &[(String, IpAddr)]) -> Option<Vec<u8>> {
 
 /// A target that sends back what it gets and half-closes when its client does.
 pub(crate) async fn echo_server() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    echo_server_at((Ipv4Addr::LOCALHOST, 0).into()).await
+}
+
+/// As [`echo_server`], at this address.
+pub(crate) async fn echo_server_at(address: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut tcp, _)) = listener.accept().await {

@@ -7,15 +7,22 @@
 //!                                                              └──┘ by the routes as of then
 //! ```
 //!
+//! A name's addresses are raced as RFC 8305 section 5 has it: one that hangs, such as that of a family
+//! which does not get through, delays the next one by a quarter of a second.
+//!
 //! A failure in the mesh or at the exit leads to the next attempt; one whose exit goes out of reach
 //! fails at that moment. If there is no route but was one lately, one is waited for ([`Waiting`]), up to
 //! `socks5.route_wait` in all. A verdict about the target ends the attempts on that target; a name's
 //! other addresses are still tried.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 use tracing::debug;
 
 use super::error::{Blame, ConnectError};
@@ -26,7 +33,7 @@ use super::{Ingress, Routes, Wanted};
 use crate::clock::within;
 use crate::exit::Dialled;
 use crate::identity::AgentId;
-use crate::names::without_dot;
+use crate::names::{STAGGER, without_dot};
 use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
 use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Target};
 
@@ -107,6 +114,15 @@ struct Attempt {
     target: Target,
 }
 
+/// One request under way.
+struct Race<'a> {
+    targets: Vec<Target>,
+    /// Present while addresses of another family may come.
+    resolved: Option<Resolved<'a>>,
+    port: u16,
+    failures: Failures,
+}
+
 /// The failed attempts of one request, and the most telling failure of them.
 #[derive(Default)]
 struct Failures {
@@ -126,25 +142,27 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     async fn try_all(&self, destination: &Destination) -> Result<Connected, ConnectError> {
         let mut waiting = self.waiting(self.route_wait);
-        let (targets, mut resolved) = self.targets(destination, &mut waiting).await?;
-        let mut failures = Failures::default();
-        while let Some(attempts) = self.next_round(&targets, &failures, &mut waiting).await {
-            if let Some(connected) = self.try_each(attempts, &mut failures).await {
-                return Ok(connected);
-            }
-        }
-        // The other family may be the one that is reached.
-        if let Some(resolved) = &mut resolved
-            && let Some(late) = resolved.late(self.patience.last).await
-        {
-            let targets = addressed(late, destination.port());
-            let attempts = failures.worth_trying(self.attempts(&targets), true);
-            if let Some(connected) = self.try_each(attempts, &mut failures).await {
+        let (targets, resolved) = self.targets(destination, &mut waiting).await?;
+        let mut race = Race {
+            targets,
+            resolved,
+            port: destination.port(),
+            failures: Failures::default(),
+        };
+        loop {
+            let next = self.next_round(&race.targets, &race.failures, &mut waiting);
+            let attempts = match next.await {
+                Some(attempts) => attempts,
+                // The other family may be the one that is reached.
+                None if race.resolved.is_some() => Vec::new(),
+                None => break,
+            };
+            if let Some(connected) = self.try_each(attempts, &mut race).await {
                 return Ok(connected);
             }
         }
         let no_route = || ConnectError::NoRoute(describe(destination));
-        Err(failures.verdict.unwrap_or_else(no_route))
+        Err(race.failures.verdict.unwrap_or_else(no_route))
     }
 
     /// What exits are asked for: the name itself where a domain route covers it, because nobody else
@@ -223,26 +241,53 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         attempts
     }
 
-    async fn try_each(&self, attempts: Vec<Attempt>, failures: &mut Failures) -> Option<Connected> {
-        let mut waiting = attempts.into_iter().peekable();
-        while let Some(attempt) = waiting.next() {
-            if failures.has_answered(&attempt.target) {
-                continue;
-            }
-            if !failures.attempts.is_empty() {
-                self.metrics.retries.inc();
-            }
-            let rtt = self.opener.round_trip(attempt.exit);
-            let time = self.patience.attempt(waiting.peek().is_some(), rtt);
-            match self.attempt(&attempt, time).await {
-                Ok(connected) => return Some(connected),
-                Err(error) => {
-                    debug!(exit = %attempt.exit, %error, "attempt failed");
-                    failures.add(attempt, error);
+    /// One attempt after the other; a name's next address is tried beside one that hangs, and addresses
+    /// that come late take part.
+    async fn try_each(&self, attempts: Vec<Attempt>, race: &mut Race<'_>) -> Option<Connected> {
+        let mut waiting = VecDeque::from(attempts);
+        let mut running = FuturesUnordered::new();
+        let mut under_way: Vec<Attempt> = Vec::new();
+        let mut is_due = true;
+        loop {
+            waiting.retain(|attempt| !race.failures.has_answered(&attempt.target));
+            if is_due && let Some(attempt) = take_beside(&mut waiting, &under_way) {
+                if !race.failures.attempts.is_empty() {
+                    self.metrics.retries.inc();
                 }
+                let rtt = self.opener.round_trip(attempt.exit);
+                let time = self.patience.attempt(!waiting.is_empty(), rtt);
+                under_way.push(attempt.clone());
+                running.push(async move {
+                    let outcome = self.attempt(&attempt, time).await;
+                    (attempt, outcome)
+                });
+            }
+            let has_others = waiting.iter().any(|one| is_beside(one, &under_way));
+            tokio::select! {
+                biased;
+                Some((attempt, outcome)) = running.next() => {
+                    under_way.retain(|other| *other != attempt);
+                    match outcome {
+                        Ok(connected) => return Some(connected),
+                        Err(error) => {
+                            debug!(exit = %attempt.exit, %error, "attempt failed");
+                            race.failures.add(attempt, error);
+                            is_due = true;
+                        }
+                    }
+                }
+                Some(late) = next_family(&mut race.resolved, self.patience.last) => {
+                    let late = addressed(late, race.port);
+                    waiting.extend(race.failures.worth_trying(self.attempts(&late), true));
+                    let made = race.failures.attempts.len() + under_way.len();
+                    waiting.truncate(MAX_ATTEMPTS.saturating_sub(made));
+                    race.targets.extend(late);
+                    is_due = under_way.is_empty();
+                }
+                () = sleep(STAGGER), if has_others => is_due = true,
+                else => return None,
             }
         }
-        None
     }
 
     async fn attempt(&self, attempt: &Attempt, time: Duration) -> Result<Connected, ConnectError> {
@@ -319,6 +364,26 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 }
 
+/// The addresses of the family that comes later, if it comes within `time`.
+async fn next_family(resolved: &mut Option<Resolved<'_>>, time: Duration) -> Option<Vec<IpAddr>> {
+    let late = resolved.as_mut()?.late(time).await;
+    *resolved = None;
+    late
+}
+
+/// The first attempt that may be made now.
+fn take_beside(waiting: &mut VecDeque<Attempt>, under_way: &[Attempt]) -> Option<Attempt> {
+    let at = waiting
+        .iter()
+        .position(|attempt| is_beside(attempt, under_way))?;
+    waiting.remove(at)
+}
+
+/// Whether nobody is being asked for the target of `attempt`: a target is dialled by one exit at a time.
+fn is_beside(attempt: &Attempt, under_way: &[Attempt]) -> bool {
+    under_way.iter().all(|other| other.target != attempt.target)
+}
+
 impl Failures {
     fn add(&mut self, attempt: Attempt, error: ConnectError) {
         self.attempts.push((attempt, error.blame()));
@@ -355,7 +420,7 @@ impl Failures {
             let (before, lost) = (before.count(), lost.count());
             before == lost && (is_news || lost < 2)
         });
-        attempts.truncate(MAX_ATTEMPTS - self.attempts.len());
+        attempts.truncate(MAX_ATTEMPTS.saturating_sub(self.attempts.len()));
         attempts
     }
 }

@@ -18,7 +18,7 @@ use crate::clock;
 
 /// Time until the next address is tried beside the ones under way: RFC 8305's recommended Connection
 /// Attempt Delay.
-const STAGGER: Duration = Duration::from_millis(250);
+pub const STAGGER: Duration = Duration::from_millis(250);
 
 /// Most addresses of one name that are tried. Sockets are opened in parallel, so a name with a
 /// thousand addresses must not cost a thousand of them.

@@ -133,8 +133,15 @@ fn option(conf: &mut ResolvConf, word: &str) {
     let (key, value) = word.split_once(':').unwrap_or((word, ""));
     let number = value.parse::<u64>().ok();
     match (key, number) {
-        ("ndots", Some(ndots)) => {
-            conf.search.ndots = usize::try_from(ndots).map_or(MAX_NDOTS, |n| n.min(MAX_NDOTS));
+        ("ndots", _) if word.contains(':') => {
+            // As glibc's atoi has it: the digits that come first, or 0.
+            let end = value.find(|c: char| !c.is_ascii_digit());
+            let digits = &value[..end.unwrap_or(value.len())];
+            let ndots = match digits {
+                "" => 0,
+                digits => digits.parse().unwrap_or(MAX_NDOTS),
+            };
+            conf.search.ndots = ndots.min(MAX_NDOTS);
         }
         ("timeout", Some(seconds)) => {
             conf.timeout = Some(Duration::from_secs(seconds.clamp(1, MAX_TIMEOUT)));
@@ -208,9 +215,13 @@ mod tests {
     fn options_are_bounded_and_unknown_ones_passed_over() {
         let conf = read(
             "options ndots:99 timeout:0 attempts:9 rotate use-vc edns0 trust-ad single-request\n\
-             options no-aaaa no-tld-query frobnicate:3 ndots:x timeout:\nsortlist 10.0.0.0\n",
+             options no-aaaa no-tld-query frobnicate:3 timeout:\nsortlist 10.0.0.0\n",
         );
         assert_eq!(conf.search.ndots, 15);
+        for (text, ndots) in [("ndots:x", 0), ("ndots:", 0), ("ndots:2x", 2), ("ndots", 1)] {
+            let conf = read(&format!("options {text}"));
+            assert_eq!(conf.search.ndots, ndots, "{text}");
+        }
         assert_eq!(conf.timeout, Some(Duration::from_secs(1)));
         assert_eq!(conf.attempts, Some(5));
         assert!(conf.rotate && conf.use_tcp && conf.no_aaaa && conf.search.no_tld_query);

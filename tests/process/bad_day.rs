@@ -212,6 +212,19 @@ fn output_that_nobody_takes_is_no_panic() {
             "{line}"
         );
     }
+    for command in ["hash", "demo --port 0 --http-port 0", "init -d x"] {
+        let dir = tempfile::tempdir().expect("a folder for temporary files");
+        let finished = shell(&format!(
+            "cd {}; echo x | $W {command} > /dev/full",
+            path_text(dir.path())
+        ));
+        assert_eq!(finished.code, Some(1), "{command}: {finished:#?}");
+        let line = finished.error_line();
+        assert!(
+            line.contains("cannot write the output: No space left"),
+            "{command}: {line}"
+        );
+    }
     for wrong in ["nonsense 2> /dev/full", "nonsense 2>&-"] {
         assert_eq!(shell(&format!("$W {wrong}")).code, Some(2), "{wrong}");
     }

@@ -1,5 +1,6 @@
 //! The commands that ask a running agent.
 
+use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
 
@@ -156,6 +157,24 @@ fn a_check_of_a_running_agents_file_knows_its_ports() {
         "{lines}"
     );
     // Another agent's file with the same ports is told as ever.
+    let yaml = fs::read_to_string(&config).expect("it was written");
+    let other = yaml
+        .replace("ingress.crt", "exit.crt")
+        .replace("ingress.key", "exit.key");
+    assert_ne!(yaml, other);
+    let path = mesh.dir().join("other.yaml");
+    fs::write(&path, other).expect("it is writable");
+    let failed = warren(&["check", "-c", &path_text(&path)]);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert_eq!(
+        failed
+            .stdout
+            .matches("is an agent running already?")
+            .count(),
+        3,
+        "{failed:?}"
+    );
+    // And whoever else has them.
     mesh.kill("ingress");
     let _taken = UdpSocket::bind(mesh.link("ingress")).expect("the port is free again");
     let failed = warren(&["check", "-c", &config]);
@@ -184,10 +203,10 @@ fn the_development_ca_makes_what_the_files_beside_it_read() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/certs/make-dev-ca.sh");
     let dir = tempfile::tempdir().expect("the system has a folder for temporary files");
     let (some, none) = (dir.path().join("some/certs"), dir.path().join("none/certs"));
-    std::fs::create_dir(dir.path().join("some")).expect("the test's folder is writable");
+    fs::create_dir(dir.path().join("some")).expect("the test's folder is writable");
     let yaml =
         "tls:\n  ca: ./certs/ca.crt\n  cert: ./certs/east-1.crt\n  key: ./certs/east-1.key\n";
-    std::fs::write(dir.path().join("some/a.yaml"), yaml).expect("the test's folder is writable");
+    fs::write(dir.path().join("some/a.yaml"), yaml).expect("the test's folder is writable");
     for (out, names, made) in [
         (&some, vec![], vec!["east-1"]),
         (&some, vec!["west"], vec!["west"]),

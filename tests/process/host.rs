@@ -175,7 +175,7 @@ fn limits_of_the_kernel_are_told_with_what_raises_them() {
     let ports = line(&finished, "warn  ephemeral ports: 1000 (50000 to 50999): ");
     assert!(ports.contains("net.ipv4.ip_local_port_range"), "{ports}");
     let files = line(&finished, "warn  open files: the limit is 256, ");
-    assert!(files.contains("ulimit -n"), "{files}");
+    assert!(files.contains("ulimit -Hn"), "{files}");
     line(&finished, "ok    agent.data_dir: ");
     assert_eq!(finished.code, Some(0), "{finished:#?}");
     let plain = run(Command::new(WARREN).args(["check", "-c", &config]), "");

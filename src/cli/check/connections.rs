@@ -2,10 +2,6 @@
 
 use crate::config::Config;
 
-/// Connections to expect of an exit, which has no limit of its own: the default of
-/// `socks5.max_connections`, as many as one ingress may send.
-pub(super) const OF_EXIT: usize = 10_000;
-
 /// Of clients, targets and HTTP together: a descriptor each.
 pub(super) fn all(config: &Config) -> usize {
     let clients = config.socks5.as_ref().map_or(0, |s| s.max_connections);
@@ -20,7 +16,8 @@ pub(super) fn all(config: &Config) -> usize {
 
 /// That this agent opens.
 pub(super) fn targets(config: &Config) -> usize {
-    config.exit.as_ref().map_or(0, |_| OF_EXIT)
+    let exit = config.exit.as_ref();
+    exit.map_or(0, |_| config.limits.exit_connections)
 }
 
 /// Entries in the kernel's table: as many, and one for each peer.

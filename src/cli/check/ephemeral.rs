@@ -9,6 +9,10 @@ use crate::config::Config;
 
 const SUBJECT: &str = "ephemeral ports";
 
+/// Connections to expect to one target: the default of `socks5.max_connections`, as many as one ingress
+/// may send.
+const ONE_TARGET: usize = 10_000;
+
 const RANGE: &str = "net.ipv4.ip_local_port_range";
 const RESERVED: &str = "net.ipv4.ip_local_reserved_ports";
 
@@ -31,7 +35,7 @@ fn enough(
     range: &RangeInclusive<u16>,
     reserved: &[RangeInclusive<u16>],
 ) -> Option<CheckLine> {
-    let needed = connections::targets(config);
+    let needed = connections::targets(config).min(ONE_TARGET);
     if needed == 0 {
         return None;
     }

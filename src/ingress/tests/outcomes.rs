@@ -168,6 +168,38 @@ async fn a_family_that_comes_late_from_a_resolver_takes_part() {
     }
 }
 
+/// The exits' own time for a target would be over much later.
+#[tokio::test]
+async fn an_address_that_hangs_delays_the_next_by_a_moment() {
+    let silent = testing::silent_target().await;
+    let port = silent.address.port();
+    // Alive, at the same port of another address.
+    testing::echo_server_at((Ipv4Addr::new(127, 0, 0, 2), port).into()).await;
+    let dns = Scripted::start(|seen| match (seen.name.as_str(), seen.is_v6) {
+        ("first.example", false) => ips(&["127.0.0.1", "127.0.0.2"]),
+        ("second.example", false) => ips(&["127.0.0.2", "127.0.0.1"]),
+        // The family that hangs comes first, the other one while it is tried.
+        ("late.example", true) => ips(&["::ffff:127.0.0.1"]),
+        ("late.example", false) => after(300, ips(&["127.0.0.2"])),
+        _ => ips(&[]),
+    });
+    let mut bed = Bed::new();
+    let mut config = testing::config(&["127.0.0.0/8"], &[], vec![dns.await.address]);
+    config.connect_timeout = Duration::from_secs(100);
+    bed.exit(FIRST, &config).await;
+    bed.route("127.0.0.0/8", &[FIRST]);
+    bed.table.resolvers = vec![FIRST];
+    let running = bed.start().await;
+    for name in ["first.example", "second.example", "late.example"] {
+        let started = crate::clock::now();
+        let (code, mut client) = running.ask_name(name, port).await;
+        assert_eq!(code, 0, "{name}");
+        assert!(client.echoes().await);
+        let took = crate::clock::since(started);
+        assert!(took < Duration::from_secs(30), "{name}: {took:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_resolver_that_fails_is_followed_by_the_next() {
     let port = testing::echo_server().await.port();
