@@ -24,6 +24,12 @@ impl collector::Collector for Collector {
         self.links(&mut encoder)?;
         self.routes(&mut encoder)?;
         self.advertisements(&mut encoder)?;
+        gauge(
+            &mut encoder,
+            "sessions_short_of_windows",
+            "Sessions whose streams get less than they could use, because others are not read",
+            self.0.short_of_windows().len() as i64,
+        )?;
         tasks(&mut encoder)?;
         task_panics(&mut encoder)?;
         counter(

@@ -94,6 +94,14 @@ impl Status {
         }
     }
 
+    /// The other ends of sessions whose streams get less than they could use, on either side.
+    pub(super) fn short_of_windows(&self) -> Vec<AgentId> {
+        let sessions = self.shared.tunnel.sessions.as_ref();
+        let mut short = sessions.map_or_else(Vec::new, |sessions| sessions.short_of_windows());
+        short.extend(self.exit.iter().flat_map(|exit| exit.short_of_windows()));
+        short
+    }
+
     /// What is lost or about to be, though traffic flows.
     fn worries(&self, mesh: &Mesh) -> Vec<String> {
         let mut worries = Vec::new();
@@ -122,6 +130,9 @@ impl Status {
         }
         if let Some(exit) = &self.exit {
             worries.extend(exit.health().complaints());
+        }
+        for peer in self.short_of_windows() {
+            worries.push(short_of_windows(mesh, peer));
         }
         if mesh.duplicate_identity {
             worries.push("another process uses this agent's key".to_owned());
@@ -357,6 +368,15 @@ fn not_linked(id: AgentId, name: Option<&str>, peer: &PeerStatus) -> String {
 fn named(id: AgentId, name: Option<&str>) -> String {
     let name = name.filter(|name| !name.is_empty());
     name.map_or_else(|| id.to_string(), |name| format!("{id} ({name})"))
+}
+
+fn short_of_windows(mesh: &Mesh, peer: AgentId) -> String {
+    let agent = mesh.table.path_table().graph().agent(peer);
+    let name = agent.map_or_else(String::new, |agent| format!(" ({})", agent.display_name));
+    format!(
+        "connections that are not read hold most of the window of the session with {peer}{name}; \
+         others get a small share each"
+    )
 }
 
 /// Names what hangs by one agent or link. Counted once per mesh, because health is asked for often.

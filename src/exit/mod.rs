@@ -49,6 +49,8 @@ pub struct Exit {
     connect_timeout: Duration,
     streams: Arc<StreamTable>,
     sessions: Sessions,
+    /// Bytes that one session holds unread at most.
+    session_window: u64,
     health: HealthChecks,
     /// A place per stream under way, shared by the ingresses.
     places: Arc<Shares<AgentId>>,
@@ -77,6 +79,7 @@ impl Exit {
             connect_timeout: config.connect_timeout,
             streams,
             sessions: Sessions::default(),
+            session_window: limits.session_window as u64,
             health: HealthChecks::new(config, health),
             places: Shares::new(limits.exit_connections, MEMBERS),
             dns_queries: Shares::new(limits.dns_queries, MEMBERS),
@@ -100,6 +103,12 @@ impl Exit {
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
         self.health.register(registry);
+    }
+
+    /// The ingresses of sessions whose streams get less than they could use, because others hold so
+    /// much that nobody reads.
+    pub fn short_of_windows(&self) -> Vec<AgentId> {
+        self.sessions.short_of_windows()
     }
 
     /// This exit's health checks.

@@ -43,8 +43,8 @@ impl Exit {
     /// Serves every stream that `peer` opens on `connection`, until the session ends: at the latest
     /// when `peer` opens another.
     pub async fn serve_connection(self: Arc<Self>, connection: quinn::Connection, peer: AgentId) {
-        self.sessions.enter(peer, &connection);
-        let streams = SessionStreams::new(connection.clone());
+        let streams = SessionStreams::new(connection.clone(), self.session_window);
+        self.sessions.enter(peer, &streams);
         while let Ok(stream) = streams.accept().await {
             let (exit, place) = (self.clone(), self.places.take(peer));
             task::serve(Served::Stream, async move {

@@ -11,6 +11,7 @@ use quinn::{Connection, VarInt};
 use tracing::info;
 
 use crate::identity::{AgentId, Credential, peer_certificate};
+use crate::tunnel::SessionStreams;
 
 /// Application error code of a session that a later one of the same ingress replaced.
 const REPLACED: VarInt = VarInt::from_u32(2);
@@ -26,24 +27,25 @@ pub(super) struct Sessions {
 
 #[derive(Debug)]
 struct Session {
-    connection: Connection,
+    streams: SessionStreams,
     /// Of the certificate that the ingress showed; `None`: it was not seen.
     credential: Option<Credential>,
 }
 
 impl Sessions {
     /// Notes the session of `ingress` and ends the one before.
-    pub(super) fn enter(&self, ingress: AgentId, connection: &Connection) {
-        let certificate = peer_certificate(connection).ok();
+    pub(super) fn enter(&self, ingress: AgentId, streams: &SessionStreams) {
+        let certificate = peer_certificate(streams.connection()).ok();
         let session = Session {
-            connection: connection.clone(),
+            streams: streams.clone(),
             credential: certificate.map(|certificate| certificate.credential()),
         };
         let earlier = self.lock().insert(ingress, session);
         if let Some(earlier) = earlier {
             info!(%ingress, "an earlier session of this ingress ends: it opened another");
             earlier
-                .connection
+                .streams
+                .connection()
                 .close(REPLACED, b"replaced by a later session");
         }
     }
@@ -51,7 +53,8 @@ impl Sessions {
     /// Forgets a session that has ended, unless another has taken its place.
     pub(super) fn leave(&self, ingress: AgentId, connection: &Connection) {
         let mut current = self.lock();
-        let is_current = |known: &Session| known.connection.stable_id() == connection.stable_id();
+        let is_current =
+            |known: &Session| known.streams.connection().stable_id() == connection.stable_id();
         if current.get(&ingress).is_some_and(is_current) {
             current.remove(&ingress);
         }
@@ -60,13 +63,25 @@ impl Sessions {
     /// Ends every session for whose certificate `judge` has a reason.
     pub(super) fn end_where(&self, judge: impl Fn(&Credential) -> Option<String>) {
         for session in self.lock().values() {
+            let connection = session.streams.connection();
             // One that is ending is told once.
-            if session.connection.close_reason().is_none()
+            if connection.close_reason().is_none()
                 && let Some(why) = session.credential.as_ref().and_then(&judge)
             {
-                session.connection.close(DISTRUSTED, why.as_bytes());
+                connection.close(DISTRUSTED, why.as_bytes());
             }
         }
+    }
+
+    /// Whose streams get less than they could use.
+    pub(super) fn short_of_windows(&self) -> Vec<AgentId> {
+        let current = self.lock();
+        let short = current
+            .iter()
+            .filter(|(_, session)| session.streams.are_short());
+        let mut ingresses: Vec<AgentId> = short.map(|(ingress, _)| *ingress).collect();
+        ingresses.sort();
+        ingresses
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AgentId, Session>> {

@@ -33,7 +33,7 @@
 //! | `kick`, `congestion` | makes quinn send at once; what may be in flight, and room for a kick in a full window |
 //! | `endpoint` | QUIC settings |
 //! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
-//! | `notes` | a session's streams, and what both ends say of them beside them |
+//! | `notes`, `ledger` | a session's streams, and what both ends say beside them; what each may send |
 //! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |
 //! | `session_log`, `metrics`, `side` | sessions opened and ended; counters; which end we are |
 
@@ -51,6 +51,7 @@ mod follow;
 mod framed;
 mod journal;
 mod kick;
+mod ledger;
 mod metrics;
 mod notes;
 mod open;

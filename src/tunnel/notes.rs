@@ -1,68 +1,47 @@
 //! One session's streams, and the notes that both ends write about them.
 //!
 //! ```text
-//!  relay ─ tell_reset ─► outbox ─► writer task ─► our notes stream ─► the other end
-//!  relay ◄── mailbox ◄── reader task ◄── its notes stream ◄───────────────┘
+//!  relay ── resets, what was taken ──► outbox ─► writer task ─► our notes stream ─► the other end
+//!    │  └── what is sent ─► Ledger ──────┘                                               │
+//!    └◄────────────── mailbox ◄── reader task ◄── its notes stream ◄──────────────────────┘
 //! ```
 //!
-//! Both tasks end with the session. An end that takes no notes (an older release) allows no
-//! unidirectional stream; then a reset is QUIC's own, which loses what is under way.
+//! Both tasks end with the session, and it with them. An end that takes no notes (an older release)
+//! allows no unidirectional stream; then a reset is QUIC's own, which loses what is under way, and QUIC's
+//! windows alone bound what streams hold.
+
+mod mailbox;
+mod tasks;
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
-use bytes::BytesMut;
 use futures_util::FutureExt;
-use futures_util::task::AtomicWaker;
-use quinn::{Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::sync::Notify;
-use tracing::warn;
 
+use self::mailbox::Mailbox;
 use super::ExitStream;
-use crate::task::{self, Served};
-use crate::wire::{FrameError, NOTE_LIMIT, Note, decode_frame, encode_frame};
-
-/// Application error code of a session whose other end wrote notes that cannot be.
-const BAD_NOTE: VarInt = VarInt::from_u32(3);
-
-/// Notes go ahead of data: they are few and short, and somebody may wait for them.
-const PRIORITY: i32 = 1;
+use super::ledger::Ledger;
+use crate::wire::{Note, encode_frame};
 
 /// Notes that wait to be written, at most. More come only from streams that end faster than the
 /// session carries a dozen bytes for each; a stream without room for its note is reset at once.
-const OUTBOX: usize = 65_536;
+const OUTBOX: usize = 262_144;
 
 /// Notes written at once.
 const BATCH: usize = 256;
 
-/// No position of a stream: those end below 2^62 (RFC 9000 section 16).
-const NONE: u64 = u64::MAX;
+/// Takes a stream out of all books.
+const ALL: u64 = (1 << 62) - 1;
 
 /// The streams of one session.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SessionStreams {
     connection: Connection,
     notes: Arc<Notes>,
-}
-
-/// Why notes are read or written no further.
-#[derive(Debug, thiserror::Error)]
-enum NotesError {
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-    #[error("{0:?} is about no stream")]
-    Unsound(Note),
-    #[error("a stream of notes ended before the session")]
-    Ended,
-    #[error(transparent)]
-    Session(#[from] ConnectionError),
-    #[error("notes cannot be read: {0}")]
-    Read(#[from] ReadError),
-    #[error("notes cannot be written: {0}")]
-    Write(#[from] WriteError),
 }
 
 /// What the tasks of a session and its streams share.
@@ -74,13 +53,10 @@ struct Notes {
     filled: Notify,
     /// No more entries than the session has streams.
     mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
-}
-
-/// What the other end said of one stream.
-#[derive(Debug)]
-struct Mailbox {
-    reset_at: AtomicU64,
-    reader: AtomicWaker,
+    /// What we sent and the other end holds.
+    ledger: Mutex<Ledger>,
+    /// The other end says that it is short of our window.
+    peer_is_short: AtomicBool,
 }
 
 /// A stream's place among the notes; frees it when dropped.
@@ -93,7 +69,8 @@ pub struct StreamNotes {
 
 impl SessionStreams {
     /// Begins to write and read notes beside the streams of `connection`, whose handshake is done.
-    pub fn new(connection: Connection) -> Self {
+    /// `window`: bytes that this end holds unread at most.
+    pub fn new(connection: Connection, window: u64) -> Self {
         // What the other end allows is known since the handshake.
         let ours = connection.open_uni().now_or_never().and_then(Result::ok);
         let notes = Arc::new(Notes {
@@ -101,13 +78,15 @@ impl SessionStreams {
             outbox: Mutex::default(),
             filled: Notify::new(),
             mailboxes: Mutex::default(),
+            // Until it tells its own.
+            ledger: Mutex::new(Ledger::new(window)),
+            peer_is_short: AtomicBool::new(false),
         });
-        if let Some(ours) = ours {
-            let writing = write_notes(ours, notes.clone());
-            task::serve(Served::Session, look_after(connection.clone(), writing));
-        }
-        let reading = read_notes(connection.clone(), notes.clone());
-        task::serve(Served::Session, look_after(connection.clone(), reading));
+        notes.push(Note {
+            window: Some(window),
+            ..Note::default()
+        });
+        tasks::start(&connection, ours, &notes);
         Self { connection, notes }
     }
 
@@ -123,13 +102,22 @@ impl SessionStreams {
         Ok(self.with_notes(send, recv))
     }
 
+    /// The session under the streams.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether streams of either direction get less than they could use, because others hold so much
+    /// that nobody reads.
+    pub fn are_short(&self) -> bool {
+        self.notes.peer_is_short.load(Ordering::Relaxed) || lock(&self.notes.ledger).is_short()
+    }
+
     fn with_notes(&self, send: SendStream, recv: RecvStream) -> ExitStream {
         let stream = VarInt::from(send.id()).into_inner();
-        let mailbox = Arc::new(Mailbox {
-            reset_at: AtomicU64::new(NONE),
-            reader: AtomicWaker::new(),
-        });
+        let mailbox = Arc::new(Mailbox::default());
         lock(&self.notes.mailboxes).insert(stream, mailbox.clone());
+        lock(&self.notes.ledger).open(stream);
         let notes = StreamNotes {
             notes: self.notes.clone(),
             stream,
@@ -144,45 +132,134 @@ impl StreamNotes {
     /// other end will not hear of it.
     #[must_use]
     pub(super) fn tell_reset(&self, at: u64) -> bool {
-        let mut outbox = lock(&self.notes.outbox);
-        let told = self.notes.taken && outbox.len() < OUTBOX;
-        if told {
-            outbox.push_back(Note {
-                stream: self.stream,
-                reset_at: Some(at),
-            });
-            self.notes.filled.notify_one();
-        }
-        told
+        self.notes.push(Note {
+            stream: Some(self.stream),
+            reset_at: Some(at),
+            ..Note::default()
+        })
     }
 
     /// Where the other end's reset takes place, once it is known; until then `cx` is woken for it.
     pub(super) fn reset_at(&self, cx: &mut Context<'_>) -> Option<u64> {
-        self.mailbox.reader.register(cx.waker());
-        let at = self.mailbox.reset_at.load(Ordering::Acquire);
-        (at != NONE).then_some(at)
+        self.mailbox.reset_at(cx)
+    }
+
+    /// Bytes that may be sent now; if none, `cx` is woken when there may be some.
+    pub(super) fn room(&self, cx: &mut Context<'_>) -> usize {
+        if !self.notes.taken {
+            return usize::MAX;
+        }
+        let (mut room, mut ask) = lock(&self.notes.ledger).room(self.stream);
+        if room == 0 {
+            self.mailbox.wake_to_send(cx);
+            let again = lock(&self.notes.ledger).room(self.stream);
+            (room, ask) = (again.0, ask || again.1);
+        }
+        if ask {
+            self.notes.ask(self.stream);
+        }
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// So many bytes were sent.
+    pub(super) fn sent(&self, bytes: usize) {
+        if !self.notes.taken {
+            return;
+        }
+        let mut ledger = lock(&self.notes.ledger);
+        let asks = ledger.sent(self.stream, bytes as u64);
+        let short = ledger.short_changed();
+        drop(ledger);
+        asks.into_iter().for_each(|stream| self.notes.ask(stream));
+        self.notes.tell_short(short);
+    }
+
+    /// Our TCP connection took what was received up to this position.
+    pub(super) fn took(&self, at: u64) {
+        if let Some(at) = self.mailbox.took(at) {
+            self.notes.tell_taken(self.stream, at);
+        }
     }
 }
 
 impl Drop for StreamNotes {
     fn drop(&mut self) {
         lock(&self.notes.mailboxes).remove(&self.stream);
+        lock(&self.notes.ledger).close(self.stream);
+        // Whatever was received, or will be, is not held any more.
+        self.notes.tell_taken(self.stream, ALL);
     }
 }
 
 impl Notes {
-    fn deliver(&self, note: &Note) -> Result<(), NotesError> {
-        if !note.is_sound() {
-            return Err(NotesError::Unsound(*note));
+    /// `false`: the other end will not hear of it.
+    fn push(&self, note: Note) -> bool {
+        let mut outbox = lock(&self.outbox);
+        let told = self.taken && outbox.len() < OUTBOX;
+        if told {
+            outbox.push_back(note);
+            self.filled.notify_one();
         }
+        told
+    }
+
+    fn ask(&self, stream: u64) {
+        self.push(Note {
+            stream: Some(stream),
+            asks: Some(true),
+            ..Note::default()
+        });
+    }
+
+    fn tell_taken(&self, stream: u64, at: u64) {
+        self.push(Note {
+            stream: Some(stream),
+            taken: Some(at),
+            ..Note::default()
+        });
+    }
+
+    fn tell_short(&self, changed: Option<bool>) {
+        if changed.is_some() {
+            self.push(Note {
+                short: changed,
+                ..Note::default()
+            });
+        }
+    }
+
+    /// The other end says so.
+    fn deliver(&self, note: &Note) {
+        let Some(stream) = note.stream else {
+            if let Some(window) = note.window {
+                lock(&self.ledger).set_window(window);
+            }
+            if let Some(short) = note.short {
+                self.peer_is_short.store(short, Ordering::Relaxed);
+            }
+            return;
+        };
         // A stream that is unknown has ended here.
-        if let Some(mailbox) = lock(&self.mailboxes).get(&note.stream)
-            && let Some(at) = note.reset_at
-        {
-            mailbox.reset_at.store(at, Ordering::Release);
-            mailbox.reader.wake();
+        let mailbox = lock(&self.mailboxes).get(&stream).cloned();
+        if let Some(at) = note.taken {
+            let mut ledger = lock(&self.ledger);
+            ledger.taken(stream, at);
+            let short = ledger.short_changed();
+            drop(ledger);
+            self.tell_short(short);
         }
-        Ok(())
+        let Some(mailbox) = mailbox else { return };
+        if note.taken.is_some() {
+            mailbox.may_send();
+        }
+        if let Some(at) = note.reset_at {
+            mailbox.resets_at(at);
+        }
+        if note.asks == Some(true)
+            && let Some(at) = mailbox.asked()
+        {
+            self.tell_taken(stream, at);
+        }
     }
 
     /// The next notes to write, as bytes.
@@ -204,50 +281,6 @@ impl Notes {
         batch.for_each(|note| encode_frame(&note, &mut bytes));
         bytes
     }
-}
-
-/// Runs a task of notes, without which its session must not go on.
-async fn look_after(
-    connection: Connection,
-    notes: impl Future<Output = Result<Infallible, NotesError>>,
-) {
-    let error = match task::contain(Served::Session, notes).await {
-        Some(Err(error)) => error.to_string(),
-        Some(Ok(never)) => match never {},
-        None => "a defect of this agent".to_owned(),
-    };
-    if connection.close_reason().is_none() {
-        warn!(%error, "a session ends: no more notes of its streams");
-        connection.close(BAD_NOTE, error.as_bytes());
-    }
-}
-
-async fn write_notes(mut ours: SendStream, notes: Arc<Notes>) -> Result<Infallible, NotesError> {
-    // Fails only on a stream that has ended.
-    let _ = ours.set_priority(PRIORITY);
-    let stopped = ours.stopped();
-    let writing = async {
-        loop {
-            ours.write_all(&notes.next_batch().await).await?;
-        }
-    };
-    tokio::select! {
-        ended = writing => ended,
-        // The other end will not have them, or the session has ended.
-        _ = stopped => Err(NotesError::Ended),
-    }
-}
-
-async fn read_notes(connection: Connection, notes: Arc<Notes>) -> Result<Infallible, NotesError> {
-    let mut theirs = connection.accept_uni().await?;
-    let mut buffer = BytesMut::new();
-    while let Some(chunk) = theirs.read_chunk(usize::MAX, true).await? {
-        buffer.extend_from_slice(&chunk.bytes);
-        while let Some(note) = decode_frame::<Note>(&mut buffer, NOTE_LIMIT)? {
-            notes.deliver(&note)?;
-        }
-    }
-    Err(NotesError::Ended)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -215,7 +215,8 @@ impl Direction {
             if !self.backlog.is_empty() {
                 let put = y.poll_put(cx, self.backlog.make_contiguous());
                 self.backlog.drain(..put.done);
-                if put.moved {
+                x.delivered(put.bytes);
+                if put.bytes > 0 {
                     self.deadline = None;
                 }
                 match put.flow {
@@ -223,6 +224,11 @@ impl Direction {
                     Poll::Ready(Err(cause)) => return Turn::Gone(cause),
                     Poll::Ready(Ok(())) => self.backlog = VecDeque::new(),
                 }
+            }
+            match y.poll_ready(cx) {
+                Poll::Pending => return self.blocked(x, cx),
+                Poll::Ready(Err(cause)) => return Turn::Gone(cause),
+                Poll::Ready(Ok(())) => {}
             }
             let mut batch = X::batch();
             let batch = batch.as_mut();
@@ -236,6 +242,7 @@ impl Direction {
                 Poll::Ready(Fill::Bytes(count)) => {
                     let chunks = &mut batch[..count];
                     let put = y.poll_put(cx, chunks);
+                    x.delivered(put.bytes);
                     let rest = chunks[put.done..].iter_mut();
                     self.backlog.extend(rest.map(std::mem::take));
                     if let Poll::Ready(Err(cause)) = put.flow {

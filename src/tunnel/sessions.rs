@@ -172,6 +172,20 @@ impl<V: MeshView> Sessions<V> {
         }
     }
 
+    /// The exits of sessions whose streams get less than they could use, because others hold so much
+    /// that nobody reads.
+    pub fn short_of_windows(&self) -> Vec<AgentId> {
+        let slots = self.lock();
+        let is_short = |slot: &Slot| match slot {
+            Slot::Live(live) => live.streams.are_short(),
+            Slot::Opening(_) => false,
+        };
+        let short = slots.iter().filter(|(_, slot)| is_short(slot));
+        let mut exits: Vec<AgentId> = short.map(|(exit, _)| *exit).collect();
+        exits.sort();
+        exits
+    }
+
     /// Ends every session.
     pub fn close(&self, why: &str) {
         self.endpoint.close(0u32.into(), why.as_bytes());
@@ -259,7 +273,7 @@ impl<V: MeshView> Sessions<V> {
         task::serve(Served::Session, steer(self.clone(), steering));
         let certificate = peer_certificate(&connection).ok();
         Ok(Live {
-            streams: SessionStreams::new(connection.clone()),
+            streams: SessionStreams::new(connection.clone(), settings.window.into()),
             connection,
             credential: certificate.map(|certificate| certificate.credential()),
             info: receiver,

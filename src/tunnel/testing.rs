@@ -22,25 +22,34 @@ use crate::wire::{LinkAdv, LinkFlags, Neighbor};
 /// Long enough for a loaded machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What one end of a session holds unread at most, bytes.
+const WINDOW: u64 = 256 * 1024 * 1024;
+
 /// A session between an ingress and an exit. Ends when dropped.
 pub(crate) struct Session {
     pub(crate) ingress: Connection,
     pub(crate) exit: Connection,
+    window: u64,
     opening: OnceLock<SessionStreams>,
     accepting: OnceLock<SessionStreams>,
     _endpoints: [Endpoint; 2],
 }
 
 impl Session {
+    /// Both ends say that they hold so many bytes unread at most.
+    pub(crate) fn within(self, window: u64) -> Self {
+        Self { window, ..self }
+    }
+
     /// The ingress's streams, with notes.
     pub(crate) fn opening(&self) -> &SessionStreams {
-        let streams = || SessionStreams::new(self.ingress.clone());
+        let streams = || SessionStreams::new(self.ingress.clone(), self.window);
         self.opening.get_or_init(streams)
     }
 
     /// The exit's, if nobody serves them.
     pub(crate) fn accepting(&self) -> &SessionStreams {
-        let streams = || SessionStreams::new(self.exit.clone());
+        let streams = || SessionStreams::new(self.exit.clone(), self.window);
         self.accepting.get_or_init(streams)
     }
 }
@@ -82,6 +91,7 @@ pub(crate) async fn session_with(mut transport: quinn::TransportConfig) -> Sessi
     Session {
         ingress: ingress.unwrap(),
         exit,
+        window: WINDOW,
         opening: OnceLock::new(),
         accepting: OnceLock::new(),
         _endpoints: [accepting, dialling],

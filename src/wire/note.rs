@@ -9,25 +9,38 @@ use minicbor::{Decode, Encode};
 /// Most bytes of the body of a note: every field at its longest, and room for fields to come.
 pub const NOTE_LIMIT: usize = 64;
 
-/// What the sender of the note says of a stream. Positions count the bytes of the proxied connection,
-/// from 0 behind the messages at the stream's head.
+/// What the sender of the note says of a stream, or of the session. Positions count the bytes of the
+/// proxied connection, from 0 behind the messages at the stream's head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Note {
-    /// The QUIC id of a bidirectional stream of the session.
+    /// The QUIC id of a bidirectional stream of the session; `None` in a note on the session itself.
     #[n(0)]
-    pub stream: u64,
+    pub stream: Option<u64>,
     /// Its sender's sending half ends at this position, by a reset.
     #[n(1)]
     pub reset_at: Option<u64>,
+    /// Its sender's TCP connection took what it received up to this position.
+    #[n(2)]
+    pub taken: Option<u64>,
+    /// Asks for [`taken`](Self::taken), as soon as that has grown since it was last told.
+    #[n(3)]
+    pub asks: Option<bool>,
+    /// Of the session: bytes that its sender holds unread at most, all streams together.
+    #[n(4)]
+    pub window: Option<u64>,
+    /// Of the session: whether that window is short for what its receiver has to send.
+    #[n(5)]
+    pub short: Option<bool>,
 }
 
 impl Note {
-    /// Whether it can be true of any stream: bidirectional (RFC 9000 section 2.1), and positions that
-    /// a stream has (section 16).
+    /// Whether it can be true: of a bidirectional stream (RFC 9000 section 2.1), with positions that a
+    /// stream has (section 16).
     pub fn is_sound(&self) -> bool {
         const MOST: u64 = (1 << 62) - 1;
-        let positions = [Some(self.stream), self.reset_at];
-        self.stream & 2 == 0 && positions.into_iter().flatten().all(|at| at <= MOST)
+        let numbers = [self.stream, self.reset_at, self.taken, self.window];
+        self.stream.is_none_or(|stream| stream & 2 == 0)
+            && numbers.into_iter().flatten().all(|number| number <= MOST)
     }
 }
 
@@ -40,8 +53,12 @@ mod tests {
 
     fn longest() -> Note {
         Note {
-            stream: u64::MAX,
+            stream: Some(u64::MAX),
             reset_at: Some(u64::MAX),
+            taken: Some(u64::MAX),
+            asks: Some(true),
+            window: Some(u64::MAX),
+            short: Some(true),
         }
     }
 
@@ -62,16 +79,24 @@ mod tests {
     fn bytes_on_the_wire_are_fixed() {
         let mut bytes = Vec::new();
         let note = Note {
-            stream: 4,
+            stream: Some(4),
             reset_at: Some(6),
+            ..Note::default()
         };
         encode_frame(&note, &mut bytes);
         assert_eq!(bytes, [0, 0, 0, 3, 0x82, 4, 6]);
+        bytes.clear();
+        let note = Note {
+            window: Some(9),
+            ..Note::default()
+        };
+        encode_frame(&note, &mut bytes);
+        assert_eq!(bytes, [0, 0, 0, 6, 0x85, 0xf6, 0xf6, 0xf6, 0xf6, 9]);
     }
 
     #[test]
     fn fields_to_come_are_passed_over() {
-        let bytes = [0, 0, 0, 5, 0x84, 4, 6, 0xf6, 9];
+        let bytes = [0, 0, 0, 9, 0x88, 4, 6, 0xf6, 0xf6, 0xf6, 0xf6, 7, 8];
         let note: Option<Note> = decode_frame(&mut BytesMut::from(&bytes[..]), NOTE_LIMIT).unwrap();
         assert_eq!(note.unwrap().reset_at, Some(6));
         let long = [0, 0, 0, 65];
@@ -81,7 +106,11 @@ mod tests {
 
     #[test]
     fn only_bidirectional_streams_and_their_positions_are_sound() {
-        let note = |stream, reset_at| Note { stream, reset_at };
+        let note = |stream, reset_at| Note {
+            stream: Some(stream),
+            reset_at,
+            ..Note::default()
+        };
         for (note, sound) in [
             (note(0, None), true),
             (note(5, Some(0)), true),
@@ -90,6 +119,7 @@ mod tests {
             (note(4, Some((1 << 62) - 1)), true),
             (note(4, Some(1 << 62)), false),
             (longest(), false),
+            (Note::default(), true),
         ] {
             assert_eq!(note.is_sound(), sound, "{note:?}");
         }

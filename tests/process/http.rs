@@ -15,7 +15,7 @@ use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http};
 
 /// What others rely on, at every agent.
-const METRICS: [&str; 13] = [
+const METRICS: [&str; 14] = [
     "warren_links",
     "warren_routes",
     "warren_streams",
@@ -28,6 +28,7 @@ const METRICS: [&str; 13] = [
     "warren_failover_stall_seconds",
     "warren_advertisements_total",
     "warren_certificate_expiry_seconds",
+    "warren_sessions_short_of_windows",
     "warren_tasks",
 ];
 

@@ -39,6 +39,7 @@ mod pause;
 mod peer_names;
 mod readme;
 mod resets;
+mod stalls;
 mod stop;
 mod streams;
 mod trace;

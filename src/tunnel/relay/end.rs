@@ -17,6 +17,12 @@ pub(super) trait End {
     /// Reads into the front of `batch`.
     fn poll_fill(&mut self, cx: &mut Context<'_>, batch: &mut [Bytes]) -> Poll<Fill>;
 
+    /// So many of the bytes read from it have reached the other end.
+    fn delivered(&mut self, bytes: usize);
+
+    /// Ready when a write would take something, as far as that is known beforehand.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RelayEnd>>;
+
     /// Writes `chunks`; a chunk that is written in part is advanced.
     fn poll_put(&mut self, cx: &mut Context<'_>, chunks: &mut [Bytes]) -> Put;
 
@@ -52,8 +58,8 @@ pub(super) enum Fill {
 pub(super) struct Put {
     /// Chunks that are done with.
     pub(super) done: usize,
-    /// Whether a byte was written.
-    pub(super) moved: bool,
+    /// Bytes that were written.
+    pub(super) bytes: usize,
     /// Whether it is full (`Pending`), takes no more, or took everything.
     pub(super) flow: Poll<Result<(), RelayEnd>>,
 }

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::slice;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 
 use super::RelayEnd;
@@ -22,9 +23,10 @@ pub(super) struct StreamEnd {
     send: SendStream,
     recv: RecvStream,
     notes: StreamNotes,
-    /// Bytes written and read.
+    /// Bytes written, read, and handed on.
     sent: u64,
     received: u64,
+    delivered: u64,
     sending: Sending,
     /// Watches for the other agent's stop while nothing is written to the stream or read from it.
     stopped: Option<Pin<Box<dyn Future<Output = RelayEnd> + Send>>>,
@@ -49,6 +51,7 @@ impl StreamEnd {
             notes: stream.notes,
             sent: 0,
             received: 0,
+            delivered: 0,
             sending: Sending::Open,
             stopped: None,
             gone: None,
@@ -109,23 +112,40 @@ impl End for StreamEnd {
         }
     }
 
+    fn delivered(&mut self, bytes: usize) {
+        self.delivered += bytes as u64;
+        self.notes.took(self.delivered);
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), RelayEnd>> {
+        match self.notes.room(cx) {
+            // Nobody writes, which would tell of the other agent's stop.
+            0 => self.poll_stopped(cx).map(Err),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
     fn poll_put(&mut self, cx: &mut Context<'_>, chunks: &mut [Bytes]) -> Put {
-        let (mut done, mut moved) = (0, false);
+        let (mut done, mut bytes) = (0, 0);
         let flow = loop {
-            if done == chunks.len() {
+            let Some(chunk) = chunks.get_mut(done) else {
                 break Poll::Ready(Ok(()));
+            };
+            let room = self.notes.room(cx);
+            if room == 0 {
+                break self.poll_stopped(cx).map(Err);
             }
-            match pin!(self.send.write_chunks(&mut chunks[done..])).poll(cx) {
+            let written = match poll_write(&mut self.send, cx, chunk, room) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(write_end(&error))),
-                Poll::Ready(Ok(written)) => {
-                    self.sent += written.bytes as u64;
-                    moved |= written.bytes > 0;
-                    done += written.chunks;
-                }
-            }
+                Poll::Ready(Ok(written)) => written,
+            };
+            self.notes.sent(written);
+            self.sent += written as u64;
+            bytes += written;
+            done += usize::from(chunk.is_empty());
         };
-        Put { done, moved, flow }
+        Put { done, bytes, flow }
     }
 
     fn finish(&mut self) {
@@ -180,6 +200,22 @@ impl Drop for StreamEnd {
         }
         self.stop();
     }
+}
+
+/// Writes the front of `chunk`, `room` bytes at most, and takes off what was written.
+fn poll_write(
+    send: &mut SendStream,
+    cx: &mut Context<'_>,
+    chunk: &mut Bytes,
+    room: usize,
+) -> Poll<Result<usize, WriteError>> {
+    if chunk.len() <= room {
+        let written = ready!(pin!(send.write_chunks(slice::from_mut(chunk))).poll(cx))?;
+        return Poll::Ready(Ok(written.bytes));
+    }
+    let written = ready!(pin!(send.write(&chunk[..room])).poll(cx))?;
+    chunk.advance(written);
+    Poll::Ready(Ok(written))
 }
 
 fn write_end(error: &WriteError) -> RelayEnd {

@@ -145,8 +145,16 @@ impl End for TcpEnd<'_> {
         })
     }
 
+    fn delivered(&mut self, _bytes: usize) {
+        // Nobody asks.
+    }
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), RelayEnd>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_put(&mut self, cx: &mut Context<'_>, chunks: &mut [Bytes]) -> Put {
-        let (mut done, mut moved) = (0, false);
+        let (mut done, mut bytes) = (0, 0);
         let flow = loop {
             if done == chunks.len() {
                 break Poll::Ready(Ok(()));
@@ -167,7 +175,7 @@ impl End for TcpEnd<'_> {
                     if let Some(meter) = self.meter {
                         meter.count_to_tcp(written as u64);
                     }
-                    moved |= written > 0;
+                    bytes += written;
                     done += advance(rest, written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -175,7 +183,7 @@ impl End for TcpEnd<'_> {
             }
         };
         self.failed |= matches!(flow, Poll::Ready(Err(_)));
-        Put { done, moved, flow }
+        Put { done, bytes, flow }
     }
 
     fn finish(&mut self) {

@@ -296,3 +296,4 @@ async fn the_future_of_an_idle_connection_is_small() {
 
 mod own;
 mod resets;
+mod stalls;

@@ -180,7 +180,7 @@ async fn notes_that_cannot_be_end_the_session() {
         let quinn::ConnectionError::ApplicationClosed(close) = closed else {
             panic!("{closed}");
         };
-        assert_eq!(close.error_code, 3_u32.into());
+        assert_eq!(close.error_code, 4_u32.into());
     }
 }
 
