@@ -318,6 +318,12 @@ const fn both(name: &'static str, summary: &'static str, link: Impairment) -> Co
 }
 
 impl Condition {
+    /// The longest round trip of an empty link.
+    pub fn round_trip(&self) -> Duration {
+        let ways = [self.to_server, self.to_client];
+        ways.iter().map(|way| way.delay + way.jitter).sum()
+    }
+
     /// What one direction does.
     pub fn towards(&self, direction: Direction) -> Impairment {
         match direction {

@@ -15,6 +15,7 @@ use super::{SEED, TURN, runtime};
 const MESH: &str = "\
 summary: Five agents under every kind of load
 duration: 6s
+drain: 15s
 agents:
   ingress: { roles: [ingress] }
   transit-a: {}
@@ -22,10 +23,10 @@ agents:
   exit-a: { roles: [exit] }
   exit-b: { roles: [exit] }
 links:
-  - { between: [ingress, transit-a] }
+  - { between: [ingress, transit-a], condition: transatlantic }
   - { between: [ingress, transit-b] }
   - { between: [transit-a, exit-a] }
-  - { between: [transit-b, exit-a] }
+  - { between: [transit-b, exit-a], condition: narrow-mtu }
   - { between: [transit-a, exit-b] }
   - { between: [transit-b, exit-b] }
 faults:
@@ -38,6 +39,7 @@ workload:
   - { do: request, count: 2 }
   - { do: half-close, count: 2, rate: 1mbit }
   - { do: connect, every: 50ms }
+  - { do: rude, count: 5 }
   - { do: storm, at: 1s, for: 1s, count: 50 }
 ";
 

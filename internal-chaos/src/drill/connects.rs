@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::window::Window;
-use crate::workload::echo::ping;
-use crate::workload::socks::{ConnectError, Route, Target};
+use crate::workload::echo::ping_within;
+use crate::workload::socks::{CONNECT_LIMIT, ConnectError, Route, Target};
 
 /// A new connection this often.
 pub const CADENCE: Duration = Duration::from_millis(20);
@@ -53,11 +53,13 @@ pub struct Connects {
     pub first_error: Option<String>,
 }
 
-/// Opens a connection every `cadence` until `stop`, then waits for those under way.
+/// Opens a connection every `cadence`, of which each may take `limit` until it is open and as long until
+/// it is answered, until `stop`, then waits for those under way.
 pub async fn run(
     route: Route,
     echo: Target,
     cadence: Duration,
+    limit: Duration,
     stop: Arc<AtomicBool>,
 ) -> Vec<Attempt> {
     let mut pace = interval(cadence);
@@ -67,7 +69,7 @@ pub async fn run(
     while !stop.load(Ordering::Relaxed) {
         pace.tick().await;
         let (route, echo) = (route.clone(), echo.clone());
-        under_way.spawn(async move { attempt(&route, &echo).await });
+        under_way.spawn(async move { attempt_within(&route, &echo, limit).await });
         while let Some(joined) = under_way.try_join_next() {
             ended.extend(joined);
         }
@@ -81,8 +83,13 @@ pub async fn run(
 
 /// One connection: connect, echo a byte, close.
 pub async fn attempt(route: &Route, echo: &Target) -> Attempt {
+    attempt_within(route, echo, CONNECT_LIMIT).await
+}
+
+/// The same; the connect and the echo may take so long each.
+pub async fn attempt_within(route: &Route, echo: &Target, limit: Duration) -> Attempt {
     let begun = Instant::now();
-    let outcome = match route.connect(echo).await {
+    let outcome = match route.connect_within(echo, limit).await {
         Err(error) => Outcome::Failed {
             reply: match error {
                 ConnectError::Refused { reply, .. } => Some(reply),
@@ -90,7 +97,7 @@ pub async fn attempt(route: &Route, echo: &Target) -> Attempt {
             },
             error: chain(error),
         },
-        Ok(mut stream) => match ping(&mut stream, b'n').await {
+        Ok(mut stream) => match ping_within(&mut stream, b'n', limit).await {
             Err(error) => Outcome::Broken(chain(error)),
             Ok(()) => Outcome::Echoed,
         },

@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::mesh::SOCKS;
 use crate::workload::bulk::{Direction, Request};
 use crate::workload::serve::{Server, Service};
+use crate::workload::socks::CONNECT_LIMIT;
 use crate::workload::socks::{Proxy, Route, Target};
 
 const BULK_PORT: u16 = 7001;
@@ -137,7 +138,13 @@ impl Range {
         let route = Route::Via(proxy);
         let enough = Arc::<AtomicBool>::default();
         let echo = Target::Address(echo_address());
-        let connects = connects::run(route.clone(), echo, connects::CADENCE, Arc::clone(&enough));
+        let connects = connects::run(
+            route.clone(),
+            echo,
+            connects::CADENCE,
+            CONNECT_LIMIT,
+            Arc::clone(&enough),
+        );
         let mut load = Load {
             transfers: Vec::new(),
             connects: self.connects.spawn(connects),

@@ -8,6 +8,7 @@ use super::raw::{RawAgent, RawExpect, RawLink, RawLoad, RawScenario, RawWork, Ro
 use super::text::Bound;
 use crate::condition;
 use crate::workload::checked::Kind;
+use crate::workload::socks::CONNECT_LIMIT;
 
 /// The longest load: a scenario is looked at by people, and its arrivals are remembered.
 pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(1_200);
@@ -51,6 +52,9 @@ pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Pro
         drain: raw
             .drain
             .map_or(defaults::DRAIN, humantime_serde::Serde::into_inner),
+        connect_limit: raw
+            .connect_limit
+            .map_or(CONNECT_LIMIT, humantime_serde::Serde::into_inner),
         agents: Vec::new(),
         links: Vec::new(),
         sites: checker.names(raw.sites),
@@ -182,7 +186,7 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
     };
     let unpaced = matches!(
         raw.work,
-        RawWork::Connect | RawWork::Storm | RawWork::Request
+        RawWork::Connect | RawWork::Storm | RawWork::Request | RawWork::Rude
     );
     only("rate", raw.rate.is_some() && unpaced)?;
     only("every", raw.every.is_some() && raw.work != RawWork::Connect)?;
@@ -214,6 +218,7 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
         RawWork::Storm => Work::Storm {
             count: most(defaults::STORM)?,
         },
+        RawWork::Rude => Work::Rude { count: most(1)? },
         RawWork::Request => checked(Kind::Request, None)?,
         RawWork::HalfClose => checked(Kind::HalfClose, raw.rate)?,
         RawWork::SlowReader => checked(Kind::SlowReader, Some(raw.rate.unwrap_or(defaults::SLOW)))?,

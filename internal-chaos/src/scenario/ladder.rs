@@ -13,6 +13,7 @@ use crate::condition::{self, Condition};
 use crate::impairment::Impairment;
 use crate::packet::Direction;
 use crate::units::Rate;
+use crate::workload::socks::CONNECT_LIMIT;
 
 /// What these scenarios begin with in the library.
 pub const PREFIX: &str = "link-";
@@ -42,6 +43,10 @@ const START: Duration = Duration::from_secs(4);
 /// A link takes so many round trips: two of handshake, which a lost packet doubles, one of hello, two
 /// of news, and one that they are late by.
 const ROUNDS: u32 = 8;
+
+/// A connection over a full line waits for a queue of a round trip, there and back, and its request may
+/// be lost and sent again.
+const CONNECT_ROUNDS: u32 = 10;
 
 /// What became of the link once the condition is over: the longest delay between two attempts is a
 /// minute, of which a fifth is left to chance.
@@ -86,14 +91,6 @@ fn flaps(condition: &Condition) -> bool {
     outages.iter().flatten().any(|it| it.down >= DEAD_AFTER)
 }
 
-/// The longest round trip of an empty link.
-fn round_trip(condition: &Condition) -> Duration {
-    ways(condition)
-        .iter()
-        .map(|way| way.delay + way.jitter)
-        .sum()
-}
-
 fn idle_and_load(length: Length) -> (Duration, Duration) {
     let seconds = Duration::from_secs;
     match length {
@@ -107,11 +104,12 @@ fn live(condition: &Condition, length: Length) -> String {
     let (idle, load) = idle_and_load(length);
     let flaps = flaps(condition);
     let bound = |steady: &'static str| if flaps { "at least 0" } else { steady };
-    let forms = START + round_trip(condition) * ROUNDS;
+    let forms = START + condition.round_trip() * ROUNDS;
     format!(
         "summary: {name}, {what}; forms, holds and carries\n\
          duration: {duration}\n\
          drain: {drain}\n\
+         connect-limit: {limit}\n\
          agents: {{ ingress: {{ roles: [ingress] }}, exit: {{ roles: [exit] }} }}\n\
          links: [{{ between: [ingress, exit], condition: {name} }}]\n\
          workload:\n{load}\
@@ -122,6 +120,7 @@ fn live(condition: &Condition, length: Length) -> String {
         what = condition.summary,
         duration = text(idle + load),
         drain = text(drain(length)),
+        limit = text(CONNECT_LIMIT.max(condition.round_trip() * CONNECT_ROUNDS)),
         forms = text(forms),
         load = loads(condition, length, idle),
         dials = bound("0"),
@@ -187,11 +186,11 @@ fn loads(condition: &Condition, length: Length, at: Duration) -> String {
 }
 
 /// What a full line has under way is more than what waits for it: what both hosts hold for the
-/// connection, too, some MiB in all.
+/// connection, too, some MiB in all, which take minutes at 500 kbit/s.
 fn drain(length: Length) -> Duration {
     Duration::from_secs(match length {
         Length::Short => 15,
-        Length::Long => 120,
+        Length::Long => 400,
     })
 }
 

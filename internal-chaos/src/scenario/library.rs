@@ -55,6 +55,7 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("clock-step"),
     scenario!("disk-full"),
     scenario!("descriptors-exhausted"),
+    scenario!("narrow-neighbour"),
     scenario!("slow-reader"),
     scenario!("storm"),
     scenario!("all-loads"),

@@ -22,6 +22,7 @@ use crate::host::Host;
 use crate::units::Rate;
 use crate::workload::bulk::Direction;
 use crate::workload::checked::{self, Kind, Ledger};
+use crate::workload::rude;
 use crate::workload::{Proxy, Route, Target};
 
 /// Connections of a storm under way at once.
@@ -76,6 +77,7 @@ struct Job {
     seed: u64,
     began: Instant,
     drain: Duration,
+    limit: Duration,
 }
 
 impl Loads {
@@ -115,6 +117,7 @@ impl Loads {
                 seed: seed.wrapping_add(number * SEED_STRIDE),
                 began,
                 drain: scenario.drain,
+                limit: scenario.connect_limit,
             };
             self.spawn(job, targets, &mut tasks);
         }
@@ -136,6 +139,7 @@ impl Loads {
             }
             Work::Connect { every } => tasks.push(self.connects.spawn(job.clone().connect(every))),
             Work::Storm { count } => tasks.push(self.connects.spawn(job.clone().storm(count))),
+            Work::Rude { count } => tasks.push(self.connects.spawn(job.clone().rude(count))),
             Work::Checked { kind, count, rate } => {
                 tasks.push(self.transfers.spawn(job.checked(kind, count, rate)));
             }
@@ -176,7 +180,11 @@ impl Job {
     async fn transfer(self, name: String, transfer: Arc<Transfer>) -> Done {
         sleep_until(self.from().into()).await;
         let begun = Instant::now();
-        let stream = match self.route.connect(&self.targets[0]).await {
+        let stream = match self
+            .route
+            .connect_within(&self.targets[0], self.limit)
+            .await
+        {
             Ok(stream) => stream,
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::new(error));
@@ -224,7 +232,13 @@ impl Job {
         sleep_until(self.from().into()).await;
         let stop = Arc::<AtomicBool>::default();
         let [_, echo, _] = self.targets.clone();
-        let connecting = connects::run(self.route.clone(), echo, every, Arc::clone(&stop));
+        let connecting = connects::run(
+            self.route.clone(),
+            echo,
+            every,
+            self.limit,
+            Arc::clone(&stop),
+        );
         let over = async {
             sleep_until(self.until().into()).await;
             stop.store(true, Ordering::Relaxed);
@@ -246,6 +260,29 @@ impl Job {
             });
         }
         Done::Attempts(connecting.join_all().await)
+    }
+
+    async fn rude(self, clients: u32) -> Done {
+        sleep_until(self.from().into()).await;
+        let begun = Instant::now();
+        let Route::Via(proxy) = self.route.clone() else {
+            unreachable!("a load goes through an ingress");
+        };
+        let plan = rude::Plan {
+            proxy,
+            echo: self.targets[1].clone(),
+            clients,
+            time: self.load.lasts,
+            seed: self.seed,
+        };
+        let ok = rude::run(&plan).await;
+        Done::Tally(Tally {
+            name: self.load.work.name().to_owned(),
+            begun: self.since(begun),
+            over: self.since(Instant::now()),
+            ok,
+            ..Tally::default()
+        })
     }
 
     async fn checked(self, kind: Kind, connections: u32, rate: Option<Rate>) -> Done {

@@ -35,6 +35,8 @@ pub struct Scenario {
     pub jitter: Duration,
     /// How long a transfer may take to end once it is told to: what is under way drains meanwhile.
     pub drain: Duration,
+    /// How long a new connection is waited for, and as long for its first answer.
+    pub connect_limit: Duration,
     pub agents: Vec<Agent>,
     pub links: Vec<Link>,
     /// What listens besides the target of the load, such as what an exit's health check asks.
@@ -185,6 +187,10 @@ pub enum Work {
     Storm {
         count: u32,
     },
+    /// Clients without manners, so many at once.
+    Rude {
+        count: u32,
+    },
     /// A load that checks itself; `rate` is of each connection and direction.
     Checked {
         kind: Kind,
@@ -325,6 +331,7 @@ impl Work {
             Self::Upload { .. } => "upload",
             Self::Connect { .. } => "new connections",
             Self::Storm { .. } => "storm",
+            Self::Rude { .. } => "rude clients",
             Self::Checked { kind, .. } => match kind {
                 Kind::Both => "chain",
                 Kind::Request => "requests",

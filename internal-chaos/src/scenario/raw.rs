@@ -31,6 +31,8 @@ pub(super) struct RawScenario {
     pub(super) jitter: Option<Time>,
     #[serde(default)]
     pub(super) drain: Option<Time>,
+    #[serde(default)]
+    pub(super) connect_limit: Option<Time>,
     pub(super) agents: BTreeMap<String, Spanned<RawAgent>>,
     pub(super) links: Vec<Spanned<RawLink>>,
     #[serde(default)]
@@ -136,6 +138,7 @@ pub(super) enum RawWork {
     Storm,
     HalfClose,
     SlowReader,
+    Rude,
 }
 
 #[derive(Debug, Deserialize)]

@@ -78,13 +78,18 @@ pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
 
 /// Sends one byte and waits for it to come back.
 pub async fn ping(stream: &mut TcpStream, byte: u8) -> anyhow::Result<()> {
+    ping_within(stream, byte, ECHO_LIMIT).await
+}
+
+/// The same with another limit than [`ECHO_LIMIT`].
+pub async fn ping_within(stream: &mut TcpStream, byte: u8, limit: Duration) -> anyhow::Result<()> {
     let exchange = async {
         stream.write_u8(byte).await?;
         stream.read_u8().await
     };
-    let echoed = tokio::time::timeout(ECHO_LIMIT, exchange)
+    let echoed = tokio::time::timeout(limit, exchange)
         .await
-        .with_context(|| format!("no echo within {ECHO_LIMIT:?}"))?
+        .with_context(|| format!("no echo within {limit:?}"))?
         .context("the connection broke before the echo")?;
     ensure!(echoed == byte, "sent {byte:#04x}, {echoed:#04x} came back");
     Ok(())

@@ -9,6 +9,7 @@ pub mod echo;
 pub mod hold;
 pub mod pattern;
 pub mod ready;
+pub mod rude;
 pub mod serve;
 pub mod socks;
 pub mod storm;

@@ -40,8 +40,8 @@ pub enum ConnectError {
     },
     #[error("{proxy} does not speak SOCKS5 as offered: {detail}")]
     Protocol { proxy: SocketAddr, detail: String },
-    #[error("no connection to {target} within {CONNECT_LIMIT:?}")]
-    TimedOut { target: Target },
+    #[error("no connection to {target} within {limit:?}")]
+    TimedOut { target: Target, limit: Duration },
 }
 
 /// A text that is no target or proxy.
@@ -74,17 +74,27 @@ pub enum Route {
 impl Route {
     /// Connects to `target`, with Nagle's algorithm off.
     pub async fn connect(&self, target: &Target) -> Result<TcpStream, ConnectError> {
+        self.connect_within(target, CONNECT_LIMIT).await
+    }
+
+    /// The same with another limit than [`CONNECT_LIMIT`].
+    pub async fn connect_within(
+        &self,
+        target: &Target,
+        limit: Duration,
+    ) -> Result<TcpStream, ConnectError> {
         let connecting = async {
             match self {
                 Self::Direct => dial(&target.to_string()).await,
                 Self::Via(proxy) => proxy.connect(target).await,
             }
         };
-        tokio::time::timeout(CONNECT_LIMIT, connecting)
+        tokio::time::timeout(limit, connecting)
             .await
             .unwrap_or_else(|_| {
                 Err(ConnectError::TimedOut {
                     target: target.clone(),
+                    limit,
                 })
             })
     }

@@ -344,3 +344,55 @@ proptest! {
         }
     }
 }
+
+/// [`diamond`] whose two ways take UDP payloads of so many bytes.
+fn of_widths(widths: [u16; 2]) -> Mesh {
+    let mut mesh = Mesh::of(4);
+    for (transit, width) in [1, 2].into_iter().zip(widths) {
+        for (a, b) in [(0, transit), (transit, 3)] {
+            mesh.claim(a, b, 1, 1, width);
+            mesh.claim(b, a, 1, 1, width);
+        }
+    }
+    mesh
+}
+
+/// The way of a session whose packets have so many bytes.
+fn way(widths: [u16; 2], packet: u16) -> Option<Vec<u32>> {
+    let mut choice = PathChoice::new(agent(3), packet);
+    choice.handle_paths(Instant::now(), &of_widths(widths).table(8));
+    shown(choice.active())
+}
+
+#[test]
+fn of_two_ways_the_one_is_taken_that_takes_packets_whole() {
+    let (near, far) = (Some(vec![1, 3]), Some(vec![2, 3]));
+    assert_eq!(way([1_400, 1_400], 1_300), near);
+    assert_eq!(way([1_232, 1_400], 1_300), far);
+    assert_eq!(way([1_232, 1_300], 1_300), near, "both take it in halves");
+    assert_eq!(way([1_232, 1_232], 1_300), near);
+    // Nobody said how wide it is.
+    assert_eq!(way([0, 1_400], 1_300), near);
+}
+
+#[test]
+fn a_narrow_link_is_left_by_those_whose_packets_it_breaks_and_by_no_others() {
+    let now = Instant::now();
+    let settled = |packet| {
+        let mut choice = PathChoice::new(agent(3), packet);
+        choice.handle_paths(now, &of_widths([1_400, 1_400]).table(8));
+        choice.poll_event();
+        choice
+    };
+    let (mut long, mut short) = (settled(1_300), settled(1_150));
+    for choice in [&mut long, &mut short] {
+        choice.handle_paths(now, &of_widths([1_232, 1_400]).table(8));
+    }
+    assert_eq!(shown(long.active()), Some(vec![2, 3]));
+    assert_eq!(causes(&mut long), [SwitchCause::PathGone]);
+    assert_eq!(shown(short.active()), Some(vec![1, 3]));
+    assert_eq!(causes(&mut short), []);
+    // Where both are narrow, nothing is gained by going back and forth.
+    long.handle_paths(now, &of_widths([1_232, 1_232]).table(8));
+    assert_eq!(causes(&mut long), []);
+}

@@ -194,3 +194,41 @@ fn a_new_path_is_probed_until_it_is_confirmed() {
     assert!(due.full);
     assert_eq!(probing.due(), start + 420 * MS);
 }
+
+/// Milliseconds until a doubted path counts as too narrow whose short probes are answered if `short`, and
+/// of whose full ones the first `lost` are not; `None`: it does not within a second.
+fn narrow_after(short: bool, lost: usize) -> Option<u32> {
+    let start = Instant::now();
+    let mut probing = settled(start);
+    let mut full = 0;
+    (1..50).map(|step| 20 * step).find(|ms| {
+        let now = start + (50 + ms) * MS;
+        for sent in tick(&mut probing, now, HURRY) {
+            let answered = match (sent.way, sent.full) {
+                (Way::Backup, _) => true,
+                (_, false) => short,
+                (_, true) => {
+                    full += 1;
+                    full > lost
+                }
+            };
+            if answered {
+                probing.handle_reply(sent.sequence);
+            }
+        }
+        probing.is_too_narrow(now, 10 * MS)
+    })
+}
+
+#[test]
+fn a_path_that_passes_short_probes_and_loses_two_full_ones_is_too_narrow() {
+    let after = narrow_after(true, usize::MAX);
+    assert!(after.is_some_and(|ms| ms <= 200), "{after:?}");
+    assert_eq!(narrow_after(true, 1), None, "one may be lost by chance");
+    assert_eq!(
+        narrow_after(false, usize::MAX),
+        None,
+        "a silent path is dead"
+    );
+    assert_eq!(narrow_after(true, 0), None);
+}

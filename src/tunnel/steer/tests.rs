@@ -42,6 +42,8 @@ struct Left {
     transit: usize,
     sequence: u64,
     full: bool,
+    /// It says that packets pass only in halves.
+    narrow: bool,
 }
 
 impl World {
@@ -119,9 +121,11 @@ impl World {
                 let header = Header::parse(&bytes[..length]).unwrap();
                 assert_eq!(header.packet_type(), PacketType::Probe);
                 let payload = &bytes[header.header_len()..length];
+                let probe = Probe::parse(payload).unwrap();
                 left.push(Left {
                     transit,
-                    sequence: Probe::parse(payload).unwrap().sequence,
+                    sequence: probe.sequence,
+                    narrow: probe.flags.narrow,
                     full: payload.len() >= 1_200,
                 });
             }
@@ -233,6 +237,45 @@ async fn a_path_that_passes_short_packets_only_is_left_whatever_transits_say() {
         assert!(moved || world.mirrors(), "trusted after {age:?}");
         assert!(age < Duration::from_secs(1), "still there");
     }
+}
+
+#[tokio::test]
+async fn a_lone_path_that_passes_short_packets_only_takes_them_in_halves_until_it_is_wide() {
+    let mut world = World::new(1).await;
+    let begun = clock::now();
+    let said = std::cell::Cell::new(false);
+    let passes = |probe: &Left| {
+        said.set(said.get() || probe.narrow);
+        !probe.full
+    };
+    while world.task.narrow.is_none() {
+        assert!(clock::now() < begun + Duration::from_secs(1), "not found");
+        world.pass(10 * MS, passes).await;
+    }
+    for _ in 0..50 {
+        world.pass(20 * MS, passes).await;
+    }
+    assert!(said.get(), "the exit must answer in halves, too");
+    assert_eq!(world.task.doubt.since(), None, "it carries");
+    assert!(world.task.narrow.is_some());
+    let grown = clock::now();
+    while world.task.narrow.is_some() {
+        assert!(
+            clock::now() < grown + Duration::from_secs(3),
+            "narrow for ever"
+        );
+        world.pass(20 * MS, |_| true).await;
+    }
+    said.set(false);
+    for _ in 0..50 {
+        world
+            .pass(20 * MS, |probe| {
+                passes(probe);
+                true
+            })
+            .await;
+    }
+    assert!(!said.get());
 }
 
 #[tokio::test]

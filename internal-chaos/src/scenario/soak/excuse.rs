@@ -1,7 +1,7 @@
 //! Whether faults excuse that an open connection ended early: pure.
 //!
 //! No fault says of itself what it may break: that follows from what is left of the mesh. What a
-//! fault touches counts as gone from its beginning until [`AFTERMATH`] after its end, also a link
+//! fault touches counts as gone from its beginning until [`AFTERMATH`] after its end, or longer where links are long, also a link
 //! that only loses packets, or loses them one way. As long as every ingress has a way to every exit,
 //! nothing may break: it lives on over the way that is left. Faults that are felt at once count
 //! together: of two transits, each is the way around the other.
@@ -16,10 +16,13 @@ use std::time::Duration;
 use super::super::model::{AgentId, LinkId, Scenario, What};
 use super::super::record::Struck;
 
-/// How long a fault is felt after its end. Links that fell silent and agents that were started again
-/// are back within a second and a half; what lost its last other way just before that is reset 1.3 s
-/// later.
+/// How long a fault is felt after its end, on short links. Those that fell silent and agents that were
+/// started again are back within a second and a half; what lost its last other way just before that is
+/// reset 1.3 s later.
 const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// The same in round trips of the longest link that is touched: a link takes as many to form.
+const ROUNDS: u32 = 8;
 
 /// A machine that stood still for so long has stopped all agents: sessions wait a second.
 pub(super) const STANDSTILL: Duration = Duration::from_secs(1);
@@ -51,10 +54,12 @@ impl<'a> Excuses<'a> {
         let felt = struck.iter().map(|struck| {
             let mut faults = scenario.faults.iter();
             let fault = faults.find(|fault| fault.text == struck.fault);
+            let gone = fault.map_or_else(Vec::new, |fault| touched(scenario, &fault.what));
+            let aftermath = AFTERMATH + longest(scenario, &gone) * ROUNDS;
             Felt {
                 from: struck.at,
-                to: struck.until.unwrap_or(struck.at) + AFTERMATH,
-                gone: fault.map_or_else(Vec::new, |fault| touched(scenario, &fault.what)),
+                to: struck.until.unwrap_or(struck.at) + aftermath,
+                gone,
             }
         });
         let standstill = (pause >= STANDSTILL).then(|| Felt {
@@ -114,6 +119,21 @@ fn touched(scenario: &Scenario, what: &What) -> Vec<Part> {
         What::Close(_) => everybody(scenario),
         What::LoseCa => Vec::new(),
     }
+}
+
+/// The longest round trip of the links that are gone with these.
+fn longest(scenario: &Scenario, gone: &[Part]) -> Duration {
+    let links = scenario.links.iter().enumerate();
+    let gone = links.filter(|(id, link)| {
+        let parts = [
+            Part::Link(*id),
+            Part::Agent(link.one),
+            Part::Agent(link.other),
+        ];
+        parts.iter().any(|part| gone.contains(part))
+    });
+    let round_trips = gone.map(|(_, link)| link.condition.round_trip());
+    round_trips.max().unwrap_or_default()
 }
 
 fn everybody(scenario: &Scenario) -> Vec<Part> {
@@ -193,8 +213,9 @@ mod tests {
         let excuses = excuses(&scenario, &[("kill exit-b", 5_000)]);
         let within = |from, to| excuses.within(ms(from), ms(to));
         assert!(!within(4_999, 4_999) && within(5_000, 5_000));
-        assert!(within(9_000, 9_000) && !within(9_001, 9_001));
-        assert!(within(1_000, 20_000) && !within(9_001, 20_000));
+        // Its longest link has a round trip of 420 ms.
+        assert!(within(12_360, 12_360) && !within(12_361, 12_361));
+        assert!(within(1_000, 20_000) && !within(12_361, 20_000));
     }
 
     #[test]
@@ -204,7 +225,7 @@ mod tests {
             let cut = ("cut ingress <-> transit-a", 5_000 + 1_000 + pause);
             excuses(&scenario, &[("kill transit-b", 5_000), cut])
         };
-        let (soon, late) = (both(300), both(3_001));
+        let (soon, late) = (both(300), both(6_361));
         assert!(!soon.within(ms(6_000), ms(6_000)));
         assert!(soon.within(ms(6_300), ms(6_300)));
         assert!(!late.within(ms(0), ms(20_000)));

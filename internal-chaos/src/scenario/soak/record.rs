@@ -217,14 +217,14 @@ mod tests {
             flows: vec![
                 flow("before", 1_999),
                 flow("by it", 3_300),
-                flow("hung", 12_000),
+                flow("hung", 22_000),
             ],
             attempts: vec![
                 attempt(1_985, broken()),
-                attempt(6_500, broken()),
+                attempt(9_500, broken()),
                 attempt(2_500, refused),
             ],
-            tallies: vec![tally("chain", 0, 5_000), tally("requests", 7_000, 14_000)],
+            tallies: vec![tally("chain", 0, 5_000), tally("requests", 10_000, 24_000)],
             ..record::Record::default()
         };
         cycle.count(&seen, &Excuses::new(&scenario, &[kill], ms(0)));
@@ -233,10 +233,10 @@ mod tests {
             cycle.unprovoked,
             [
                 "before at 101999 ms: reset",
-                "hung at 112000 ms: reset",
+                "hung at 122000 ms: reset",
                 "a new connection at 101995 ms: reset",
-                "a new connection at 106510 ms: reset",
-                "1 of requests at 114000 ms: it hung",
+                "a new connection at 109510 ms: reset",
+                "1 of requests at 124000 ms: it hung",
             ]
         );
     }
