@@ -77,7 +77,9 @@ fn short_cycles_lose_nothing() {
             "{sample:?}"
         );
         assert!(size.tasks.is_some_and(|tasks| tasks > 0), "{sample:?}");
-        assert_eq!(size.streams, Some(0), "{sample:?}");
+        // An exit keeps those of a session that its ingress gave up until that idles out.
+        let kept = sample.agent.starts_with("exit");
+        assert!(size.streams.is_some_and(|it| it == 0 || kept), "{sample:?}");
     }
     assert_eq!(growth::trends(&record.samples), [], "too short to judge");
 }
