@@ -34,6 +34,7 @@
 //! | `endpoint` | QUIC settings |
 //! | `framed`, `relay`, `streams` | the head of a stream, its bytes, the table of all |
 //! | `notes`, `ledger` | a session's streams, and what both ends say beside them; what each may send |
+//! | `urgency` | which streams go first |
 //! | `rescue`, `failover`, `journal` | one failover while it happens; those remembered; bounded lists |
 //! | `session_log`, `metrics`, `side` | sessions opened and ended; counters; which end we are |
 
@@ -78,6 +79,7 @@ mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timing;
+mod urgency;
 mod virtual_socket;
 
 pub use accept::{AcceptedSession, SessionListener};

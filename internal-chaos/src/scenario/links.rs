@@ -69,10 +69,12 @@ pub struct LinksArgs {
 }
 
 /// The figures of one run.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Figures {
     /// Of all transfers together, after the lead.
     mbit: f64,
+    /// Mbit/s of all transfers together, in each second of the load.
+    by_second: Vec<f64>,
     /// Connect and echo beside them, the median.
     wait_ms: Option<f64>,
     /// From the start of the agents until the ingress has a way.
@@ -88,6 +90,8 @@ struct Row {
     mbit: Summary,
     wait_ms: Option<Summary>,
     form_ms: Summary,
+    /// Mbit/s in each second, the mean of the rounds: how a session gets to its rate.
+    by_second: Vec<f64>,
 }
 
 /// A limit of `--expect`.
@@ -184,9 +188,18 @@ async fn measure(
             mbit: of(|run| Some(run.mbit))?,
             wait_ms: of(|run| run.wait_ms),
             form_ms: of(|run| Some(run.form_ms))?,
+            by_second: mean_by_second(&runs),
         })
     });
     Ok(rows.collect())
+}
+
+fn mean_by_second(runs: &[Figures]) -> Vec<f64> {
+    let seconds = runs.iter().map(|run| run.by_second.len()).max();
+    let at = |second: usize| runs.iter().filter_map(move |run| run.by_second.get(second));
+    (0..seconds.unwrap_or_default())
+        .map(|second| at(second).sum::<f64>() / runs.len() as f64)
+        .collect()
 }
 
 /// The file of one measurement.
@@ -212,14 +225,21 @@ fn scenario(args: &LinksArgs, condition: &Condition, load: &str) -> anyhow::Resu
 }
 
 fn figures(record: &Record, length: Duration) -> Figures {
-    let arrivals = record.flows.iter().flat_map(|flow| &flow.arrivals);
-    let counted = arrivals.filter(|(at, _)| (LEAD..length).contains(at));
+    let arrivals = || record.flows.iter().flat_map(|flow| &flow.arrivals);
+    let counted = arrivals().filter(|(at, _)| (LEAD..length).contains(at));
     let bytes: usize = counted.map(|(_, bytes)| bytes).sum();
+    let mut by_second = vec![0.0; length.as_secs() as usize];
+    for (at, bytes) in arrivals() {
+        if let Some(second) = by_second.get_mut(at.as_secs() as usize) {
+            *second += *bytes as f64 * 8e-6;
+        }
+    }
     let echoed = record.attempts.iter();
     let echoed = echoed.filter(|attempt| attempt.outcome == Outcome::Echoed);
     let waits: Vec<f64> = echoed.map(|attempt| in_millis(attempt.wait())).collect();
     Figures {
         mbit: bytes as f64 * 8e-6 / (length - LEAD).as_secs_f64(),
+        by_second,
         wait_ms: Summary::of(&waits).map(|waits| waits.median),
         form_ms: in_millis(record.formed),
     }
@@ -301,6 +321,7 @@ mod tests {
             mbit: summary(mbit),
             wait_ms: None,
             form_ms: summary(100.0),
+            by_second: Vec::new(),
         }
     }
 
@@ -345,7 +366,10 @@ mod tests {
             flows: vec![flow],
             ..Record::default()
         };
-        assert_eq!(figures(&record, 10 * second).mbit, 2.0);
+        let figures = figures(&record, 10 * second);
+        assert_eq!(figures.mbit, 2.0);
+        let by_second = [0.0, 8.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0];
+        assert_eq!(figures.by_second, by_second);
     }
 
     #[test]

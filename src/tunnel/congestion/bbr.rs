@@ -18,12 +18,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::filling::Filling;
 use super::loss::Losses;
 use super::path_model::PathModel;
-use super::rate::Sampler;
+use super::rate::{Sample, Sampler};
 
 /// Packets at the beginning (RFC 6928).
 const INITIAL_PACKETS: u64 = 10;
+
+/// On a longer path than this the first window is larger by as much, so that no path begins with less
+/// than a megabit per second: on one of 600 ms ten packets are a fifth of that, and take seven round
+/// trips to 20 Mbit/s. quinn paces them.
+const INITIAL_RTT: Duration = Duration::from_millis(100);
+
+/// How many times as large it is at most.
+const INITIAL_MOST: f64 = 4.0;
 
 /// Packets at least: BBRMinPipeCwnd.
 const LEAST_PACKETS: u64 = 4;
@@ -109,6 +118,10 @@ pub(super) struct Bbr {
     in_flight: u64,
     acked: u64,
     doubted: bool,
+    filling: Filling,
+    /// While probing: since when what is sent comes through at a rate that does not grow, and how many bytes
+    /// did; `None` once the application had nothing to send.
+    probed: Option<(Instant, u64)>,
 }
 
 impl Bbr {
@@ -130,6 +143,8 @@ impl Bbr {
             in_flight: 0,
             acked: 0,
             doubted: false,
+            filling: Filling::new(now),
+            probed: None,
         }
     }
 
@@ -166,18 +181,25 @@ impl Bbr {
         let least = self.model.min_rtt().unwrap_or_default();
         let sample = self.sampler.handle_acks_end(now, least);
         if starved {
+            self.probed = None;
             self.sampler.handle_app_limited(in_flight);
         }
         let Some(sample) = sample.filter(|_| !self.doubted) else {
             return;
         };
+        if !self.model.is_known() && self.window <= self.initial_window() as f64 {
+            self.window = self.window.max(self.first_window(sample.rtt));
+        }
         self.model.handle_sample(now, &sample, acked);
         self.losses.handle_acked(acked);
+        if let Some((_, bytes)) = &mut self.probed {
+            *bytes += acked;
+        }
         if sample.round {
             self.rounds += 1;
             self.handle_round(now, sample.app_limited);
         }
-        self.advance(now);
+        self.advance(now, &sample);
         self.set_window(acked);
     }
 
@@ -219,7 +241,8 @@ impl Bbr {
         }
         self.model = PathModel::new(now);
         self.losses = Losses::default();
-        (self.ceiling, self.stale) = (None, false);
+        // The queue of what was carried over may be all that startup sees.
+        (self.ceiling, self.stale) = (None, true);
         self.patience = CRUISE_ROUNDS;
         self.enter(now, Phase::Startup);
     }
@@ -227,6 +250,7 @@ impl Bbr {
     fn enter(&mut self, now: Instant, phase: Phase) {
         (self.phase, self.since, self.rounds, self.drained) = (phase, now, 0, None);
         self.plateau = (self.model.rate(), 0);
+        self.filling = Filling::new(now);
         self.losses.begin();
     }
 
@@ -246,6 +270,9 @@ impl Bbr {
             Phase::Startup => self.plateau.1 += 1,
             Phase::Probe => {
                 let grown = rate >= self.plateau.0 * PROBE_GROWTH;
+                if self.rounds == 1 || grown {
+                    self.probed = Some((now, 0));
+                }
                 self.plateau = (rate, u32::from(!grown));
             }
             Phase::Drain | Phase::Cruise => {}
@@ -265,9 +292,13 @@ impl Bbr {
     }
 
     /// The step to the next phase, if it is time.
-    fn advance(&mut self, now: Instant) {
+    fn advance(&mut self, now: Instant, sample: &Sample) {
         match self.phase {
-            Phase::Startup => {}
+            Phase::Startup => {
+                if self.fills_a_queue(now, sample) {
+                    self.enter(now, Phase::Drain);
+                }
+            }
             Phase::Drain => self.advance_drain(now),
             Phase::Cruise => {
                 let lasted = now.saturating_duration_since(self.since) >= CRUISE_LEAST;
@@ -284,6 +315,10 @@ impl Bbr {
                     self.bound();
                     self.patience = (2 * self.patience).min(CRUISE_ROUNDS_MOST);
                 } else if self.rounds >= PROBE_ROUNDS && self.plateau.1 > 0 {
+                    let average = self.probed.take().map(|(since, bytes)| {
+                        bytes as f64 / now.saturating_duration_since(since).as_secs_f64()
+                    });
+                    self.model.handle_probed(average);
                     (self.ceiling, self.patience) = (None, CRUISE_ROUNDS);
                 }
                 if lossy || (self.rounds >= PROBE_ROUNDS && self.plateau.1 > 0) {
@@ -291,6 +326,24 @@ impl Bbr {
                 }
             }
         }
+    }
+
+    /// The window once the round trip is known.
+    fn first_window(&self, rtt: Duration) -> f64 {
+        let round_trips = rtt.as_secs_f64() / INITIAL_RTT.as_secs_f64();
+        self.initial_window() as f64 * round_trips.clamp(1.0, INITIAL_MOST)
+    }
+
+    /// What an application sends that has no more says nothing of either.
+    fn fills_a_queue(&mut self, now: Instant, sample: &Sample) -> bool {
+        if sample.app_limited {
+            self.filling = Filling::new(now);
+            return false;
+        }
+        let least = self.model.min_rtt().unwrap_or(sample.rtt);
+        let usual = self.model.recent_rtt().unwrap_or(sample.rtt);
+        let rate = self.model.rate();
+        self.filling.handle_rtt(now, sample.rtt, rate, least, usual)
     }
 
     /// The queue is ours as long as it goes with what we have in flight.
@@ -329,7 +382,7 @@ impl Bbr {
             Phase::Startup => self.grown(acked as f64),
             Phase::Drain => self.target(self.drain_gain()),
             Phase::Cruise => {
-                let window = self.target(CRUISE_GAIN);
+                let window = self.model.cruise(self.packet, CRUISE_GAIN);
                 self.ceiling.map_or(window, |ceiling| window.min(ceiling))
             }
             Phase::Probe => {

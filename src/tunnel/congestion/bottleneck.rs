@@ -31,6 +31,7 @@ pub(super) struct Line {
     pub(super) policer: Option<(f64, u64)>,
     /// Acknowledgements leave only this often.
     pub(super) lumps: Duration,
+    /// At most, each way. Nothing overtakes.
     pub(super) jitter: Duration,
 }
 
@@ -120,7 +121,8 @@ pub(super) struct Bottleneck {
     credit: f64,
     /// Packets and then acknowledgements on the wire, by arrival.
     arrivals: BTreeMap<(Instant, u64), (usize, u64)>,
-    last_arrival: Instant,
+    /// At the receiver, and of its acknowledgement.
+    last_arrivals: [Instant; 2],
     order: u64,
     held: Vec<Vec<u64>>,
     next_lump: Instant,
@@ -143,7 +145,7 @@ impl Bottleneck {
             queue: VecDeque::new(),
             credit: 0.0,
             arrivals: BTreeMap::new(),
-            last_arrival: now,
+            last_arrivals: [now; 2],
             order: 0,
             held: Vec::new(),
             next_lump: now,
@@ -264,9 +266,12 @@ impl Bottleneck {
             if self.loses() {
                 continue;
             }
-            let jitter = self.line.jitter.mul_f64(self.random.random());
-            let arrival = (self.now + self.line.rtt + jitter).max(self.last_arrival);
-            self.last_arrival = arrival;
+            let mut arrival = self.now;
+            for last in &mut self.last_arrivals {
+                let jitter = self.line.jitter.mul_f64(self.random.random());
+                arrival = (arrival + self.line.rtt / 2 + jitter).max(*last);
+                *last = arrival;
+            }
             self.order += 1;
             self.arrivals.insert((arrival, self.order), (id, number));
         }

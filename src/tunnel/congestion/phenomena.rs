@@ -24,6 +24,21 @@ fn congested() -> Line {
     }
 }
 
+fn satellite() -> Line {
+    Line {
+        queue: 1_500_000,
+        ..Line::new(20.0, 600, 1.0)
+    }
+}
+
+fn slow_4g() -> Line {
+    Line {
+        jitter: 20 * MS,
+        queue: 65_536,
+        ..Line::new(1.6, 150, 2.2)
+    }
+}
+
 fn alone(line: Line) -> Bottleneck {
     let mut net = Bottleneck::new(line, 1);
     let now = net.now;
@@ -79,15 +94,38 @@ fn a_deep_queue_stays_short() {
 }
 
 #[test]
-fn a_narrow_line_stays_usable() {
-    let line = Line {
-        jitter: 20 * MS,
-        ..Line::new(1.6, 150, 2.2)
-    };
-    let mut net = alone(line);
-    let (got, _) = settled(&mut net);
-    let (mean, _) = net.delay();
-    assert!(got > 1.45 && mean < 90.0, "{got} Mbit/s, {mean} ms");
+fn a_narrow_line_with_jitter_has_a_third_of_a_round_trip_of_queue() {
+    for seed in 1..=3 {
+        let mut net = Bottleneck::new(slow_4g(), seed);
+        let now = net.now;
+        net.add(Control::bbr(now));
+        net.run(2 * SECOND);
+        let got = net.run(10 * SECOND)[0];
+        let (mean, _) = net.delay();
+        assert!(
+            got > 1.55 && mean < 65.0,
+            "{got} Mbit/s, {mean} ms, seed {seed}"
+        );
+    }
+}
+
+/// What a receiver may hold back while something is missing is 4 MiB, so that a startup which fills
+/// the path and its queue and more costs not only what overflows.
+#[test]
+fn startup_on_a_long_path_ends_before_its_queue_overflows_for_long() {
+    let mut net = alone(satellite());
+    net.run(5 * SECOND);
+    let got = net.run(5 * SECOND)[0];
+    assert!(got > 17.0, "{got} Mbit/s");
+    let sender = &net.senders[0];
+    assert!(
+        sender.lost * 100 < sender.sent,
+        "{} of {}",
+        sender.lost,
+        sender.sent
+    );
+    let got = net.run(20 * SECOND)[0];
+    assert!(got > 19.0, "{got} Mbit/s");
 }
 
 #[test]
@@ -179,7 +217,7 @@ fn a_move_to_a_longer_path_is_learned_within_a_second() {
     net.bbr(0).handle_path_change(now);
     net.run(SECOND);
     let got = net.run(SECOND)[0];
-    assert!(got > 90.0, "{got} Mbit/s");
+    assert!(got > 80.0, "{got} Mbit/s");
 }
 
 #[test]
@@ -234,7 +272,7 @@ fn what_comes_of_a_doubted_path_teaches_nothing() {
     net.line = line;
     net.run(500 * MS);
     let got = net.run(SECOND)[0];
-    assert!(got > 90.0, "{got} Mbit/s");
+    assert!(got > 85.0, "{got} Mbit/s");
 }
 
 #[test]
@@ -246,28 +284,36 @@ fn persistent_congestion_begins_anew() {
     assert_eq!(bbr.window(), bbr.initial_window());
 }
 
-/// Shares of two senders that began three seconds apart, in Mbit/s over twenty seconds.
-fn shares(line: Line, first_is_bbr: bool, second_is_bbr: bool) -> Vec<f64> {
-    let mut net = Bottleneck::new(line, 1);
-    for is_bbr in [first_is_bbr, second_is_bbr] {
-        let now = net.now;
-        net.add(match is_bbr {
-            true => Control::bbr(now),
-            false => Control::cubic(now),
-        });
-        net.run(3 * SECOND);
+/// Mbit/s over half a minute of senders that began three seconds apart, twenty seconds before, on the
+/// average of two runs. `b`: a session, `c`: CUBIC.
+fn shares(line: Line, who: &str) -> Vec<f64> {
+    let mut all = vec![0.0; who.len()];
+    for seed in 1..=2 {
+        let mut net = Bottleneck::new(line, seed);
+        for sender in who.chars() {
+            let now = net.now;
+            net.add(match sender {
+                'b' => Control::bbr(now),
+                _ => Control::cubic(now),
+            });
+            net.run(3 * SECOND);
+        }
+        net.run(20 * SECOND);
+        let got = net.run(30 * SECOND);
+        all.iter_mut()
+            .zip(got)
+            .for_each(|(all, got)| *all += got / 2.0);
     }
-    net.run(10 * SECOND);
-    net.run(20 * SECOND)
+    all
 }
 
 #[test]
 fn two_sessions_and_a_session_beside_cubic_share_a_line() {
-    for line in [wan(), congested()] {
-        for (first, second) in [(true, true), (true, false), (false, true)] {
-            let shares = shares(line, first, second);
-            let least = shares[0].min(shares[1]) / line.rate;
-            assert!(least > 0.35, "{first} {second}: {shares:?}");
+    for line in [wan(), congested(), slow_4g()] {
+        for (who, least) in [("bb", 0.35), ("bc", 0.3), ("cb", 0.3)] {
+            let shares = shares(line, who);
+            let seen = shares[0].min(shares[1]) / line.rate;
+            assert!(seen > least, "{who}: {shares:?}");
         }
     }
 }

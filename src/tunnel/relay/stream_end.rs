@@ -10,8 +10,10 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 
 use super::RelayEnd;
 use super::end::{End, Fill, Put, Trouble};
+use crate::clock;
 use crate::tunnel::ExitStream;
 use crate::tunnel::notes::StreamNotes;
+use crate::tunnel::urgency::Urgency;
 
 /// Chunks taken off a stream at once. About 85 KB of full packets.
 const CHUNKS: usize = 64;
@@ -27,6 +29,7 @@ pub(super) struct StreamEnd {
     sent: u64,
     received: u64,
     delivered: u64,
+    urgency: Urgency,
     sending: Sending,
     /// Watches for the other agent's stop while nothing is written to the stream or read from it.
     stopped: Option<Pin<Box<dyn Future<Output = RelayEnd> + Send>>>,
@@ -52,6 +55,7 @@ impl StreamEnd {
             sent: 0,
             received: 0,
             delivered: 0,
+            urgency: Urgency::new(clock::now()),
             sending: Sending::Open,
             stopped: None,
             gone: None,
@@ -145,6 +149,9 @@ impl End for StreamEnd {
             bytes += written;
             done += usize::from(chunk.is_empty());
         };
+        if bytes > 0 {
+            self.urgency.handle_written(clock::now(), bytes, &self.send);
+        }
         Put { done, bytes, flow }
     }
 
