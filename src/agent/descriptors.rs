@@ -5,10 +5,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::config::Config;
+use crate::names::SPARE_ATTEMPTS;
 
 /// Descriptors beside connections and name queries: sockets of the listeners, runtime, logs, key files
 /// while they are read, and room for an operator.
 const BASE: usize = 128;
+
+/// Sockets of a name query: a server that is silent and the next one, for each address family.
+const SOCKETS_PER_NAME: usize = 4;
 
 /// Fewer connections than this are not worth an agent.
 const LEAST: usize = 16;
@@ -26,7 +30,6 @@ pub(super) fn fit(config: &mut Config) {
     let (fit_clients, fit_targets) = share(room, clients, targets);
     if let Some(socks5) = &mut config.socks5 {
         socks5.max_connections = fit_clients;
-        // A client of an agent that is its own exit takes two.
         if fit_clients < clients {
             warn!(
                 limit,
@@ -46,7 +49,9 @@ fn reserve(config: &Config) -> usize {
     let limits = &config.limits;
     let http = config.http.as_ref().map_or(0, |_| limits.http_connections);
     let names = config.exit.as_ref().map_or(0, |_| limits.dns_queries);
-    BASE.saturating_add(http).saturating_add(names)
+    [http, names.saturating_mul(SOCKETS_PER_NAME), SPARE_ATTEMPTS]
+        .into_iter()
+        .fold(BASE, usize::saturating_add)
 }
 
 /// So many of each fit into `room`, in their proportion.

@@ -36,6 +36,9 @@ pub const API_SOCKET: &str = "api.sock";
 /// connections to the open endpoints do not lock its operator out: one in this many.
 const LOCAL_SHARE: usize = 8;
 
+/// Connections through the local socket, beside `limits.http_connections`: nobody else can take them.
+const OPERATOR: usize = 4;
+
 /// Bytes of request line and headers together; a token and a name fit many times over.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -234,6 +237,7 @@ async fn after_failed_accept(error: &io::Error) {
 pub(super) struct Slots {
     anyone: Arc<Shares<Network>>,
     local: Arc<Semaphore>,
+    operator: Arc<Semaphore>,
 }
 
 /// One of them.
@@ -249,17 +253,18 @@ impl Slots {
         Self {
             anyone: Shares::new(connections - local, STRANGERS),
             local: Arc::new(Semaphore::new(local)),
+            operator: Arc::new(Semaphore::new(OPERATOR)),
         }
     }
 
     pub(super) fn take(&self, caller: Caller) -> Option<Slot> {
-        let share = match caller {
-            Caller::Operator => None,
-            Caller::At(peer) => self.anyone.take(peer.ip().into()),
-        };
-        let local = match share {
-            None if caller.is_local() => self.local.clone().try_acquire_owned().ok(),
-            _ => None,
+        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned().ok();
+        let (share, local) = match caller {
+            Caller::Operator => (None, take(&self.operator)),
+            Caller::At(peer) => match self.anyone.take(peer.ip().into()) {
+                None if caller.is_local() => (None, take(&self.local)),
+                share => (share, None),
+            },
         };
         (share.is_some() || local.is_some()).then_some(Slot {
             _share: share,

@@ -95,7 +95,7 @@ impl Default for Limits {
             session_window: 256 * 1024 * 1024,
             provisional_paths: 4_096,
             socks_handshake_timeout: Duration::from_secs(10),
-            socks_handshakes: 1_024,
+            socks_handshakes: 4_096,
             waiting_requests: 4_096,
             lost_routes: 100_000,
             password_checks: 4,

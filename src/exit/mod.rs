@@ -26,7 +26,7 @@ use prometheus_client::registry::Registry;
 
 use crate::config;
 use crate::identity::{AgentId, Credential};
-use crate::limit::{MEMBERS, Shares};
+use crate::limit::{MEMBERS, Share, Shares};
 use crate::names::Resolver;
 use crate::tunnel::StreamTable;
 use sessions::Sessions;
@@ -97,6 +97,11 @@ impl Exit {
     /// Ends every session for whose certificate `judge` has a reason, with the connections in it.
     pub fn end_sessions_where(&self, judge: impl Fn(&Credential) -> Option<String>) {
         self.sessions.end_where(judge);
+    }
+
+    /// A place for a connection of `ingress`; `None`: it has its share.
+    pub fn place(&self, ingress: AgentId) -> Option<Share<AgentId>> {
+        self.places.take(ingress)
     }
 
     /// Adds this exit's counters.

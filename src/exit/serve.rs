@@ -46,7 +46,7 @@ impl Exit {
         let streams = SessionStreams::new(connection.clone(), self.session_window);
         self.sessions.enter(peer, &streams);
         while let Ok(stream) = streams.accept().await {
-            let (exit, place) = (self.clone(), self.places.take(peer));
+            let (exit, place) = (self.clone(), self.place(peer));
             task::serve(Served::Stream, async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
                 let Some(_place) = place else {

@@ -4,7 +4,8 @@
 //! what it is, so the excess is left outside, before any cryptography. What is counted here is
 //! datagrams: how many handshakes come of those that pass is the business of whoever accepts them.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::config::Limits;
@@ -18,6 +19,14 @@ const DATAGRAMS: u32 = 3;
 /// costs a tenth, so that forged addresses do not use up the places of real ones.
 const UNPROVED: u32 = 8;
 
+/// The least datagram that begins a connection (RFC 9000 section 14.1). Shorter ones are dropped by the
+/// endpoint as well, so they take nothing from anybody.
+const LEAST: usize = 1_200;
+
+/// Openings a second from an address that we dial: its answers to us look like them, and somebody may
+/// forge it.
+const ANSWERS: u32 = 64;
+
 /// Bit of the first byte that tells a long header (RFC 9000 section 17.2).
 const LONG_HEADER: u8 = 0x80;
 
@@ -30,6 +39,8 @@ pub struct Door {
     sources: Rates,
     unproved: Bucket,
     proved: Bucket,
+    /// Addresses that we dial: by how many attempts, and what is left to them.
+    dialled: HashMap<SocketAddr, (usize, Bucket)>,
 }
 
 impl Door {
@@ -40,22 +51,52 @@ impl Door {
             sources: Rates::per_second(limits.handshakes_per_source.saturating_mul(DATAGRAMS)),
             unproved: Bucket::per_second(all.saturating_mul(UNPROVED)),
             proved: Bucket::per_second(all.saturating_mul(DATAGRAMS)),
+            dialled: HashMap::new(),
+        }
+    }
+
+    /// From now on `address` is dialled, once more.
+    pub(super) fn expect(&mut self, address: SocketAddr) {
+        let fresh = || (0, Bucket::per_second(ANSWERS));
+        self.dialled
+            .entry(canonical(address))
+            .or_insert_with(fresh)
+            .0 += 1;
+    }
+
+    /// One dial of `address` has ended.
+    pub(super) fn forget(&mut self, address: SocketAddr) {
+        let address = canonical(address);
+        if let Some((dials, _)) = self.dialled.get_mut(&address) {
+            *dials -= 1;
+            if *dials == 0 {
+                self.dialled.remove(&address);
+            }
         }
     }
 
     /// Whether the endpoint may see a stranger's QUIC `packet`.
-    pub(super) fn admits(&mut self, packet: &[u8], source: IpAddr, now: Instant) -> bool {
-        match Opening::of(packet) {
-            None => true,
-            Some(opening) => {
-                self.sources.take(source.into(), now)
-                    && match opening {
-                        Opening::Unproved => self.unproved.take(now),
-                        Opening::Proved => self.proved.take(now),
-                    }
-            }
+    pub(super) fn admits(&mut self, packet: &[u8], source: SocketAddr, now: Instant) -> bool {
+        let Some(opening) = Opening::of(packet) else {
+            return true;
+        };
+        if let Some((_, answers)) = self.dialled.get_mut(&canonical(source))
+            && answers.take(now)
+        {
+            return true;
         }
+        packet.len() >= LEAST
+            && self.sources.take(source.ip().into(), now)
+            && match opening {
+                Opening::Unproved => self.unproved.take(now),
+                Opening::Proved => self.proved.take(now),
+            }
     }
+}
+
+/// As the kernel may tell an IPv4 address on a socket for both families.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// A datagram that makes the endpoint begin something for somebody it does not know.
@@ -100,25 +141,25 @@ fn skip_id(bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::time::Duration;
 
     use super::*;
     use crate::clock;
 
-    const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
     /// A long header of that type and version, with a token of so many bytes.
     fn long(kind: u8, version: u32, token: u8) -> Vec<u8> {
         let mut packet = vec![0xc0 | kind << 4];
         packet.extend(version.to_be_bytes());
         packet.extend([2, 0xaa, 0xbb, 1, 0xcc, token]);
-        packet.extend([7; 40]);
+        packet.resize(LEAST, 7);
         packet
     }
 
-    fn forged(number: u32) -> IpAddr {
-        Ipv4Addr::from_bits(number).into()
+    fn forged(number: u32) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::from_bits(number), 1))
     }
 
     #[test]
@@ -157,5 +198,35 @@ mod tests {
         let flood = (0..15_000).filter(|number| door.admits(&long(0, 1, 0), forged(*number), now));
         assert_eq!(flood.count(), 4_000);
         assert!(door.admits(&long(0, 1, 32), SOURCE, now));
+    }
+
+    #[test]
+    fn what_is_too_short_takes_nothing_from_anybody() {
+        let (mut door, now) = (Door::new(&Limits::default()), clock::now());
+        let short = &long(0, 0xface_b00c, 0)[..50];
+        assert!(!(0..100_000).any(|number| door.admits(short, forged(number), now)));
+        assert!(door.admits(&long(0, 1, 0), SOURCE, now));
+    }
+
+    #[test]
+    fn answers_to_our_dials_come_through_any_flood() {
+        let (mut door, now) = (Door::new(&Limits::default()), clock::now());
+        door.expect(SOURCE);
+        door.expect(SOURCE);
+        while door.admits(&long(0, 1, 0), forged(1), now) {}
+        for number in 0..20_000 {
+            door.admits(&long(0, 1, 0), forged(number), now);
+        }
+        let answer = &long(0, 1, 0)[..100];
+        assert!(door.admits(answer, SOURCE, now));
+        door.forget(SOURCE);
+        assert!(
+            door.admits(answer, SOURCE, now),
+            "another dial is under way"
+        );
+        let forged_ones = (0..1_000).filter(|_| door.admits(answer, SOURCE, now));
+        assert!(forged_ones.count() <= ANSWERS as usize);
+        door.forget(SOURCE);
+        assert!(door.dialled.is_empty());
     }
 }

@@ -58,7 +58,7 @@ impl QuicSocket {
         let mut guard = self.lock();
         let state = &mut *guard;
         for packet in bytes.chunks(meta.stride) {
-            if sender == Sender::Stranger && !state.door.admits(packet, meta.addr.ip(), now) {
+            if sender == Sender::Stranger && !state.door.admits(packet, meta.addr, now) {
                 lost.at_the_door += 1;
                 continue;
             }
@@ -79,8 +79,30 @@ impl QuicSocket {
         lost
     }
 
+    /// Lets the answers of `address` in, which is dialled until what this returns is dropped.
+    pub fn expect(self: &Arc<Self>, address: SocketAddr) -> Dialled {
+        self.lock().door.expect(address);
+        Dialled {
+            socket: self.clone(),
+            address,
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("no panic while locked")
+    }
+}
+
+/// An address that is being dialled.
+#[derive(Debug)]
+pub struct Dialled {
+    socket: Arc<QuicSocket>,
+    address: SocketAddr,
+}
+
+impl Drop for Dialled {
+    fn drop(&mut self) {
+        self.socket.lock().door.forget(self.address);
     }
 }
 

@@ -29,10 +29,11 @@ use super::error::{Blame, ConnectError};
 use super::resolve::{MAX_ADDRESSES, Resolved};
 use super::socks::Destination;
 use super::waiting::Waiting;
-use super::{Ingress, Routes, Wanted};
+use super::{Ingress, OwnExit, Routes, Wanted};
 use crate::clock::within;
-use crate::exit::Dialled;
+use crate::exit::{self, Dialled};
 use crate::identity::AgentId;
+use crate::limit::Share;
 use crate::names::{STAGGER, without_dot};
 use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
 use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Target};
@@ -95,8 +96,8 @@ impl Patience {
 pub(super) enum Link {
     /// Through the mesh.
     Stream(ExitStream),
-    /// From this agent, which is the exit.
-    Own(TcpStream),
+    /// From this agent, which is the exit, and the place there.
+    Own(TcpStream, Share<AgentId>),
 }
 
 /// A destination that was reached.
@@ -294,22 +295,29 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         let exit = attempt.exit;
         let own = self.own.as_ref().filter(|own| own.id == exit);
         let (link, bound) = match own {
-            Some(own) => match own.exit.connect(own.id, &attempt.target).await {
-                Ok(Dialled { tcp, bound }) => (Link::Own(tcp), Some(bound)),
-                Err(error) => {
-                    return Err(ConnectError::Exit {
-                        exit,
-                        status: error.status(),
-                        detail: error.to_string(),
-                    });
-                }
-            },
+            Some(own) => self.attempt_own(own, &attempt.target).await?,
             None => {
                 let (stream, bound) = self.attempt_remote(attempt, time).await?;
                 (Link::Stream(stream), bound)
             }
         };
         Ok(Connected { link, exit, bound })
+    }
+
+    async fn attempt_own(
+        &self,
+        own: &OwnExit,
+        target: &Target,
+    ) -> Result<(Link, Option<SocketAddr>), ConnectError> {
+        let failed = |error: exit::ConnectError| ConnectError::Exit {
+            exit: own.id,
+            status: error.status(),
+            detail: error.to_string(),
+        };
+        let place = own.exit.place(own.id);
+        let place = place.ok_or_else(|| failed(exit::ConnectError::Busy))?;
+        let Dialled { tcp, bound } = own.exit.connect(own.id, target).await.map_err(failed)?;
+        Ok((Link::Own(tcp, place), Some(bound)))
     }
 
     async fn attempt_remote(

@@ -29,7 +29,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
-use crate::limit::{CLIENTS, Network, STRANGERS, Shares};
+use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::names::{Families, without_dot};
 use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
@@ -129,7 +129,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         Self {
             users: config.users.as_deref().map(|users| login(users, checks)),
             places: Shares::new(config.max_connections, CLIENTS),
-            handshakes: Shares::new(limits.socks_handshakes, STRANGERS),
+            handshakes: Shares::new(limits.socks_handshakes, MEMBERS),
             opener,
             routes,
             own,

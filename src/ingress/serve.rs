@@ -37,7 +37,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         };
         let end = match link {
             Link::Stream(stream) => relay(tcp, stream, &guard).await,
-            Link::Own(target) => Box::pin(relay_own(tcp, target, &guard)).await,
+            Link::Own(target, _place) => Box::pin(relay_own(tcp, target, &guard)).await,
         };
         debug!(stream = ?guard.snapshot(), ?end, "stream ended");
     }

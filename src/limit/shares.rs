@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The weight among strangers, any of whom may mean harm.
 pub const STRANGERS: usize = 1;
 
-/// The weight among members of the mesh, one of whom may be the only user of an exit.
+/// The weight among those one of whom may be the only user: of an exit, or of a port behind a balancer.
 pub const MEMBERS: usize = 8;
 
 /// The weight among clients, one of whom may be the application that the ingress is there for: alone it

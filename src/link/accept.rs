@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use quinn::{Connection, Incoming};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -18,13 +17,14 @@ use crate::canonical;
 use crate::clock;
 use crate::config::Limits;
 use crate::identity::{AgentId, peer_certificate};
-use crate::limit::{Bucket, Told};
+use crate::limit::{Bucket, Network, Rates, STRANGERS, Shares, Told};
 use crate::task::{self, Served};
 
 /// Accepts links on `endpoint` until it closes, as many at once and a second as `limits` says.
 pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: Limits) {
     let pending = limits.pending_handshakes;
-    let slots = Arc::new(Semaphore::new(pending));
+    let slots = Shares::new(pending, STRANGERS);
+    let mut sources = Rates::per_second(limits.handshakes_per_source);
     let mut unproved = Bucket::per_second(limits.handshakes_per_second);
     let mut proved = unproved.clone();
     let (refused, checked) = (Arc::new(Told::default()), Arc::new(Told::default()));
@@ -36,18 +36,19 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
             continue;
         }
         if incoming.remote_address_validated() {
-            if !proved.take(clock::now()) {
+            let now = clock::now();
+            if !sources.take(remote.ip().into(), now) || !proved.take(now) {
                 // A refusal would end the dial; so it asks again.
                 incoming.ignore();
                 continue;
             }
-        } else if slots.available_permits() <= pending / 2 || !unproved.take(clock::now()) {
+        } else if slots.taken() >= pending.div_ceil(2) || !unproved.take(clock::now()) {
             // Half full or many in this second: only who proves its address may take the rest
             // (RFC 9000 section 8.1.2). It has not been validated, so it may be.
             let _ = incoming.retry();
             continue;
         }
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
+        let Some(slot) = slots.take(Network::from(remote.ip())) else {
             debug!(%remote, "link refused: too many handshakes");
             incoming.refuse();
             continue;

@@ -45,6 +45,7 @@ const LONGEST_RTT: Duration = Duration::from_millis(333);
 pub struct LinkEndpoint {
     pub endpoint: Endpoint,
     pub port: Arc<Port>,
+    pub(super) socket: Arc<QuicSocket>,
 }
 
 impl LinkEndpoint {
@@ -67,9 +68,17 @@ impl LinkEndpoint {
                 .incoming_buffer_size_total(INCOMING_BYTES);
             server
         });
-        let endpoint =
-            Endpoint::new_with_abstract_socket(config, server, socket, Arc::new(TokioRuntime))?;
-        Ok(Self { endpoint, port })
+        let endpoint = Endpoint::new_with_abstract_socket(
+            config,
+            server,
+            socket.clone(),
+            Arc::new(TokioRuntime),
+        )?;
+        Ok(Self {
+            endpoint,
+            port,
+            socket,
+        })
     }
 }
 

@@ -69,6 +69,7 @@ impl<'a> Approach<'a> {
             .iter()
             .find(|endpoint| endpoint.port.reaches(address))
             .ok_or(DialError::NoPort(address))?;
+        let _dialled = endpoint.socket.expect(address);
         let connecting = endpoint
             .endpoint
             .connect_with(

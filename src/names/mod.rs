@@ -36,7 +36,7 @@ pub use families::{Families, host_families};
 pub use lookup::{Lookup, Part, RESOLUTION_DELAY};
 pub use message::Family;
 pub use name::{is_name, without_dot};
-pub use race::{Failure, STAGGER, race};
+pub use race::{Failure, SPARE_ATTEMPTS, STAGGER, race};
 pub use resolver::{Resolver, SystemFiles};
 
 /// Why a name was not looked up. A name without addresses is no error.

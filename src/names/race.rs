@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
 
 use super::lookup::{Part, RESOLUTION_DELAY};
@@ -23,6 +24,11 @@ pub const STAGGER: Duration = Duration::from_millis(250);
 /// Most addresses of one name that are tried. Sockets are opened in parallel, so a name with a
 /// thousand addresses must not cost a thousand of them.
 const MAX_ADDRESSES: usize = 16;
+
+/// Attempts of this process beside the first of each race: sockets that no place of a connection counts.
+/// While they are all taken, a race tries one address at a time.
+pub const SPARE_ATTEMPTS: usize = 256;
+static SPARE: Semaphore = Semaphore::const_new(SPARE_ATTEMPTS);
 
 /// Why no address was reached.
 #[derive(Debug)]
@@ -104,12 +110,21 @@ where
             return Err(failure);
         }
         // A timer, however early, fires a millisecond late.
-        if next_start <= clock::now() {
-            let started = queue.take().map(&attempt);
-            if started.is_some() {
-                next_start = clock::now() + STAGGER;
+        if next_start <= clock::now() && !queue.is_empty() {
+            next_start = clock::now() + STAGGER;
+            let spare = match running.is_empty() {
+                true => Some(None),
+                false => SPARE.try_acquire().ok().map(Some),
+            };
+            if let Some(spare) = spare
+                && let Some(address) = queue.take()
+            {
+                let attempted = attempt(address);
+                running.push(async move {
+                    let _spare = spare;
+                    attempted.await
+                });
             }
-            running.extend(started);
         }
         tokio::select! {
             biased;
