@@ -64,7 +64,7 @@ impl Routes for MeshRoutes {
         match wanted {
             Wanted::Address(ip) => lately.had_ip(now, ip),
             Wanted::Domain(name) => lately.had_domain(now, name),
-            Wanted::Resolver => lately.had_resolvers(now),
+            Wanted::Resolver(name) => lately.had_resolver(now, name, &self.resolvers),
         }
     }
 

@@ -176,11 +176,9 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         let Destination::Name(name, port) = destination else {
             return Ok((vec![destination.target()], None));
         };
-        let bare = without_dot(name);
-        if self.routes.is_owned(bare) {
+        let Some(resolved) = self.resolve_patiently(name, waiting).await? else {
             return Ok((vec![destination.target()], None));
-        }
-        let resolved = self.resolve_patiently(name, waiting).await?;
+        };
         let targets = addressed(resolved.addresses.clone(), *port);
         Ok((targets, Some(resolved)))
     }

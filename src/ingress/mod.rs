@@ -30,7 +30,7 @@ use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
-use crate::names::{Families, without_dot};
+use crate::names::Families;
 use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
@@ -83,8 +83,8 @@ pub enum Wanted<'a> {
     Address(IpAddr),
     /// A name, by a domain route.
     Domain(&'a str),
-    /// Somebody who resolves names.
-    Resolver,
+    /// Somebody who resolves this name.
+    Resolver(&'a str),
 }
 
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.
@@ -162,11 +162,9 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// The addresses of `name`, as a client's request would resolve it now, without waiting for a
     /// route: by exits, through the mesh.
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
-        if self.routes.is_owned(without_dot(name)) {
-            return Err(ConnectError::NoRoute(name.to_owned()));
-        }
         let mut waiting = self.waiting(Duration::ZERO);
-        let mut resolved = self.resolve_patiently(name, &mut waiting).await?;
+        let resolved = self.resolve_patiently(name, &mut waiting).await?;
+        let mut resolved = resolved.ok_or_else(|| ConnectError::NoRoute(name.to_owned()))?;
         let late = resolved.late(self.patience.last).await;
         resolved.addresses.extend(late.into_iter().flatten());
         Ok(resolved.addresses)

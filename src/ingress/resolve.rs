@@ -49,29 +49,35 @@ pub(super) struct Resolved<'a> {
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// The addresses of `name`, at least one, in the order of the first resolver that knows any. If none
-    /// was reached, they are asked once more at once, and then whenever the mesh has changed.
+    /// was reached, they are asked once more at once, and then whenever the mesh has changed. `None`: a
+    /// domain route covers the name by now, so that nobody else may be asked for it.
     pub(super) async fn resolve_patiently(
         &self,
         name: &str,
         waiting: &mut Waiting<'_>,
-    ) -> Result<Resolved<'_>, ConnectError> {
-        let families = self.routes.families();
+    ) -> Result<Option<Resolved<'_>>, ConnectError> {
+        let (families, bare) = (self.routes.families(), without_dot(name));
         for round in 0..MAX_ROUNDS {
             let mut is_news = round < 2;
             let found = || {
-                let resolvers = Some(self.routes.resolvers(without_dot(name)));
                 let looked = std::mem::replace(&mut is_news, true);
-                resolvers.filter(|resolvers| looked && !resolvers.is_empty())
+                if self.routes.is_owned(bare) {
+                    return Some(None);
+                }
+                let resolvers = self.routes.resolvers(bare);
+                (looked && !resolvers.is_empty()).then_some(Some(resolvers))
             };
             // One that was there at the first look, and then was not, was had lately too.
-            let worth = round > 0 || self.routes.had(Wanted::Resolver);
-            let Some(resolvers) = waiting.find(&self.routes, worth, found).await else {
-                break;
+            let worth = round > 0 || self.routes.had(Wanted::Resolver(bare));
+            let resolvers = match waiting.find(&self.routes, worth, found).await {
+                Some(Some(resolvers)) => resolvers,
+                Some(None) => return Ok(None),
+                None => break,
             };
             let (opener, own) = (&self.opener, self.own.as_ref());
             let outcome = ask_each(resolvers, name, families, opener, own, &self.patience).await;
             if !matches!(outcome, Err(ConnectError::NoRoute(_))) {
-                return outcome;
+                return outcome.map(Some);
             }
         }
         Err(ConnectError::NoRoute(name.to_owned()))

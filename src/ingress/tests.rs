@@ -39,6 +39,9 @@ struct Table {
     resolvers: Vec<AgentId>,
     /// Everything was routed lately.
     had: bool,
+    /// There was a resolver lately; there is one again, and a domain route of nobody in reach, once
+    /// `changed` is there.
+    restarting: Option<DomainPattern>,
     /// Once it is there, takes the place of `prefixes`.
     changed: watch::Sender<Option<Prefixes>>,
 }
@@ -60,12 +63,23 @@ impl Routes for Table {
         found.map(|(_, exits)| exits.clone()).unwrap_or_default()
     }
 
-    fn resolvers(&self, _: &str) -> Vec<AgentId> {
-        self.resolvers.clone()
+    fn is_owned(&self, name: &str) -> bool {
+        let restarted = self.changed.borrow().is_some();
+        let mut owned = self.restarting.iter().filter(|_| restarted);
+        !self.exits_for_domain(name).is_empty()
+            || self.had(Wanted::Domain(name))
+            || owned.any(|pattern| pattern.matches(name))
     }
 
-    fn had(&self, _: Wanted<'_>) -> bool {
-        self.had
+    fn resolvers(&self, _: &str) -> Vec<AgentId> {
+        match self.restarting.is_some() && self.changed.borrow().is_none() {
+            true => Vec::new(),
+            false => self.resolvers.clone(),
+        }
+    }
+
+    fn had(&self, wanted: Wanted<'_>) -> bool {
+        self.had || self.restarting.is_some() && matches!(wanted, Wanted::Resolver(_))
     }
 
     async fn wait_for<T: Send>(&self, mut found: impl FnMut() -> Option<T> + Send) -> Option<T> {

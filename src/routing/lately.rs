@@ -8,24 +8,26 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use prefix_trie::joint::map::JointPrefixMap;
 
-use crate::identity::DomainPattern;
+use crate::identity::{AgentId, DomainPattern};
 
+use super::owned::Owned;
+use super::prefix_table::ExitRecord;
 use super::route_table::{Destination, RouteTable};
 
 /// How long a loss is remembered. An agent that restarts is back within a second, one that stood
 /// still at its first heartbeat; what is away for longer is gone for now.
 pub const LATELY: Duration = Duration::from_secs(10);
 
-/// How long nobody else is asked for a name after its domain route was withdrawn or has expired. Who
-/// withdraws it for good knows; who lost it, by a failed check or a long outage, mostly has it back.
-const OWNED: Duration = Duration::from_secs(600);
+/// Most lost exits remembered; of further ones nobody waits for a name. There are seldom more in a mesh.
+const MAX_EXITS: usize = 4_096;
 
-/// What was lost within [`LATELY`], and whose names were somebody's within [`OWNED`].
+/// What was lost within [`LATELY`], and which names were somebody's until a while ago.
 #[derive(Debug)]
 pub struct Lately {
     /// Most losses remembered; the oldest are forgotten first.
@@ -34,10 +36,10 @@ pub struct Lately {
     prefixes: JointPrefixMap<IpNet, Instant>,
     /// When each domain was last lost.
     domains: BTreeMap<DomainPattern, Instant>,
-    /// When each domain was last not advertised any more.
-    owned: BTreeMap<DomainPattern, Instant>,
-    /// When the last agent that resolves names was lost.
-    resolvers: Option<Instant>,
+    /// What exits do not advertise any more.
+    owned: Owned,
+    /// When each exit was last lost, what it was, and whether it is our own.
+    exits: BTreeMap<AgentId, (Instant, ExitRecord, bool)>,
     /// Every loss in order, also those that a later one of the same destination has overtaken.
     losses: VecDeque<(Instant, Destination)>,
 }
@@ -49,8 +51,8 @@ impl Lately {
             limit,
             prefixes: JointPrefixMap::new(),
             domains: BTreeMap::new(),
-            owned: BTreeMap::new(),
-            resolvers: None,
+            owned: Owned::default(),
+            exits: BTreeMap::new(),
             losses: VecDeque::new(),
         }
     }
@@ -59,10 +61,17 @@ impl Lately {
     pub fn handle_change(&mut self, now: Instant, before: &RouteTable, after: &RouteTable) {
         self.forget(now);
         after.lost_of(before, |destination| self.remember(now, destination));
-        self.keep_owned(now, before, after);
-        if before.has_resolvers() && !after.has_resolvers() {
-            self.resolvers = Some(now);
+        let (had, has) = (before.prefix_table(), after.prefix_table());
+        if !Arc::ptr_eq(had, has) {
+            self.owned.handle_change(now, had, has, self.limit);
         }
+        self.exits.retain(|_, (lost, ..)| is_lately(now, *lost));
+        after.lost_exits_of(before, |exit| {
+            if self.exits.len() < MAX_EXITS || self.exits.contains_key(&exit.id) {
+                let is_own = exit.id == before.own();
+                self.exits.insert(exit.id, (now, exit.clone(), is_own));
+            }
+        });
     }
 
     /// Whether a prefix that contains `ip` was lost lately.
@@ -74,40 +83,25 @@ impl Lately {
 
     /// Whether a domain that covers `name` was lost lately.
     pub fn had_domain(&self, now: Instant, name: &str) -> bool {
-        covers(&self.domains, name, |lost| is_lately(now, lost))
+        !self.domains.is_empty()
+            && patterns(name).any(|pattern| {
+                let lost = self.domains.get(&pattern);
+                lost.is_some_and(|lost| is_lately(now, *lost))
+            })
     }
 
     /// Whether somebody advertised a domain that covers `name` until a while ago.
     pub fn owned_domain(&self, now: Instant, name: &str) -> bool {
-        covers(&self.owned, name, |withdrawn| {
-            now.saturating_duration_since(withdrawn) < OWNED
+        !self.owned.is_empty() && patterns(name).any(|pattern| self.owned.holds(now, &pattern))
+    }
+
+    /// Whether an exit was lost lately that would be asked for the address of `name`: one that is
+    /// `named`, or without names one whose certificate lets it resolve the name.
+    pub fn had_resolver(&self, now: Instant, name: &str, named: &[AgentId]) -> bool {
+        let mut exits = self.exits.values();
+        exits.any(|(lost, exit, is_own)| {
+            is_lately(now, *lost) && exit.is_asked(*is_own, name, named)
         })
-    }
-
-    /// Whether the last agent that resolves names was lost lately.
-    pub fn had_resolvers(&self, now: Instant) -> bool {
-        self.resolvers.is_some_and(|lost| is_lately(now, lost))
-    }
-
-    /// Notes the domains that nobody advertises any more; at the limit the oldest are forgotten.
-    fn keep_owned(&mut self, now: Instant, before: &RouteTable, after: &RouteTable) {
-        let (before, after) = (before.prefix_table(), after.prefix_table());
-        if std::sync::Arc::ptr_eq(before, after) {
-            return;
-        }
-        self.owned.retain(|domain, withdrawn| {
-            !after.advertises(domain) && now.saturating_duration_since(*withdrawn) < OWNED
-        });
-        let gone = before.domains().map(|(domain, _)| domain);
-        for domain in gone.filter(|domain| !after.advertises(domain)) {
-            self.owned.insert(domain.clone(), now);
-        }
-        while self.owned.len() > self.limit
-            && let Some((oldest, _)) = self.owned.iter().min_by_key(|(_, withdrawn)| **withdrawn)
-        {
-            let oldest = oldest.clone();
-            self.owned.remove(&oldest);
-        }
     }
 
     fn remember(&mut self, now: Instant, destination: Destination) {
@@ -146,20 +140,13 @@ impl Lately {
     }
 }
 
-/// Whether a pattern among `domains` covers `name`, at a time that `counts`.
-fn covers(
-    domains: &BTreeMap<DomainPattern, Instant>,
-    name: &str,
-    counts: impl Fn(Instant) -> bool,
-) -> bool {
-    if domains.is_empty() {
-        return false;
-    }
+/// Every pattern that covers `name`.
+fn patterns(name: &str) -> impl Iterator<Item = DomainPattern> {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let parents = name.match_indices('.').filter(|&(dot, _)| dot > 0);
     let below = parents.map(|(dot, _)| DomainPattern::Below(name[dot + 1..].to_owned()));
-    let mut patterns = below.chain([DomainPattern::Exact(name.clone())]);
-    patterns.any(|pattern| domains.get(&pattern).is_some_and(|at| counts(*at)))
+    let below: Vec<DomainPattern> = below.collect();
+    below.into_iter().chain([DomainPattern::Exact(name)])
 }
 
 fn is_lately(now: Instant, lost: Instant) -> bool {

@@ -72,14 +72,19 @@ struct Offers {
 
 impl ExitRecord {
     /// Whether its certificate lets it resolve `name` for others.
-    pub(super) fn may_resolve(&self, name: &str) -> bool {
+    fn may_resolve(&self, name: &str) -> bool {
         let names = self.names.as_ref();
         names.is_none_or(|names| names.iter().any(|names| names.matches(name)))
     }
 
-    /// Whether its certificate lets it resolve any name for others.
-    pub(super) fn may_resolve_any(&self) -> bool {
-        self.names.as_ref().is_none_or(|names| !names.is_empty())
+    /// Whether our agent, which it may itself be, would ask it for the address of `name`: it is
+    /// `named`, or nobody is and its certificate lets it resolve the name.
+    pub(super) fn is_asked(&self, is_own: bool, name: &str, named: &[AgentId]) -> bool {
+        match named {
+            [] if is_own => self.resolves,
+            [] => self.may_resolve(name),
+            named => named.contains(&self.id) && (self.resolves || !is_own),
+        }
     }
 }
 
@@ -186,9 +191,30 @@ impl PrefixTable {
             .map(|group| (&group.key, &self.entries[group.entries.clone()]))
     }
 
-    /// Whether anybody advertises exactly this domain, reachable or not.
-    pub(super) fn advertises(&self, domain: &DomainPattern) -> bool {
-        entries_of(&self.domains, domain).is_some()
+    /// What this exit advertised with its advertisements; `None`: nothing.
+    pub(super) fn record(&self, exit: AgentId) -> Option<(usize, &ExitRecord)> {
+        let at = self
+            .exits
+            .binary_search_by_key(&exit, |exit| exit.id)
+            .ok()?;
+        Some((at, &self.exits[at]))
+    }
+
+    /// The domains that exits advertised `before` and do not any more, reachable or not.
+    pub(super) fn withdrawn_domains<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a DomainPattern, AgentId)> {
+        before.domains().flat_map(move |(pattern, entries)| {
+            let now = entries_of(&self.domains, pattern);
+            let now = now.map_or(&[][..], |entries| &self.entries[entries]);
+            // The offers of a group are sorted by exit, and exits by id.
+            let offers =
+                |exit: &AgentId| now.binary_search_by_key(exit, |now| self.exit(now)).is_ok();
+            let exits = entries.iter().map(|entry| before.exit(entry));
+            let gone = exits.filter(move |exit| !offers(exit));
+            gone.map(move |exit| (pattern, exit))
+        })
     }
 
     /// The offers of one destination; none if nobody advertises it.

@@ -20,7 +20,7 @@ use super::candidate::{Candidate, Rank};
 use super::graph::{Graph, Node};
 use super::path::{Path, PathSet, Standing};
 use super::path_table::PathTable;
-use super::prefix_table::{Entry, PrefixTable};
+use super::prefix_table::{Entry, ExitRecord, PrefixTable};
 
 /// Most candidates that one lookup returns: more than a connection could ever try, and a bound on
 /// what a lookup costs where thousands of exits serve one prefix.
@@ -166,11 +166,7 @@ impl RouteTable {
         let own = self.own();
         let mut ranked: Vec<(bool, Rank, Entry)> = (0..)
             .zip(self.prefixes.exits())
-            .filter(|(_, exit)| match named {
-                [] if exit.id == own => exit.resolves,
-                [] => exit.may_resolve(name),
-                named => named.contains(&exit.id) && (exit.resolves || exit.id != own),
-            })
+            .filter(|(_, exit)| exit.is_asked(exit.id == own, name, named))
             .filter_map(|(index, exit)| {
                 let entry = Entry {
                     exit: index,
@@ -216,16 +212,18 @@ impl RouteTable {
         }
     }
 
-    /// Whether anybody in reach resolves names for us.
-    pub(super) fn has_resolvers(&self) -> bool {
-        let mut exits = self.prefixes.exits().iter().zip(&self.reach);
-        exits.any(|(exit, reach)| {
-            let may = match exit.id == self.own() {
-                true => exit.resolves,
-                false => exit.may_resolve_any(),
-            };
-            reach.is_some() && may
-        })
+    /// Tells `lost` of every exit that was in reach `before` and is not any more, or not as it was.
+    pub(super) fn lost_exits_of(&self, before: &Self, mut lost: impl FnMut(&ExitRecord)) {
+        if Arc::ptr_eq(&self.prefixes, &before.prefixes) && !self.reaches_less_than(before) {
+            return;
+        }
+        for (exit, reach) in before.prefixes.exits().iter().zip(&before.reach) {
+            let now = self.prefixes.record(exit.id);
+            let is_as_it_was = now.is_some_and(|(at, now)| self.reach[at].is_some() && now == exit);
+            if reach.is_some() && !is_as_it_was {
+                lost(exit);
+            }
+        }
     }
 
     /// Whether an exit is out of reach or farther away than `before`; both have the same exits.

@@ -69,7 +69,7 @@ async fn what_was_lost_was_had_for_ten_seconds() {
     let wanted = [
         Wanted::Address("10.1.2.3".parse().unwrap()),
         Wanted::Domain("a.corp.example"),
-        Wanted::Resolver,
+        Wanted::Resolver("b.example"),
     ];
     let had = || wanted.map(|wanted| bed.routes.had(wanted));
     assert_eq!(had(), [false; 3]);

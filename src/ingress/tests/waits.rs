@@ -73,6 +73,37 @@ async fn a_name_under_a_lost_domain_route_is_asked_of_nobody_else() {
     assert_eq!(asked(&running), HashMap::new());
 }
 
+/// The domain route comes while the request waits for a resolver.
+#[tokio::test]
+async fn a_name_that_becomes_somebodys_while_it_waits_is_asked_of_nobody_else() {
+    let dns = testing::name_server(&[
+        ("web.corp.example", "127.0.0.1"),
+        ("web.example", "127.0.0.1"),
+    ]);
+    let dns = dns.await;
+    let mut bed = bed(false, PATIENCE).await;
+    bed.exit(SECOND, &testing::config(&[], &[], vec![dns]))
+        .await;
+    bed.table.resolvers = vec![SECOND];
+    bed.table.prefixes = loopback();
+    bed.table.restarting = Some("*.corp.example".parse().unwrap());
+    let running = bed.start().await;
+    let port = testing::echo_server().await.port();
+    let coming = async {
+        are_waiting(&running, 2).await;
+        let routes = &running.ingress.routes.changed;
+        routes.send_replace(Some(loopback()));
+    };
+    let (owned, other, ()) = tokio::join!(
+        running.ask_name("web.corp.example", port),
+        running.ask_name("web.example", port),
+        coming
+    );
+    assert_eq!((owned.0, other.0), (NO_ROUTE, 0));
+    let asked = asked(&running);
+    assert_eq!((asked[&SECOND], asked[&FIRST]), (1, 1));
+}
+
 #[tokio::test]
 async fn requests_that_wait_are_bounded_and_those_whose_client_is_gone_are_none() {
     let mut bed = bed(true, PATIENCE).await;

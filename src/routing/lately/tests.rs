@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::fixture::{Mesh, agent, routes};
 use super::*;
+use crate::identity::Grants;
 use crate::wire::RouteAdv;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,10 +47,6 @@ fn a_withdrawn_domain_is_nobody_elses_for_a_while() {
     }
     // It is there again, and goes again.
     lately.handle_change(at(300), &none, &whole);
-    assert!(
-        !lately.owned_domain(at(300), "a.corp.example"),
-        "the table says so itself"
-    );
     lately.handle_change(at(400), &whole, &none);
     assert!(lately.owned_domain(at(999), "a.corp.example"));
     let mut small = Lately::new(1);
@@ -116,7 +113,7 @@ fn what_is_served_still_or_was_never_served_is_no_loss() {
     lately.handle_change(now, &table(&mesh, &[]), &table(&mesh, &[]));
     assert!(!lately.had_ip(now, ip("10.0.0.1")));
     assert!(!lately.had_domain(now, "exact.example"));
-    assert!(!lately.had_resolvers(now));
+    assert!(!lately.had_resolver(now, "a.example", &[agent(0), agent(1)]));
 }
 
 #[test]
@@ -139,8 +136,49 @@ fn resolvers_were_had_while_any_agent_in_reach_resolved() {
     let (whole, now) = (table(&linked(), &[resolver]), Instant::now());
     let mut lately = Lately::new(MANY);
     lately.handle_change(now, &whole, &table(&linked(), &[]));
-    assert!(lately.had_resolvers(now));
-    assert!(!lately.had_resolvers(now + LATELY));
+    assert!(lately.had_resolver(now, "a.example", &[]));
+    assert!(!lately.had_resolver(now + LATELY, "a.example", &[]));
+    lately.handle_change(now + LATELY, &whole, &whole);
+    assert!(lately.exits.is_empty());
+}
+
+/// One exit that may be asked is lost while others live that may not.
+#[test]
+fn a_lost_resolver_was_had_also_while_others_resolve_other_names() {
+    let exits = [
+        (1, "warren:resolve:*.other.example"),
+        (2, "warren:resolve:*.corp.example"),
+    ];
+    let exits = exits.map(|(origin, grant)| {
+        let grants = Grants::from_uris([grant]).unwrap().unwrap();
+        (routes(origin, &[("10.0.0.0/8", 0)], &[]), grants)
+    });
+    let table = |mesh: &Mesh, count: usize| {
+        let exits = exits[..count].iter();
+        let advs = exits.map(|(adv, grants)| (adv, Some(grants)));
+        let prefixes = super::super::PrefixTable::build_granted(advs);
+        RouteTable::new(prefixes.into(), mesh.table(8).into())
+    };
+    let (whole, now) = (table(&linked(), 2), Instant::now());
+    let mut cut = linked();
+    cut.cut(1, 2);
+    for after in [table(&linked(), 1), table(&cut, 2)] {
+        let mut lately = Lately::new(MANY);
+        lately.handle_change(now, &whole, &after);
+        for (name, named, had) in [
+            ("db.corp.example", &[][..], true),
+            ("db.other.example", &[], false),
+            ("bank.example", &[], false),
+            ("bank.example", &[agent(2)], true),
+            ("db.corp.example", &[agent(1)], false),
+        ] {
+            assert_eq!(
+                lately.had_resolver(now, name, named),
+                had,
+                "{name} {named:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -157,6 +195,68 @@ fn the_last_of_several_losses_counts() {
     lately.handle_change(start + 18 * SECOND, &none, &none);
     assert!(lately.losses.is_empty() && lately.domains.is_empty());
     assert_eq!(lately.prefixes.len(), 0);
+}
+
+/// A table in which `origin` advertises so many names that no other round has, each beside `others`.
+fn flooded(origin: u32, round: usize, names: usize, others: &[RouteAdv]) -> RouteTable {
+    let names: Vec<String> = (0..names)
+        .map(|at| format!("n{at}.r{round}.flood.example"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let flood = routes(origin, &[], &names);
+    table(&linked(), &[&[flood], others].concat())
+}
+
+#[test]
+fn a_flood_of_names_pushes_out_its_own_and_nobody_elses() {
+    let start = Instant::now();
+    let mut lately = Lately::new(100);
+    let whole = table(&linked(), &[offers()]);
+    let mut before = flooded(1, 0, 60, &[]);
+    lately.handle_change(start, &whole, &before);
+    for round in 1..10_usize {
+        let after = flooded(1, round, 60, &[]);
+        lately.handle_change(start + SECOND, &before, &after);
+        before = after;
+    }
+    let at = start + 2 * SECOND;
+    for name in ["a.corp.example", "exact.example"] {
+        assert!(lately.owned_domain(at, name), "{name}");
+    }
+    // The flood's newest are there, its oldest are not.
+    assert!(lately.owned_domain(at, "n59.r8.flood.example"));
+    assert!(!lately.owned_domain(at, "n0.r1.flood.example"));
+}
+
+/// A name of two is the other's still when one flood has taken it, too.
+#[test]
+fn who_advertises_somebody_elses_name_cannot_make_it_be_forgotten() {
+    let start = Instant::now();
+    let mut lately = Lately::new(100);
+    let both = table(&linked(), &[offers(), routes(1, &[], &["*.corp.example"])]);
+    let mut before = flooded(1, 0, 60, &[]);
+    lately.handle_change(start, &both, &before);
+    for round in 1..10_usize {
+        let after = flooded(1, round, 60, &[]);
+        lately.handle_change(start + SECOND, &before, &after);
+        before = after;
+    }
+    assert!(lately.owned_domain(start + 2 * SECOND, "a.corp.example"));
+}
+
+/// Seconds in a slow build; a walk through all that is remembered for each name takes many minutes.
+#[test]
+fn a_full_memory_of_names_costs_no_more_for_each_than_an_empty_one() {
+    let start = Instant::now();
+    let mut lately = Lately::new(100_000);
+    let mut before = flooded(1, 0, 10_000, &[]);
+    for round in 1..15_usize {
+        let after = flooded(1, round, 10_000, &[]);
+        lately.handle_change(start + SECOND, &before, &after);
+        before = after;
+    }
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
 proptest! {
