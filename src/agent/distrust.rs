@@ -9,34 +9,27 @@
 //!
 //! One vital task; it may be aborted at any time.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::control::Command;
 use super::error::StartError;
 use super::mesh::Mesh;
-use crate::clock::{unix_ms, unix_now};
+use super::revoke_file::{Found, RevokeFile};
+use crate::clock::unix_now;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::identity::{Credential, Revocations, Revoked, Trust};
+use crate::identity::{Credential, Revocations, Revoked, Trust, read_revoke_file};
 use crate::link::{DownReason, Links};
 use crate::tunnel::Sessions;
 
 /// Trust that changes counts everywhere within a second.
 const TICK: Duration = Duration::from_millis(250);
-
-/// A file that was changed less than this ago may change again without a later time.
-const FRESH_MS: i64 = 1_000;
-
-/// Most bytes of the file: some 30,000 lines. What is more is not read, and told.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// What the task owns.
 pub(super) struct Distrust {
@@ -44,16 +37,12 @@ pub(super) struct Distrust {
     /// `trust.revoke`
     pub(super) listed: Revocations,
     /// `trust.revoke_file`
-    pub(super) file: Option<PathBuf>,
+    pub(super) file: Option<RevokeFile>,
     pub(super) links: Arc<Links>,
     pub(super) sessions: Option<Arc<Sessions<Mesh>>>,
     pub(super) exit: Option<Arc<Exit>>,
     pub(super) commands: mpsc::Sender<Command>,
 }
-
-/// What tells one state of a file from another: which it is, its size, and when it was changed, in
-/// milliseconds; `None`: it is not there.
-type Stamp = Option<(u64, u64, u64, i64)>;
 
 /// What is revoked at the start. A file that cannot be read whole is an error: a slip must not let
 /// anybody in.
@@ -64,7 +53,7 @@ pub(super) fn revoked(config: &Config) -> Result<Revoked, StartError> {
             path: path.clone(),
             reason,
         };
-        let text = read(path).map_err(failed)?;
+        let text = read_revoke_file(path).map_err(failed)?;
         let (listed, errors) = Revocations::parse(&text);
         if let Some(error) = errors.first() {
             return Err(failed(error.to_string()));
@@ -78,46 +67,33 @@ pub(super) fn revoked(config: &Config) -> Result<Revoked, StartError> {
 
 impl Distrust {
     /// Runs for ever.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut stamp = None;
         // What was read last, and what was read before it, if the last could not be read whole.
         let mut known = self.trust.revoked().current();
         loop {
             ticks.tick().await;
-            if let Some(path) = &self.file {
-                let now = self::stamp(path);
-                // A file's time has ticks: one that was changed just now is read once more.
-                let is_fresh = now.is_some_and(|(.., changed)| {
-                    let age = i64::try_from(unix_ms()).map_or(0, |now| now - changed);
-                    (0..=FRESH_MS).contains(&age)
-                });
-                let is_news = now != stamp;
-                if is_news || is_fresh {
-                    stamp = now;
-                    self.reread(path, &mut known, is_news).await;
-                }
+            if let Some(file) = &mut self.file
+                && let Some(found) = file.changed().await
+            {
+                let path = file.path().to_owned();
+                self.reread(&path, found, &mut known).await;
             }
             self.end_what_lives();
         }
     }
 
-    /// Reads the file and tells what it cannot read, once for each state of it.
-    async fn reread(&self, path: &Path, known: &mut Revocations, is_news: bool) {
-        let owned = path.to_owned();
-        // The runtime ends.
-        let Ok(read) = spawn_blocking(move || read(&owned)).await else {
-            return;
-        };
-        let (listed, trouble) = match read {
+    /// Takes what the file says and tells what cannot be read, once for each state of it.
+    async fn reread(&self, path: &Path, found: Found, known: &mut Revocations) {
+        let (listed, trouble) = match found.text {
             Ok(text) => match Revocations::parse(&text) {
                 (listed, errors) if errors.is_empty() => (listed, None),
                 (listed, errors) => (listed.with(known), Some(errors[0].to_string())),
             },
             Err(error) => (known.clone(), Some(error)),
         };
-        if let Some(error) = trouble.filter(|_| is_news) {
+        if let Some(error) = trouble.filter(|_| found.is_news) {
             warn!(path = %path.display(), error, "trust.revoke_file: what was revoked stays so");
         }
         let all = self.listed.clone().with(&listed);
@@ -152,22 +128,5 @@ impl Distrust {
         if let Some(exit) = &self.exit {
             exit.end_sessions_where(session);
         }
-    }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    let changed = meta.ctime() * 1_000 + meta.ctime_nsec() / 1_000_000;
-    Some((meta.dev(), meta.ino(), meta.size(), changed))
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-    match read.map_err(|error| error.to_string())? as u64 {
-        0..=MAX_BYTES => Ok(text),
-        _ => Err(format!("longer than {MAX_BYTES} bytes")),
     }
 }

@@ -53,6 +53,7 @@ mod probe;
 mod process;
 mod readiness;
 mod resolve;
+mod revoke_file;
 mod routes;
 mod run;
 mod setup;

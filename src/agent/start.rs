@@ -14,6 +14,7 @@ use super::distrust::Distrust;
 use super::error::StartError;
 use super::parts::Parts;
 use super::prefixes::PrefixBuilder;
+use super::revoke_file::RevokeFile;
 use super::routes::MeshRoutes;
 use super::setup::{ControlEnds, Shared, core, link_context};
 use super::status::{MeshIngress, Status};
@@ -80,7 +81,7 @@ impl Agent {
         let distrust = Distrust {
             trust: parts.trust.clone(),
             listed: parts.config.revoke.clone(),
-            file: parts.config.revoke_file.clone(),
+            file: parts.config.revoke_file.clone().map(RevokeFile::new),
             links: shared.links.clone(),
             sessions: shared.tunnel.sessions.clone(),
             exit: exit.clone(),

@@ -239,7 +239,8 @@ pub(super) fn agent_id(text: &str) -> Result<AgentId, String> {
 
 pub(super) fn revocation(text: &str) -> Result<Revocation, String> {
     text.parse().map_err(|()| {
-        let hint = "neither an agent id (32 hex digits) nor a certificate's serial number in hex";
+        let hint =
+            "neither an agent id (32 hex digits) nor `serial:` and a certificate's serial number";
         format!("{} is {hint}", quote(text))
     })
 }

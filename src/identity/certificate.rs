@@ -7,8 +7,8 @@ use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
-use super::likeness::{holds_scheme, is_like_grant};
-use super::{AgentId, Credential, GrantError, Grants, Roles, Serial};
+use super::likeness::{holds_grant, holds_scheme, is_like_grant, is_named_grant};
+use super::{AgentId, Credential, GrantError, Grants, Leaf, Roles, Serial};
 
 /// DER SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410 section 4).
 ///
@@ -43,6 +43,7 @@ pub struct Certificate {
     pub not_after: u64,
     /// `None`: it says nothing, so the agent may be and originate anything.
     pub grants: Option<Grants>,
+    der: Vec<u8>,
 }
 
 /// Where a moment lies relative to a certificate's validity period.
@@ -96,6 +97,7 @@ impl Certificate {
             not_before: unix_seconds(validity.not_before.timestamp()),
             not_after: unix_seconds(validity.not_after.timestamp()),
             grants: read_grants(&x509, is_ca)?,
+            der: der.to_owned(),
         })
     }
 
@@ -105,6 +107,7 @@ impl Certificate {
             id: self.id,
             serial: self.serial.clone(),
             not_after: self.not_after,
+            leaf: Leaf::new(&self.der),
         }
     }
 
@@ -198,8 +201,8 @@ fn read_grants(
     Ok(Grants::from_uris(uris)?)
 }
 
-/// Refuses what begins like a grant in the subject, or is one in another extension than that of the
-/// subject's alternative names.
+/// Refuses a grant in the subject, or in another extension than that of the subject's alternative names.
+/// What only looks like one there may be an organisation's unit, or the address of a list on a host.
 fn refuse_misplaced(x509: &X509Certificate<'_>) -> Result<(), CertificateError> {
     refuse_name(x509.subject())?;
     let others = x509
@@ -207,7 +210,10 @@ fn refuse_misplaced(x509: &X509Certificate<'_>) -> Result<(), CertificateError> 
         .iter()
         .filter(|extension| extension.oid != OID_X509_EXT_SUBJECT_ALT_NAME);
     for extension in others {
-        refuse_bytes(extension.value, "another extension")?;
+        if holds_grant(extension.value) {
+            let text = String::from_utf8_lossy(extension.value);
+            return Err(misplaced(&text, "another extension"));
+        }
     }
     Ok(())
 }
@@ -215,7 +221,7 @@ fn refuse_misplaced(x509: &X509Certificate<'_>) -> Result<(), CertificateError> 
 fn refuse_name(name: &X509Name<'_>) -> Result<(), CertificateError> {
     for attribute in name.iter_attributes() {
         let text = String::from_utf8_lossy(attribute.attr_value().data);
-        if is_like_grant(&text) {
+        if is_named_grant(&text) {
             return Err(misplaced(&text, "the subject"));
         }
     }

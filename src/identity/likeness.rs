@@ -33,12 +33,41 @@ pub(super) fn is_like_grant(text: &str) -> bool {
     is_kind && (scheme == NAME || rest[..gap].contains(is_mark))
 }
 
+/// Whether `text` begins with the scheme of grants and a kind of grant, with any character that may
+/// stand for a colon between or behind them.
+pub(super) fn is_named_grant(text: &str) -> bool {
+    let text = plain(text);
+    let (scheme, rest) = word(&text);
+    let kind = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let gap = &rest[..rest.len() - kind.len()];
+    let (kind, after) = word(kind);
+    scheme == NAME && KINDS.contains(&kind) && (gap.contains(is_mark) || after.starts_with(is_mark))
+}
+
 /// Whether DER bytes hold the scheme of grants anywhere, in ASCII or in wider characters.
 pub(super) fn holds_scheme(der: &[u8]) -> bool {
+    holds(der, |_| true)
+}
+
+/// Whether DER bytes hold the scheme and a kind of grant anywhere, in ASCII or in wider characters.
+pub(super) fn holds_grant(der: &[u8]) -> bool {
+    holds(der, |rest| {
+        let begins = |kind: &&str| {
+            let begin = rest.get(..kind.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(kind.as_bytes()))
+        };
+        KINDS.iter().any(|kind| begins(&kind))
+    })
+}
+
+/// Whether the scheme stands anywhere in front of what `follows`.
+fn holds(der: &[u8], follows: impl Fn(&[u8]) -> bool) -> bool {
     let narrow: Vec<u8> = der.iter().copied().filter(|byte| *byte != 0).collect();
     let scheme = [NAME.as_bytes(), b":"].concat();
-    let mut places = narrow.windows(scheme.len());
-    places.any(|place| place.eq_ignore_ascii_case(&scheme))
+    let mut places = narrow.windows(scheme.len()).enumerate();
+    places.any(|(at, place)| {
+        place.eq_ignore_ascii_case(&scheme) && follows(&narrow[at + scheme.len()..])
+    })
 }
 
 /// Lower case, with nothing before the first letter or digit, ASCII's colon for others, and none of
@@ -126,6 +155,44 @@ mod tests {
             "Example mesh: exits",
         ] {
             assert!(!is_like_grant(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_grant_in_a_name_has_the_scheme_and_a_kind() {
+        for text in [
+            "warren:route:10.0.0.0/8",
+            " Warren:Domain:*.corp.example",
+            "warren/route/10.0.0.0/8",
+            "warren-route:10.0.0.0/8",
+            "warren:none",
+        ] {
+            assert!(is_named_grant(text), "{text:?}");
+        }
+        for text in [
+            "domain/servers",
+            "route=66",
+            "x:domain:servers",
+            "warren:",
+            "warren: exits",
+            "warren-exit-1",
+            "warren.domain.example",
+            "warren none",
+        ] {
+            assert!(!is_named_grant(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_grant_in_bytes_has_a_kind() {
+        assert!(holds_grant(b"\x04\x10xWarren:Route:10.0.0.0/8"));
+        assert!(holds_grant(b"\0w\0a\0r\0r\0e\0n\0:\0n\0o\0n\0e"));
+        for bytes in [
+            &b"http://warren:8080/ca.crl"[..],
+            b"warren:",
+            b"warren:rout",
+        ] {
+            assert!(!holds_grant(bytes));
         }
     }
 

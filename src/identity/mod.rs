@@ -16,6 +16,7 @@ mod login;
 mod own;
 pub mod password;
 mod refusal;
+mod revoke_file;
 mod revoked;
 #[cfg(test)]
 mod testing;
@@ -36,7 +37,8 @@ pub use keys::{PemError, verify_signature};
 pub use login::{Checks, Login, Verdict};
 pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
-pub use revoked::{Credential, Revocation, RevocationError, Revocations, Revoked, Serial};
+pub use revoke_file::read_revoke_file;
+pub use revoked::{Credential, Leaf, Revocation, RevocationError, Revocations, Revoked, Serial};
 pub use text::is_steering;
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,

@@ -1,18 +1,21 @@
 //! Revocations: whose certificates count no more, before they end by themselves.
 //!
-//! A list is lines, or entries of `trust.revoke`: an agent's id, or a certificate's serial number as
-//! `warren cert info` shows it. An id takes the agent out for good; a serial one certificate of it,
-//! as when a key was not lost but its grants were a mistake.
+//! A list is lines, or entries of `trust.revoke`: an agent's id, or `serial:` and a certificate's serial
+//! number as `warren cert info` shows it. An id takes the agent out for good; a serial one certificate
+//! of it, as when a key was not lost but its grants were a mistake.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::AgentId;
 
 /// Most hex digits of a serial number: 20 octets (RFC 5280 section 4.1.2.2).
 const MAX_SERIAL: usize = 40;
+
+/// Stands before a serial number.
+const SERIAL: &str = "serial:";
 
 /// A certificate's serial number: lower-case hex without leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,9 +28,19 @@ pub struct Credential {
     pub serial: Serial,
     /// Last second of validity, Unix time.
     pub not_after: u64,
+    pub leaf: Leaf,
 }
 
-/// One revocation. An id looks like a serial number of as many digits, and revokes both.
+/// A certificate whose CA is looked for once, when somebody asks how long that lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leaf {
+    der: Vec<u8>,
+    /// Last second of its CA's validity, Unix time.
+    ca_not_after: OnceLock<u64>,
+}
+
+/// One revocation. What looks like an id may be meant as a serial number of as many digits, and revokes
+/// both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Revocation {
     Id(AgentId),
@@ -36,7 +49,9 @@ pub enum Revocation {
 
 /// A text that is no revocation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: `{text}` is neither an agent id (32 hex digits) nor a serial number")]
+#[error(
+    "line {line}: `{text}` is neither an agent id (32 hex digits) nor `serial:` and hex digits"
+)]
 pub struct RevocationError {
     /// From 1.
     pub line: usize,
@@ -51,6 +66,21 @@ pub struct Revocations(BTreeSet<Revocation>);
 /// What is revoked now: one value for all who judge.
 #[derive(Clone, Debug, Default)]
 pub struct Revoked(Arc<RwLock<Revocations>>);
+
+impl Leaf {
+    /// Of a DER certificate.
+    pub fn new(der: &[u8]) -> Self {
+        Self {
+            der: der.to_owned(),
+            ca_not_after: OnceLock::new(),
+        }
+    }
+
+    /// The end of its CA, Unix time, which `find` finds at the first call.
+    pub(super) fn ca_not_after(&self, find: impl FnOnce(&[u8]) -> u64) -> u64 {
+        *self.ca_not_after.get_or_init(|| find(&self.der))
+    }
+}
 
 impl Serial {
     /// Of a serial number's octets, big endian.
@@ -88,12 +118,21 @@ impl fmt::Display for Serial {
 impl FromStr for Revocation {
     type Err = ();
 
+    /// Reads an id, or a serial number that is marked as one: by `serial:` before it, or by colons
+    /// between its octets. Any other text of hex digits is an id with a slip, and would revoke nobody.
     fn from_str(text: &str) -> Result<Self, ()> {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
+        let marked = text.split_at_checked(SERIAL.len());
+        if let Some((_, number)) = marked.filter(|(mark, _)| mark.eq_ignore_ascii_case(SERIAL)) {
+            return number.trim_start().parse().map(Self::Serial);
+        }
+        if !text.contains(':') {
+            return Err(());
+        }
         let serial: Serial = text.parse()?;
-        // Written otherwise it would look like an id.
+        // It may have been an id.
         Ok(serial.0.parse().map_or(Self::Serial(serial), Self::Id))
     }
 }
@@ -102,7 +141,7 @@ impl fmt::Display for Revocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => id.fmt(f),
-            Self::Serial(serial) => serial.fmt(f),
+            Self::Serial(serial) => write!(f, "{SERIAL}{serial}"),
         }
     }
 }
@@ -210,6 +249,43 @@ mod tests {
         ] {
             let id = id.parse().unwrap();
             assert_eq!(revocations.cover(id, &serial(number)), revoked, "{number}");
+        }
+    }
+
+    /// A display name, or an id without its last digit, would revoke nobody and say nothing.
+    #[test]
+    fn only_what_is_marked_as_one_is_a_serial() {
+        let marked = "serial:abc01\nSerial:  00ABC02 # as it is shown\n0a:bc:03\n\
+                      serial:00112233445566778899aabbccddeeff";
+        let (revocations, errors) = Revocations::parse(marked);
+        assert_eq!((revocations.count(), errors), (4, Vec::new()));
+        let other = AgentId([0xff; 16]);
+        for number in ["abc01", "abc02", "abc03", ID] {
+            assert!(revocations.cover(other, &serial(number)), "{number}");
+        }
+        assert!(
+            !revocations.cover(ID.parse().unwrap(), &serial("1")),
+            "marked"
+        );
+        let long = format!("{ID}0");
+        for text in [
+            "00112233",
+            "1",
+            &ID[1..],
+            &long,
+            "serial:",
+            "serial:xyz",
+            ":",
+            "serial",
+        ] {
+            assert!(text.parse::<Revocation>().is_err(), "{text}");
+            let (revocations, errors) = Revocations::parse(text);
+            assert_eq!((revocations.count(), errors.len()), (0, 1), "{text}");
+            assert!(errors[0].to_string().contains("`serial:`"), "{}", errors[0]);
+        }
+        for text in ["serial:abc01", "serial:00", ID] {
+            let read: Revocation = text.parse().unwrap();
+            assert_eq!(read.to_string().parse(), Ok(read), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::aws_lc_rs::ED25519;
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
-    RequiredEkuNotFoundContext, anchor_from_trusted_cert,
+    RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
 };
 
 use super::keys::{self, PemError};
@@ -84,6 +84,8 @@ pub enum TrustError {
     ForeignCa { id: AgentId, issuer: String },
     #[error("expired CA: {ca:?}, which issued the certificate of agent {id}, is not valid now")]
     ExpiredCa { id: AgentId, ca: String },
+    #[error("expired CA: that of agent {id} ended {}", format_date(*ca_not_after))]
+    EndedCa { id: AgentId, ca_not_after: u64 },
     #[error("not granted: the certificate of agent {id} does not let it be {role}")]
     NotGranted { id: AgentId, role: &'static str },
     #[error(
@@ -146,18 +148,46 @@ impl Trust {
     }
 
     /// Why a connection that was made with this certificate must end at `unix_time` (seconds): it was
-    /// revoked, or has ended longer ago than clocks are apart. `None`: it may go on.
+    /// revoked, or it or its CA has ended longer ago than clocks are apart. `None`: it may go on. The
+    /// first call for a certificate checks signatures, to find its CA.
     pub fn ends(&self, credential: &Credential, unix_time: u64) -> Option<TrustError> {
         let Credential {
             id,
             ref serial,
             not_after,
+            ref leaf,
         } = *credential;
         if self.revoked.covers(id, serial) {
             return Some(TrustError::Revoked { id });
         }
-        let has_ended = unix_time > not_after.saturating_add(CLOCK_SLACK);
-        has_ended.then_some(TrustError::Expired { id, not_after })
+        let is_over = |end: u64| unix_time > end.saturating_add(CLOCK_SLACK);
+        if is_over(not_after) {
+            return Some(TrustError::Expired { id, not_after });
+        }
+        let ca_not_after = leaf.ca_not_after(|der| self.ca_not_after(id, der));
+        is_over(ca_not_after).then_some(TrustError::EndedCa { id, ca_not_after })
+    }
+
+    /// The end of the CA that signed this leaf; the last one if several did. For ever, if none counts.
+    fn ca_not_after(&self, id: AgentId, der: &[u8]) -> u64 {
+        let der = CertificateDer::from(der);
+        let (Ok(certificate), Ok(end_entity)) =
+            (Certificate::parse(&der), EndEntityCert::try_from(&der))
+        else {
+            return u64::MAX;
+        };
+        if self.is_pinned(id) {
+            return u64::MAX;
+        }
+        // A moment at which the leaf was valid.
+        let at = certificate.not_before;
+        let signed = |root: &&Root| {
+            let anchor = std::slice::from_ref(&root.anchor);
+            chain(&end_entity, anchor, at).is_ok()
+        };
+        let roots = self.roots.iter().filter(signed);
+        let ends = roots.map(|root| root.certificate.not_after);
+        ends.max().unwrap_or(u64::MAX)
     }
 
     /// Whether the id is accepted without a CA.
@@ -168,7 +198,8 @@ impl Trust {
     /// Accepts a chain (DER, leaf first) whose leaf a mesh CA signed, or whose id is pinned, and
     /// that is valid at `unix_time` (seconds). Whatever follows the leaf is not looked at: an
     /// advertisement carries the agent's certificate alone, so that an agent with a CA in between
-    /// could make links and would never be believed.
+    /// could make links and would never be believed. The end of a CA that ends before the leaf is the
+    /// end of the certificate that is returned.
     ///
     /// Possession of the key is not proven here: a handshake or a signature does that.
     pub fn verify(
@@ -187,7 +218,7 @@ impl Trust {
         unix_time: u64,
     ) -> Result<Certificate, TrustError> {
         let leaf = chain.first().ok_or(TrustError::NoCertificate)?;
-        let certificate = Certificate::parse(leaf)?;
+        let mut certificate = Certificate::parse(leaf)?;
         let id = certificate.id;
         // The TLS library reads the leaf with this parser; both must have seen the same key.
         let end_entity = EndEntityCert::try_from(leaf)
@@ -219,58 +250,52 @@ impl Trust {
             }
         }
         if !self.is_pinned(id) {
-            self.verify_issuer(&certificate, &end_entity, unix_time)?;
+            let ca_not_after = self.verify_issuer(&certificate, &end_entity, unix_time)?;
+            certificate.not_after = certificate.not_after.min(ca_not_after);
         }
         Ok(certificate)
     }
 
+    /// The end of the CA that signed the leaf.
     fn verify_issuer(
         &self,
         certificate: &Certificate,
         end_entity: &EndEntityCert<'_>,
         unix_time: u64,
-    ) -> Result<(), TrustError> {
+    ) -> Result<u64, TrustError> {
         let id = certificate.id;
         let anchors: Vec<_> = self.roots.iter().map(|root| root.anchor.clone()).collect();
-        let path = end_entity
-            .verify_for_usage(
-                &[ED25519],
-                &anchors,
-                &[],
-                UnixTime::since_unix_epoch(Duration::from_secs(unix_time)),
-                PeerUsage,
-                None,
-                None,
-            )
-            .map_err(|reason| match reason {
-                webpki::Error::UnknownIssuer if certificate.self_issued => {
-                    TrustError::Stranger { id }
+        let path = chain(end_entity, &anchors, unix_time).map_err(|reason| match reason {
+            webpki::Error::UnknownIssuer if certificate.self_issued => TrustError::Stranger { id },
+            // The second: another CA of the same name.
+            webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
+                TrustError::ForeignCa {
+                    id,
+                    issuer: certificate.issuer.clone(),
                 }
-                // The second: another CA of the same name.
-                webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
-                    TrustError::ForeignCa {
-                        id,
-                        issuer: certificate.issuer.clone(),
-                    }
-                }
-                reason => TrustError::RejectedChain { id, reason },
-            })?;
+            }
+            reason => TrustError::RejectedChain { id, reason },
+        })?;
         // The path search ignores the period of the CA itself.
         let valid = |root: &&Root| root.certificate.validity_at(unix_time) == ValidityAt::Valid;
-        if self
-            .roots
-            .iter()
-            .filter(|root| root.anchor == *path.anchor())
-            .any(|root| valid(&root))
-        {
-            Ok(())
-        } else {
-            Err(TrustError::ExpiredCa {
-                id,
-                ca: certificate.issuer.clone(),
-            })
-        }
+        let roots = self.roots.iter();
+        let signed = roots.filter(|root| root.anchor == *path.anchor());
+        let ends = signed.filter(valid).map(|root| root.certificate.not_after);
+        ends.max().ok_or_else(|| TrustError::ExpiredCa {
+            id,
+            ca: certificate.issuer.clone(),
+        })
     }
+}
+
+/// The way from the leaf to one of the anchors.
+fn chain<'a>(
+    end_entity: &'a EndEntityCert<'_>,
+    anchors: &'a [TrustAnchor<'_>],
+    unix_time: u64,
+) -> Result<VerifiedPath<'a>, webpki::Error> {
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(unix_time));
+    end_entity.verify_for_usage(&[ED25519], anchors, &[], time, PeerUsage, None, None)
 }
 
 impl TrustError {
@@ -285,7 +310,7 @@ impl TrustError {
             Self::NotYetValid { .. } => "not yet valid",
             Self::Stranger { .. } => "stranger",
             Self::ForeignCa { .. } => "foreign CA",
-            Self::ExpiredCa { .. } => "expired CA",
+            Self::ExpiredCa { .. } | Self::EndedCa { .. } => "expired CA",
             Self::NotGranted { .. } => "not granted",
             Self::RejectedChain { .. } => "rejected chain",
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::format_date;
 use crate::config::{Config, Exit};
-use crate::identity::{AgentId, Authority, Identity, Revocations, Roles, Trust};
+use crate::identity::{AgentId, Authority, Identity, Revocations, Roles, Trust, read_revoke_file};
 
 use super::CheckLine;
 use super::report::chain;
@@ -194,7 +194,7 @@ fn trust(config: &Config) -> Vec<CheckLine> {
 fn revocations(config: &Config) -> Option<CheckLine> {
     let path = config.revoke_file.as_ref()?;
     let shown = path.display();
-    Some(match std::fs::read_to_string(path) {
+    Some(match read_revoke_file(path) {
         Err(error) => CheckLine::fail("trust", format!("trust.revoke_file: {shown}: {error}")),
         Ok(text) => match Revocations::parse(&text) {
             (revocations, errors) if errors.is_empty() => {

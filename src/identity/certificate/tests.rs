@@ -191,6 +191,46 @@ fn names_that_are_no_grants_are_let_be() {
     assert_eq!(warnings.len(), 1);
 }
 
+/// A host called warren, and words of the grants that are an organisation's own.
+#[test]
+fn addresses_and_units_that_only_look_like_grants_refuse_nothing() {
+    let (_, ca) = authority("mesh");
+    for url in [
+        "http://warren:8080/ca.crl",
+        "ldap://warren:389/cn=ca",
+        "warren:",
+    ] {
+        let shaped = shaped(&ca, |params| {
+            let der = [&[0x86, url.len() as u8][..], url.as_bytes()].concat();
+            let oid = [2, 5, 29, 31];
+            let points = rcgen::CustomExtension::from_oid_content(&oid, der);
+            params.custom_extensions = vec![points];
+        });
+        assert_eq!(
+            Certificate::parse(&shaped.der).unwrap().grants,
+            None,
+            "{url}"
+        );
+    }
+    for unit in [
+        "domain/servers",
+        "route=66",
+        "Resolve: all",
+        "x:domain:servers",
+    ] {
+        let shaped = shaped(&ca, |params| {
+            params
+                .distinguished_name
+                .push(rcgen::DnType::OrganizationalUnitName, unit);
+        });
+        assert_eq!(
+            Certificate::parse(&shaped.der).unwrap().grants,
+            None,
+            "{unit}"
+        );
+    }
+}
+
 #[test]
 fn chains_are_split_where_certificates_end() {
     let ders: Vec<_> = (0..5).map(|_| stranger().certificate).collect();

@@ -236,7 +236,7 @@ fn who_is_revoked_is_refused_however_trusted() {
     let trust = trust(&[&ca_file], &[other.id()]);
     let verify = |identity: &Identity| trust.verify(identity.chain(), NOW);
     assert!(verify(&agent).is_ok() && verify(&other).is_ok());
-    let serial = agent.parsed().serial.to_string();
+    let serial = format!("serial:{}", agent.parsed().serial);
     for revoked in [agent.id().to_string(), serial] {
         let revoked = [revoked.parse().unwrap()].into_iter().collect();
         trust.revoked().replace(revoked);
@@ -271,4 +271,27 @@ fn connections_end_with_their_certificates_and_not_with_a_clock_set_back() {
     trust.revoked().replace([id].into_iter().collect());
     let ends = trust.ends(&credential, NOW).unwrap();
     assert_eq!(ends.label(), "revoked");
+}
+
+#[test]
+fn connections_end_with_the_ca_that_signed_their_certificates() {
+    let (_, ca) = Authority::create("mesh", days(10)).unwrap();
+    let (_, other) = authority("mesh");
+    let shaped = shaped(&ca, |_| ());
+    let certificate = Certificate::parse(&shaped.der).unwrap();
+    let id = certificate.id;
+    let end = NOW + 10 * DAY;
+    // Another CA of that name does not help, a pin does.
+    for (trust, ends) in [
+        (trust(&[&ca], &[]), true),
+        (trust(&[&ca, &other], &[]), true),
+        (trust(&[&other, &ca], &[id]), false),
+    ] {
+        let credential = certificate.credential();
+        assert!(trust.ends(&credential, end + 120).is_none());
+        let ended = trust.ends(&credential, end + 121);
+        assert_eq!(ended.is_some(), ends, "{ended:?}");
+        let verified = trust.verify(&[shaped.der.clone()], NOW).unwrap();
+        assert_eq!(verified.not_after == end, ends);
+    }
 }

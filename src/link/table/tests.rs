@@ -1,7 +1,7 @@
 //! Which of several links is kept.
 
 use super::*;
-use crate::identity::Serial;
+use crate::identity::{Leaf, Serial};
 
 const LOW: AgentId = AgentId([1; 16]);
 const HIGH: AgentId = AgentId([2; 16]);
@@ -41,6 +41,7 @@ fn candidate(neighbor: AgentId, dialled: bool, epoch: u64) -> (Candidate, Ends) 
             id: neighbor,
             serial: Serial::from_octets(&[1]),
             not_after: 1_000,
+            leaf: Leaf::default(),
         },
         info,
     };

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::*;
-use crate::identity::{Credential, Serial};
+use crate::identity::{Credential, Leaf, Serial};
 use crate::link::event::DownReason;
 use crate::link::table::{Candidate, LinkInfo, Verdict};
 use crate::routing::LinkState;
@@ -53,6 +53,7 @@ impl World {
                 id: NEIGHBOR,
                 serial: Serial::from_octets(&[1]),
                 not_after: u64::MAX,
+                leaf: Leaf::default(),
             },
             info: LinkInfo {
                 display_name: String::new(),
