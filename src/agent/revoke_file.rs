@@ -27,11 +27,14 @@ type Stamp = Option<(u64, u64, u64, i64)>;
 /// The file, and what is known of it.
 pub(super) struct RevokeFile {
     path: PathBuf,
-    look: Arc<dyn Fn(&Path, Stamp) -> Look + Send + Sync>,
+    look: Arc<Looker>,
     stamp: Stamp,
     /// The one look under way, when it began, and whether it was told that it takes long.
     looking: Option<(JoinHandle<Look>, Instant, bool)>,
 }
+
+/// Looks at a file that was in a state before.
+type Looker = dyn Fn(&Path, Stamp) -> Look + Send + Sync;
 
 /// What was found.
 struct Look {

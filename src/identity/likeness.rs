@@ -52,11 +52,11 @@ pub(super) fn holds_scheme(der: &[u8]) -> bool {
 /// Whether DER bytes hold the scheme and a kind of grant anywhere, in ASCII or in wider characters.
 pub(super) fn holds_grant(der: &[u8]) -> bool {
     holds(der, |rest| {
-        let begins = |kind: &&str| {
+        let begins = |kind: &str| {
             let begin = rest.get(..kind.len());
             begin.is_some_and(|begin| begin.eq_ignore_ascii_case(kind.as_bytes()))
         };
-        KINDS.iter().any(|kind| begins(&kind))
+        KINDS.iter().any(|kind| begins(kind))
     })
 }
 

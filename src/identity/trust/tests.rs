@@ -291,7 +291,9 @@ fn connections_end_with_the_ca_that_signed_their_certificates() {
         assert!(trust.ends(&credential, end + 120).is_none());
         let ended = trust.ends(&credential, end + 121);
         assert_eq!(ended.is_some(), ends, "{ended:?}");
-        let verified = trust.verify(&[shaped.der.clone()], NOW).unwrap();
+        let verified = trust
+            .verify(std::slice::from_ref(&shaped.der), NOW)
+            .unwrap();
         assert_eq!(verified.not_after == end, ends);
     }
 }
