@@ -39,9 +39,23 @@ impl Target {
             .expect("127.0.0.1 has a free port")
     }
 
+    /// Likewise; its connections hold little that nobody reads. The kernel's memory for TCP is one
+    /// for the whole host, and others need it.
+    pub(crate) fn start_frugal() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.expect("127.0.0.1 has a free port");
+        // Inherited by what is accepted.
+        let set = socket2::SockRef::from(&listener).set_send_buffer_size(64 * 1024);
+        set.expect("an open socket");
+        Self::serve(listener).expect("a bound socket")
+    }
+
     /// Listens on `address`.
     pub(crate) fn start_on(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
+        Self::serve(TcpListener::bind(address)?)
+    }
+
+    fn serve(listener: TcpListener) -> io::Result<Self> {
         let target = Self {
             address: listener.local_addr()?,
             accepted: Arc::default(),
