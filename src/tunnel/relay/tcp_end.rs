@@ -38,6 +38,11 @@ const SLICES: usize = 64;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
 
+/// Bytes that the kernel takes for sending before it has sent what it took earlier. A reader that has
+/// stopped makes it hold this and not its whole send buffer, megabytes on a fast path: with 1,000 of them
+/// on one host its memory for TCP ran short (`tcp_mem`), and new connections took 216 ms instead of 3.
+const UNSENT: u32 = 256 * 1024;
+
 thread_local! {
     /// The thread's read buffer: shared by all its connections, because it is used only inside one
     /// poll. Filled parts are split off and travel to quinn without a copy.
@@ -45,9 +50,11 @@ thread_local! {
 }
 
 /// Prepares a proxied TCP connection: no delay for small writes, and probes that find a peer which
-/// vanished without a word, so that it does not hold its place for ever.
+/// vanished without a word, so that it does not hold its place for ever. A peer that stops reading
+/// holds little of the kernel's memory.
 pub fn tune(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT)?;
     let probes = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY);
