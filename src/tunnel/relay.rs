@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use self::end::{End, Fill, Trouble};
 use self::stream_end::StreamEnd;
@@ -48,6 +48,10 @@ const ROUNDS: usize = 8;
 /// How long an end may take nothing while what is to be delivered to it is the rest before a reset:
 /// longer than a session is without a path. A kernel would drop such a rest at once.
 const STALLED: Duration = Duration::from_secs(5);
+
+/// How long the other agent may take to deliver what came before a reset of ours: a stream's window over
+/// a line of half a megabit a second. Whoever never says that it has does not keep our client's place.
+const REST: Duration = Duration::from_secs(60);
 
 /// How a relayed connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +75,8 @@ pub async fn relay(tcp: TcpStream, stream: ExitStream, meter: &StreamGuard) -> R
         (end, relay.b)
     };
     drop(tcp);
-    poll_fn(|cx| stream.poll_delivered(cx)).await;
+    // Dropped before, the stream is reset at once.
+    let _ = timeout(REST, poll_fn(|cx| stream.poll_delivered(cx))).await;
     end
 }
 

@@ -23,7 +23,7 @@ pub const PREFIX: &str = "link-";
 pub enum Length {
     /// Seconds, for every change.
     Short,
-    /// Ten minutes idle and five under load, by night. Lines of up to [`SLOW`] are filled.
+    /// Ten minutes idle and five under load, by night. Slow lines are filled.
     Long,
 }
 
