@@ -38,6 +38,7 @@ use self::stream_end::StreamEnd;
 use self::tcp_end::TcpEnd;
 use super::ExitStream;
 use super::streams::StreamGuard;
+use crate::task::{self, Served};
 
 pub use self::stream_end::TCP_RESET;
 pub use self::tcp_end::{reset_on_drop, tune};
@@ -50,7 +51,7 @@ const ROUNDS: usize = 8;
 const STALLED: Duration = Duration::from_secs(5);
 
 /// How long the other agent may take to deliver what came before a reset of ours: a stream's window over
-/// a line of half a megabit a second. Whoever never says that it has does not keep our client's place.
+/// a line of half a megabit a second.
 const REST: Duration = Duration::from_secs(60);
 
 /// How a relayed connection ended.
@@ -75,8 +76,12 @@ pub async fn relay(tcp: TcpStream, stream: ExitStream, meter: &StreamGuard) -> R
         (end, relay.b)
     };
     drop(tcp);
-    // Dropped before, the stream is reset at once.
-    let _ = timeout(REST, poll_fn(|cx| stream.poll_delivered(cx))).await;
+    if poll_fn(|cx| Poll::Ready(stream.poll_delivered(cx).is_pending())).await {
+        // The connection has ended, and its place is free; dropped now, the stream is reset at once.
+        task::serve(Served::Stream, async move {
+            let _ = timeout(REST, poll_fn(|cx| stream.poll_delivered(cx))).await;
+        });
+    }
     end
 }
 

@@ -48,7 +48,7 @@ fn short_cycles_lose_nothing() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let scenario = parse("soak", "soak.yaml", MESH).expect("it is well formed");
     let plan = Plan {
-        time: Duration::from_secs(14),
+        time: Duration::from_secs(20),
         seed: SEED,
         keep: None,
     };

@@ -34,8 +34,9 @@ const WORKS_LIMIT: Duration = Duration::from_secs(10);
 /// Rest between two such tries.
 const POLL: Duration = Duration::from_millis(100);
 
-/// From a whole mesh to its quiet state: what the load has left is let go of meanwhile.
-const QUIET: Duration = Duration::from_secs(4);
+/// From a whole mesh to its quiet state: what the load has left is let go of meanwhile. A reader that takes
+/// nothing holds the rest before a reset for 5 s.
+const QUIET: Duration = Duration::from_secs(8);
 
 /// Looks at a quiet state, and the time between them.
 const LOOKS: u32 = 3;
