@@ -41,6 +41,14 @@ pub(super) fn fit(config: &mut Config) {
     }
     if config.exit.is_some() {
         config.limits.exit_connections = fit_targets;
+        if fit_targets < targets {
+            warn!(
+                limit,
+                targets,
+                fit_targets,
+                "open files: fewer connections than limits.exit_connections fit; raise the limit"
+            );
+        }
     }
 }
 
