@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::canonical;
 use crate::config::Limits;
 use crate::limit::{Bucket, Rates};
 
@@ -59,14 +60,14 @@ impl Door {
     pub(super) fn expect(&mut self, address: SocketAddr) {
         let fresh = || (0, Bucket::per_second(ANSWERS));
         self.dialled
-            .entry(canonical(address))
+            .entry(canonical::socket_address(address))
             .or_insert_with(fresh)
             .0 += 1;
     }
 
     /// One dial of `address` has ended.
     pub(super) fn forget(&mut self, address: SocketAddr) {
-        let address = canonical(address);
+        let address = canonical::socket_address(address);
         if let Some((dials, _)) = self.dialled.get_mut(&address) {
             *dials -= 1;
             if *dials == 0 {
@@ -80,7 +81,7 @@ impl Door {
         let Some(opening) = Opening::of(packet) else {
             return true;
         };
-        if let Some((_, answers)) = self.dialled.get_mut(&canonical(source))
+        if let Some((_, answers)) = self.dialled.get_mut(&canonical::socket_address(source))
             && answers.take(now)
         {
             return true;
@@ -92,11 +93,6 @@ impl Door {
                 Opening::Proved => self.proved.take(now),
             }
     }
-}
-
-/// As the kernel may tell an IPv4 address on a socket for both families.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// A datagram that makes the endpoint begin something for somebody it does not know.
