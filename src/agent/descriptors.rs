@@ -2,9 +2,9 @@
 //! the agent alive and operable.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_MAX_CONNECTIONS, Limits};
 use crate::names::SPARE_ATTEMPTS;
 
 /// Descriptors beside connections and name queries: sockets of the listeners, runtime, logs, key files
@@ -30,25 +30,39 @@ pub(super) fn fit(config: &mut Config) {
     let (fit_clients, fit_targets) = share(room, clients, targets);
     if let Some(socks5) = &mut config.socks5 {
         socks5.max_connections = fit_clients;
-        if fit_clients < clients {
-            warn!(
-                limit,
-                clients,
-                fit_clients,
-                "open files: fewer clients than socks5.max_connections fit; raise the limit"
-            );
-        }
+        let default = DEFAULT_MAX_CONNECTIONS;
+        tell(
+            "socks5.max_connections",
+            limit,
+            clients,
+            fit_clients,
+            default,
+        );
     }
     if config.exit.is_some() {
         config.limits.exit_connections = fit_targets;
-        if fit_targets < targets {
-            warn!(
-                limit,
-                targets,
-                fit_targets,
-                "open files: fewer connections than limits.exit_connections fit; raise the limit"
-            );
-        }
+        let default = Limits::default().exit_connections;
+        tell(
+            "limits.exit_connections",
+            limit,
+            targets,
+            fit_targets,
+            default,
+        );
+    }
+}
+
+/// Logs that fewer connections fit than `key` allows: a warning where the operator chose the number, news
+/// where it is the default.
+fn tell(key: &str, limit: usize, wanted: usize, fit: usize, default: usize) {
+    if fit >= wanted {
+        return;
+    }
+    let text = "open files: fewer connections fit than the file allows; raise the limit";
+    if wanted == default {
+        info!(key, limit, wanted, fit, "{text}");
+    } else {
+        warn!(key, limit, wanted, fit, "{text}");
     }
 }
 

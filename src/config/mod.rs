@@ -40,3 +40,4 @@ pub use model::{
     HealthTarget, HostPort, Http, Listener, LogFormat, PasswordHash, Peer, Reconnect, Route,
     Routing, Socks5, Tls, User,
 };
+pub use services::DEFAULT_MAX_CONNECTIONS;

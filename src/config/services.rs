@@ -16,7 +16,8 @@ use super::{health, scalar};
 const DEFAULT_SOCKS5: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1080);
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
-const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// `socks5.max_connections` of a file that does not say it.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
 /// How long a user waits for a name or a connection before the answer is "timed out".
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);

@@ -33,6 +33,7 @@ mod http;
 mod login;
 mod logs;
 mod names;
+mod open_files;
 mod paths;
 mod patterns;
 mod pause;

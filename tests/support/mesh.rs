@@ -109,9 +109,9 @@ impl Mesh {
     pub(crate) fn start(&mut self, name: &str) {
         let config = self.write_config(name);
         let log = self.dir().join(format!("{name}.log"));
-        let mut command = Command::new(WARREN);
-        command.args(["run", "-c"]).arg(&config);
         let agent = self.agent_mut(name);
+        let mut command = limited(agent.spec.open_files);
+        command.args(["run", "-c"]).arg(&config);
         if let Some(clock) = &agent.clock {
             clock.wear(&mut command);
         }
@@ -303,6 +303,17 @@ impl Mesh {
         let agent = self.agents.get_mut(name);
         agent.unwrap_or_else(|| panic!("no agent {name} in this mesh"))
     }
+}
+
+/// The binary, with a limit of open files that it cannot raise.
+fn limited(open_files: Option<u32>) -> Command {
+    let Some(limit) = open_files else {
+        return Command::new(WARREN);
+    };
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script, WARREN]);
+    shell
 }
 
 /// A path as a command's argument.

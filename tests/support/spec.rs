@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     extra: String,
     /// Runs on a wall clock that the test can set.
     pub(crate) own_clock: bool,
+    /// The limit of open files that it may not raise; none: the tests' own.
+    pub(crate) open_files: Option<u32>,
     /// More arguments of `warren cert agent`; none: `--unrestricted`.
     pub(crate) grants: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Spec {
             http: String::new(),
             extra: String::new(),
             own_clock: false,
+            open_files: None,
             grants: Vec::new(),
         }
     }
@@ -116,6 +119,12 @@ impl Spec {
     /// Runs on a wall clock of its own, which the test can set.
     pub(crate) fn own_clock(mut self) -> Self {
         self.own_clock = true;
+        self
+    }
+
+    /// May have so many files open.
+    pub(crate) fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
