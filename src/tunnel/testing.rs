@@ -10,13 +10,13 @@ use quinn::{Connection, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::congestion::{Factory, Signals};
 use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings, SessionStreams};
 use crate::clock;
 use crate::config::Congestion;
 use crate::identity::AgentId;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, Graph, Path, PathTable};
+use crate::tunnel::session::congestion::{Factory, Signals};
 use crate::wire::{LinkAdv, LinkFlags, Neighbor};
 
 /// Long enough for a loaded machine; a test that waits this long has failed.

@@ -1,0 +1,389 @@
+//! The opening side of sessions: an ingress's. One live session per exit, opened when first asked
+//! for, shared by all its streams.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Connection, Endpoint};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::congestion::Signals;
+use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::kick::Kicker;
+use super::log::SessionLog;
+use super::steer::{Steering, steer};
+use crate::forward::Fib;
+use crate::identity::{AgentId, Credential, Refusal, SERVER_NAME, ShortId, peer_certificate};
+use crate::link::patience;
+use crate::routing::{Avoid, Path, PathTable};
+use crate::task::{self, Served};
+use crate::tunnel::failover::Failovers;
+use crate::tunnel::path::probe::ProbeKey;
+use crate::tunnel::path::timing::Timing;
+use crate::tunnel::socket::address::virtual_addr;
+use crate::tunnel::socket::outlet::{Outlet, Outlets};
+use crate::tunnel::socket::prober::Prober;
+use crate::tunnel::socket::virtual_socket::VirtualSocket;
+use crate::tunnel::stream::exit_stream::{ExitStream, OpenError, OpenStream};
+use crate::tunnel::stream::notes::SessionStreams;
+use crate::wire::PathError;
+use crate::wire::packet::PacketType;
+
+/// Application error code of a session whose certificate counts no more.
+const DISTRUSTED: quinn::VarInt = quinn::VarInt::from_u32(3);
+
+/// What sessions follow: the routing core's view of the mesh, as snapshots.
+pub trait MeshView: Send + Sync + 'static {
+    /// Every path there is.
+    fn path_table(&self) -> &PathTable;
+
+    /// Names the process that advertises as `exit`: another one means that it restarted.
+    fn incarnation(&self, exit: AgentId) -> Option<u64>;
+
+    /// Whether the link with `neighbor` is silent.
+    fn is_suspect(&self, neighbor: AgentId) -> bool;
+
+    /// What a session over `path` may use.
+    fn session_settings(&self, path: &Path) -> SessionSettings;
+}
+
+/// Makes the TLS configuration for a session with an exit, which must have that id.
+pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
+
+/// A session's state as people see it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub exit: AgentId,
+    pub path: Path,
+    pub alternate: Option<Path>,
+    /// Round trip by the last answered probe of the active path.
+    pub rtt: Option<Duration>,
+    /// The path may be dead.
+    pub suspect: bool,
+    /// Packets go along the alternate too.
+    pub mirroring: bool,
+    /// Probes that were not answered though later ones of the same path were.
+    pub probes_lost: u64,
+}
+
+/// Every session that this agent opened.
+pub struct Sessions<V> {
+    pub(crate) fib: Arc<Fib>,
+    endpoint: Endpoint,
+    kicker: Arc<Kicker>,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) prober: Arc<Prober>,
+    pub(crate) view: watch::Receiver<Arc<V>>,
+    pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,
+    pub(crate) log: SessionLog,
+    pub(crate) failovers: Failovers,
+    /// What to keep away from, because a path failed end to end.
+    pub(crate) failed_paths: mpsc::Sender<Avoid>,
+    pub(crate) timing: Timing,
+    crypto: Box<SessionCrypto>,
+    handshake_timeout: Duration,
+    slots: Mutex<HashMap<AgentId, Slot>>,
+}
+
+/// A session, or one on its way that several callers wait for.
+#[derive(Clone)]
+enum Slot {
+    Opening(watch::Receiver<Option<Outcome>>),
+    Live(Live),
+}
+
+type Outcome = Result<Live, OpenError>;
+
+#[derive(Clone)]
+struct Live {
+    connection: Connection,
+    streams: SessionStreams,
+    /// Of the certificate that the exit showed; `None`: it was not seen.
+    credential: Option<Credential>,
+    info: watch::Receiver<SessionInfo>,
+}
+
+/// What [`Sessions`] is made of.
+pub(crate) struct Parts<V> {
+    pub(crate) fib: Arc<Fib>,
+    pub(crate) socket: Arc<VirtualSocket>,
+    pub(crate) outlets: Arc<Outlets>,
+    pub(crate) prober: Arc<Prober>,
+    pub(crate) view: watch::Receiver<Arc<V>>,
+    pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,
+    pub(crate) crypto: Box<SessionCrypto>,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) log: SessionLog,
+    pub(crate) failovers: Failovers,
+    pub(crate) failed_paths: mpsc::Sender<Avoid>,
+    pub(crate) timing: Timing,
+}
+
+impl<V: MeshView> Sessions<V> {
+    pub(crate) fn new(parts: Parts<V>) -> io::Result<Arc<Self>> {
+        let endpoint = endpoint(parts.socket.clone(), None)?;
+        Ok(Arc::new(Self {
+            kicker: Kicker::new(endpoint.clone(), parts.socket),
+            endpoint,
+            fib: parts.fib,
+            outlets: parts.outlets,
+            prober: parts.prober,
+            view: parts.view,
+            path_errors: parts.path_errors,
+            log: parts.log,
+            failovers: parts.failovers,
+            failed_paths: parts.failed_paths,
+            timing: parts.timing,
+            crypto: parts.crypto,
+            handshake_timeout: parts.handshake_timeout,
+            slots: Mutex::default(),
+        }))
+    }
+
+    /// Every live session.
+    pub fn snapshot(&self) -> Vec<SessionInfo> {
+        let slots = self.lock();
+        let mut sessions: Vec<SessionInfo> = slots
+            .values()
+            .filter_map(|slot| match slot {
+                Slot::Live(live) => Some(live.info.borrow().clone()),
+                Slot::Opening(_) => None,
+            })
+            .collect();
+        sessions.sort_by_key(|session| session.exit);
+        sessions
+    }
+
+    /// Ends every session for whose exit's certificate `judge` has a reason.
+    pub fn end_where(&self, judge: impl Fn(&Credential) -> Option<String>) {
+        for slot in self.lock().values() {
+            // One that is ending is told once.
+            if let Slot::Live(live) = slot
+                && live.connection.close_reason().is_none()
+                && let Some(why) = live.credential.as_ref().and_then(&judge)
+            {
+                live.connection.close(DISTRUSTED, why.as_bytes());
+            }
+        }
+    }
+
+    /// The exits of sessions whose streams get less than they could use, because others hold so much
+    /// that nobody reads.
+    pub fn short_of_windows(&self) -> Vec<AgentId> {
+        let slots = self.lock();
+        let is_short = |slot: &Slot| match slot {
+            Slot::Live(live) => live.streams.are_short(),
+            Slot::Opening(_) => false,
+        };
+        let short = slots.iter().filter(|(_, slot)| is_short(slot));
+        let mut exits: Vec<AgentId> = short.map(|(exit, _)| *exit).collect();
+        exits.sort();
+        exits
+    }
+
+    /// Ends every session.
+    pub fn close(&self, why: &str) {
+        self.endpoint.close(0u32.into(), why.as_bytes());
+    }
+
+    async fn session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
+        let mut waiting = match self.slot(exit) {
+            Slot::Live(live) => return Ok(live),
+            Slot::Opening(waiting) => waiting,
+        };
+        // The opening task always says how it ended, unless the runtime is going down.
+        match waiting.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().expect("waited for Some"),
+            Err(_) => Err(OpenError::NoPath(exit)),
+        }
+    }
+
+    /// The live session with `exit`, or the one on its way; starts one if there is neither.
+    fn slot(self: &Arc<Self>, exit: AgentId) -> Slot {
+        let mut slots = self.lock();
+        match slots.get(&exit) {
+            Some(Slot::Live(live)) if live.connection.close_reason().is_some() => {}
+            Some(slot) => return slot.clone(),
+            None => {}
+        }
+        let (done, waiting) = watch::channel(None);
+        let slot = Slot::Opening(waiting);
+        slots.insert(exit, slot.clone());
+        let sessions = self.clone();
+        task::serve(Served::Session, async move {
+            let opened = task::contain(Served::Session, sessions.open_session(exit)).await;
+            let outcome = opened.unwrap_or(Err(OpenError::NoPath(exit)));
+            match &outcome {
+                Ok(live) => drop(sessions.lock().insert(exit, Slot::Live(live.clone()))),
+                Err(error) => {
+                    debug!(%exit, %error, "session not opened");
+                    sessions.lock().remove(&exit);
+                }
+            }
+            done.send_replace(Some(outcome));
+        });
+        slot
+    }
+
+    async fn open_session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
+        let view = self.view.borrow().clone();
+        let path = view
+            .path_table()
+            .best(exit)
+            .ok_or(OpenError::NoPath(exit))?;
+        let incarnation = view.incarnation(exit);
+        let settings = view.session_settings(&path);
+        let signals = Arc::new(Signals::default());
+        let hold = self.outlets.hold(exit.short());
+        let connection = tokio::select! {
+            // The first packet needs a path.
+            biased;
+            () = self.follow_paths(exit) => Err(OpenError::NoPath(exit)),
+            connected = self.connect(exit, settings, signals.clone()) => connected,
+        }?;
+        let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
+        let flow = self.outlets.flow(exit.short());
+        let flow = flow.ok_or(OpenError::NoPath(exit))?;
+        info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
+        let (info, receiver) = watch::channel(SessionInfo {
+            exit,
+            path,
+            alternate: None,
+            rtt: None,
+            suspect: false,
+            mirroring: false,
+            probes_lost: 0,
+        });
+        let steering = Steering {
+            exit,
+            incarnation,
+            connection: connection.clone(),
+            key: Arc::new(key),
+            packet: settings.packet,
+            signals,
+            flow,
+            hold,
+            info,
+        };
+        task::serve(Served::Session, steer(self.clone(), steering));
+        let certificate = peer_certificate(&connection).ok();
+        Ok(Live {
+            streams: SessionStreams::new(connection.clone(), settings.window.into()),
+            connection,
+            credential: certificate.map(|certificate| certificate.credential()),
+            info: receiver,
+        })
+    }
+
+    /// Sends a handshake along the best path and the alternate at once: it has no time to find out
+    /// which of them is dead. Ends when there is no path.
+    async fn follow_paths(&self, exit: AgentId) {
+        let mut view = self.view.clone();
+        loop {
+            let current = view.borrow_and_update().clone();
+            let Some(paths) = current.path_table().paths(exit) else {
+                return;
+            };
+            let way = |path: &'_ Path| path.mtu;
+            let mirror = paths.alternate.as_ref().map(|path| (path, way(path)));
+            self.route(exit, (&paths.best, way(&paths.best)), mirror);
+            if view.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        exit: AgentId,
+        settings: SessionSettings,
+        signals: Arc<Signals>,
+    ) -> Result<Connection, OpenError> {
+        let within = patience(self.handshake_timeout, Some(settings.rtt));
+        let refused = |reason| OpenError::Refused { exit, reason };
+        let crypto = (self.crypto)(exit).map_err(refused)?;
+        let connecting = self
+            .endpoint
+            .connect_with(
+                client_config(crypto, settings, signals),
+                virtual_addr(exit.short()),
+                SERVER_NAME,
+            )
+            .map_err(|error| refused(error.to_string()))?;
+        timeout(within, connecting)
+            .await
+            .map_err(|_| OpenError::TimedOut { exit })?
+            .map_err(|source| match Refusal::of(&source) {
+                Some(refusal) => {
+                    warn!(%exit, %refusal, "session refused");
+                    refused(refusal.to_string())
+                }
+                None => OpenError::Session { exit, source },
+            })
+    }
+
+    /// Sends what goes to `exit` along `path` from now on, and a copy along `mirror`; each with the UDP
+    /// payload that passes it.
+    pub(crate) fn route(&self, exit: AgentId, path: (&Path, u16), mirror: Option<(&Path, u16)>) {
+        let outlet = |(path, width): (&Path, u16)| {
+            Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path)).within(width)
+        };
+        self.outlets
+            .set(exit.short(), outlet(path), mirror.map(outlet));
+    }
+
+    /// Makes the sessions send at once.
+    pub(crate) fn kick(&self) {
+        self.kicker.kick();
+    }
+
+    /// Forgets a session that has ended, unless another has taken its place.
+    pub(crate) fn forget(&self, exit: AgentId, connection: &Connection) {
+        let mut slots = self.lock();
+        let ended = |slot: &Slot| match slot {
+            Slot::Live(live) => live.connection.stable_id() == connection.stable_id(),
+            Slot::Opening(_) => false,
+        };
+        if slots.get(&exit).is_some_and(ended) {
+            slots.remove(&exit);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentId, Slot>> {
+        self.slots.lock().expect("no panic while locked")
+    }
+}
+
+/// A path as headers carry it.
+pub(crate) fn short_hops(path: &Path) -> Vec<ShortId> {
+    path.hops.iter().map(|hop| hop.short()).collect()
+}
+
+/// A handle on [`Sessions`] for the ingress.
+pub struct SessionOpener<V>(pub Arc<Sessions<V>>);
+
+impl<V: MeshView> OpenStream for SessionOpener<V> {
+    async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
+        let live = self.0.session(exit).await?;
+        let opened = live.streams.open().await;
+        opened.map_err(|source| OpenError::Session { exit, source })
+    }
+
+    fn round_trip(&self, exit: AgentId) -> Duration {
+        let view = self.0.view.borrow();
+        let path = view.path_table().best(exit);
+        path.map_or(Duration::ZERO, |path| path.rtt())
+    }
+
+    async fn lost(&self, exit: AgentId) {
+        let mut view = self.0.view.clone();
+        // An error means that the agent stops, and its paths with it.
+        let lost = view.wait_for(|view| !view.path_table().is_reachable(exit));
+        drop(lost.await);
+    }
+}

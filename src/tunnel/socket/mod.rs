@@ -1,0 +1,34 @@
+//! What lies under quinn: packets in and out by path instead of by address, and the probes and echoes
+//! beside them.
+//!
+//! ```text
+//! quinn endpoint ─► VirtualSocket ─► transmit ring ─► port;  inbox ─► VirtualSocket ─► quinn
+//!                        │                                     │
+//!                        └──── Outlets: path, mirror ──────────┴──► Flow: sent, arrived
+//! probes inbox ─► Prober;  echoes inbox ─► Echoer
+//! ```
+//!
+//! Flush task, prober and echoer are owned by [`Tunnel`](super::Tunnel). Aborting them loses packets.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `virtual_socket`, `ring`, `address` | the socket under quinn; runs of packets; virtual addresses |
+//! | `outlet`, `provisional` | the path to each destination, ready to be written; ways back that nothing authenticates |
+//! | `answer` | handshake packets that are said again along a new way back |
+//! | `parts` | packets in halves |
+//! | `flow` | what goes and comes between two agents, by the clock |
+//! | `prober`, `replay` | where all probes arrive; each counts once |
+//! | `echo`, `packet` | round trips to any agent; single packets of ours beside a session's |
+
+pub(crate) mod address;
+mod answer;
+pub(crate) mod echo;
+pub(crate) mod flow;
+pub(crate) mod outlet;
+mod packet;
+mod parts;
+pub(crate) mod prober;
+mod provisional;
+mod replay;
+mod ring;
+pub(crate) mod virtual_socket;

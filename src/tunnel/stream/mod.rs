@@ -1,0 +1,19 @@
+//! Streams of a session: one per proxied connection, from its head to its last byte.
+//!
+//! A relay is one detached task per proxied connection, entered in the [`StreamTable`](table::StreamTable).
+//! Aborting it ends its connection.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `exit_stream` | the seam between an ingress and the sessions that carry its streams |
+//! | `framed`, `relay`, `table` | the head of a stream, its bytes, the table of all |
+//! | `notes`, `ledger` | a session's streams, and what both ends say beside them; what each may send |
+//! | `urgency` | which streams go first |
+
+pub(crate) mod exit_stream;
+pub(crate) mod framed;
+mod ledger;
+pub(crate) mod notes;
+pub(crate) mod relay;
+pub(crate) mod table;
+mod urgency;
