@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde_yaml::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
 use super::error::Problem;
 use super::scalar::quote;
