@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use internal_chaos::bench::machine::Machine;
+use internal_chaos::machine::Machine;
 use internal_chaos::stats::percentile;
 use serde::{Deserialize, Serialize};
 

@@ -16,9 +16,10 @@
 //! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
 //! | [`http`], [`names`] | a client for the agents' endpoints, a name server |
-//! | [`process`], [`procstat`] | child processes and what they cost |
+//! | [`process`], [`procstat`], [`machine`] | child processes, what they cost, and where |
 //! | [`workload`] | the loads and the servers that they talk to |
-//! | [`stats`], [`table`], [`verdict`], [`plot`] | medians and percentiles, tables, goals, curves |
+//! | [`window`], [`stats`] | silences, medians and percentiles |
+//! | [`table`], [`verdict`], [`plot`] | tables, goals, curves |
 
 pub mod bench;
 pub mod chain;
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod host;
 pub mod http;
 pub mod impairment;
+pub mod machine;
 pub mod mesh;
 pub mod names;
 pub mod netns;
@@ -43,4 +45,5 @@ pub mod stats;
 pub mod table;
 pub mod units;
 pub mod verdict;
+pub mod window;
 pub mod workload;

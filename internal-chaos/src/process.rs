@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use tokio::process::{Child, Command};
 
 use crate::netns::Netns;
@@ -17,6 +17,9 @@ use crate::netns::Netns;
 /// `exec` all the way, so that the process id that we see is the program's own.
 const WRAPPER: &str = "ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; \
                        exec setpriv --pdeathsig KILL \"$0\" \"$@\"";
+
+/// As much as [`WRAPPER`] gives.
+const MOST_OPEN_FILES: u64 = 65_536;
 
 /// How many lines of a log an error quotes.
 const LOG_TAIL: usize = 8;
@@ -42,6 +45,22 @@ pub fn command_here(program: impl AsRef<OsStr>) -> Command {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command
+}
+
+/// Raises this process's own limit on open files as far as allowed: both ends of all loads are here.
+pub fn raise_open_files() {
+    let limit = |most| Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let allowed = getrlimit(Resource::Nofile)
+        .maximum
+        .unwrap_or(MOST_OPEN_FILES);
+    let most = [allowed.max(MOST_OPEN_FILES), allowed];
+    // Only root may go beyond what is allowed.
+    let _ = most
+        .into_iter()
+        .find(|most| setrlimit(Resource::Nofile, limit(*most)).is_ok());
 }
 
 /// Where a program that may be outside `PATH` is.

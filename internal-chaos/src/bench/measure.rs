@@ -1,22 +1,22 @@
 //! One round of one system: start it in a fresh chain, run every load, stop it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
-use serde::de::DeserializeOwned;
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use anyhow::{Context, ensure};
+use tokio::net::TcpListener;
 
 use super::figures::{Figure, Figures};
 use super::system::{Role, Running, System};
 use crate::chain::{Chain, TARGET};
-use crate::process::{Daemon, command_in, finished, output};
+use crate::host::Host;
 use crate::procstat::{self, Usage};
-use crate::workload::{bulk, echo, storm};
+use crate::workload::checked::{Kind, Plan};
+use crate::workload::serve::{Service, serve};
+use crate::workload::{Proxy, Route, Target, bulk, echo, hold, storm};
 
 const BULK_PORT: u16 = 7001;
 const ECHO_PORT: u16 = 7002;
@@ -31,10 +31,16 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const ECHO_SAMPLES: u32 = 1_000;
 
 /// Rest between echoes under bulk, so that they sample the load instead of adding to it.
-const ECHO_PAUSE_MS: u32 = 5;
+const ECHO_PAUSE: Duration = Duration::from_millis(5);
 
 /// Echoes under bulk begin when the download is past its start.
 const BULK_LEAD: Duration = Duration::from_millis(500);
+
+/// Echoes under bulk end with their time.
+const MANY: u32 = 100_000;
+
+/// Connections of a storm under way at once.
+const STORM_WIDTH: u32 = 64;
 
 /// Connections of one storm: what fits into the ephemeral ports with TIME_WAIT.
 const STORM_CONNECTIONS: u32 = 20_000;
@@ -50,15 +56,16 @@ pub struct Settings<'a> {
     pub idle: u32,
 }
 
-/// A started system with its targets. Fields drop in order: processes before namespaces.
+/// A started system with its targets. Fields drop in order: processes and threads before namespaces.
 struct Round<'a> {
     system: System,
     settings: &'a Settings<'a>,
-    this: std::path::PathBuf,
     running: Running,
-    _targets: Vec<Daemon>,
-    _folder: TempDir,
-    chain: Chain,
+    /// Two threads beside the ingress, so that one load does not slow the other one.
+    bulk: Host,
+    echo: Host,
+    _targets: [Host; 2],
+    _chain: Chain,
 }
 
 /// Measures `system` once. What was measured before an error stays recorded.
@@ -100,24 +107,19 @@ pub async fn measure(
 
 impl<'a> Round<'a> {
     async fn start(system: System, settings: &'a Settings<'a>) -> anyhow::Result<Self> {
-        let this = std::env::current_exe().context("cannot find this program's file")?;
         let chain = Chain::build(system.transits())?;
-        let folder = TempDir::with_prefix("chaos-bench-").context("cannot make a folder")?;
-        let mut targets = Vec::new();
-        for (option, port) in [("--bulk", BULK_PORT), ("--echo", ECHO_PORT)] {
-            let mut command = command_in(chain.last(), &this);
-            command.args(["workload", "serve", option, &target(port)]);
-            targets.push(Daemon::start(&option[2..], command, folder.path())?);
-        }
-        let running = system.start(&chain, settings.warren).await?;
+        let targets = [
+            target(&chain, BULK_PORT, Service::Checked).await?,
+            target(&chain, ECHO_PORT, Service::Echo).await?,
+        ];
         let mut round = Self {
             system,
             settings,
-            this,
-            running,
+            running: system.start(&chain, settings.warren).await?,
+            bulk: Host::start(chain.first())?,
+            echo: Host::start(chain.first())?,
             _targets: targets,
-            _folder: folder,
-            chain,
+            _chain: chain,
         };
         round.warm_up().await?;
         Ok(round)
@@ -127,10 +129,7 @@ impl<'a> Round<'a> {
     async fn warm_up(&mut self) -> anyhow::Result<()> {
         let started = tokio::time::Instant::now();
         loop {
-            let arguments = ["--samples", "1", "--reconnect"];
-            let tried = self
-                .load::<echo::Report>("echo", ECHO_PORT, &arguments)
-                .await;
+            let tried = self.echoes(1, self.time(), None).await;
             self.running.check()?;
             match tried {
                 Ok(_) => return Ok(()),
@@ -142,31 +141,54 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// A load's command in the first namespace.
-    fn command(&self, load: &str, port: u16, arguments: &[&str]) -> Command {
-        let mut command = command_in(self.chain.first(), &self.this);
-        command.args(["workload", load, "--to", &target(port)]);
-        if let Some(proxy) = self.system.proxy() {
-            command.args(["--proxy", proxy]);
-        }
-        command.args(arguments);
-        command
+    fn route(&self) -> anyhow::Result<Route> {
+        let proxy = self.system.proxy().map(str::parse::<Proxy>);
+        Ok(proxy.transpose()?.map_or(Route::Direct, Route::Via))
     }
 
-    /// Runs a load to its end and reads its report.
-    async fn load<R: DeserializeOwned>(
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.settings.seconds.into())
+    }
+
+    /// Runs a load to its end on a thread beside the ingress.
+    async fn load<T: Send + 'static>(
         &self,
-        load: &str,
-        port: u16,
-        arguments: &[&str],
-    ) -> anyhow::Result<R> {
-        let limit = Duration::from_secs(u64::from(self.settings.seconds)) + GRACE;
-        let printed = output(load, self.command(load, port, arguments), limit).await?;
-        report(&printed)
+        host: &Host,
+        load: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let limit = self.time() + GRACE;
+        let ended = tokio::time::timeout(limit, host.spawn(load)).await;
+        ended.with_context(|| format!("it did not end within {limit:?}"))??
     }
 
-    fn seconds(&self) -> String {
-        self.settings.seconds.to_string()
+    /// Echoes one after the other: with a rest between them on one connection, else each on its own.
+    async fn echoes(
+        &self,
+        samples: u32,
+        time: Duration,
+        pause: Option<Duration>,
+    ) -> anyhow::Result<echo::Report> {
+        let plan = echo::Plan {
+            route: self.route()?,
+            target: address(ECHO_PORT),
+            samples,
+            time,
+            pause: pause.unwrap_or_default(),
+            reconnect: pause.is_none(),
+        };
+        self.load(&self.echo, async move { echo::run(&plan).await })
+            .await
+    }
+
+    async fn downloads(&self, connections: u32) -> anyhow::Result<bulk::Report> {
+        let route = self.route()?;
+        let plan = Plan {
+            connections,
+            grace: GRACE,
+            ..Plan::new(route, address(BULK_PORT), Kind::Download, self.time())
+        };
+        self.load(&self.bulk, async move { bulk::run(&plan).await })
+            .await
     }
 
     fn usage(&self) -> Vec<(Role, Usage)> {
@@ -176,23 +198,12 @@ impl<'a> Round<'a> {
 
     async fn memory(&self, figures: &mut Figures) -> anyhow::Result<()> {
         let before = self.usage();
-        let idle = self.settings.idle;
-        let arguments = ["--count", &idle.to_string()];
-        let mut holder = self.command("hold", ECHO_PORT, &arguments);
-        // Closing its input ends it.
-        holder.stdin(Stdio::piped());
-        holder.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut holder = holder.spawn().context("cannot start the holder")?;
-        let held = tokio::time::timeout(GRACE, first_line(&mut holder)).await;
-        if !matches!(&held, Ok(Ok(line)) if !line.is_empty()) {
-            let _ = holder.start_kill();
-            finished("hold", holder.wait_with_output().await)?;
-            bail!("{idle} connections did not open within {GRACE:?}");
-        }
+        let (idle, route) = (self.settings.idle, self.route()?);
+        let opening = async move { hold::open(&route, &address(ECHO_PORT), idle).await };
+        let held = self.load(&self.echo, opening).await?;
         tokio::time::sleep(SETTLE).await;
         let after = self.usage();
-        drop(holder.stdin.take());
-        let _ = tokio::time::timeout(GRACE, holder.wait()).await;
+        drop(held);
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
         for role in Role::ALL {
             let rss = |usage: &Usage| usage.rss_bytes as f64;
@@ -208,17 +219,14 @@ impl<'a> Round<'a> {
     }
 
     async fn connect_echo(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let samples = ECHO_SAMPLES.to_string();
-        let seconds = self.seconds();
-        let arguments = ["--reconnect", "--samples", &samples, "--seconds", &seconds];
-        let report: echo::Report = self.load("echo", ECHO_PORT, &arguments).await?;
+        let report = self.echoes(ECHO_SAMPLES, self.time(), None).await?;
         figures.record(self.system, Figure::EchoMedian, report.p50_us);
         figures.record(self.system, Figure::EchoTail, report.p99_us);
         Ok(())
     }
 
     async fn throughput_one(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let (report, cost) = self.download("1").await?;
+        let (report, cost) = self.download(1).await?;
         let mut record = |figure, value| figures.record(self.system, figure, value);
         record(Figure::ThroughputOne, report.gbit_per_second);
         record(Figure::CpuOneMachine, cost.machine);
@@ -232,7 +240,7 @@ impl<'a> Round<'a> {
     }
 
     async fn throughput_eight(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let (report, cost) = self.download("8").await?;
+        let (report, cost) = self.download(8).await?;
         let mut record = |figure, value| figures.record(self.system, figure, value);
         record(Figure::ThroughputEight, report.gbit_per_second);
         record(Figure::GapEight, report.longest_gap_ms);
@@ -246,22 +254,26 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    async fn download(&self, connections: &str) -> anyhow::Result<(bulk::Report, Cost)> {
-        let seconds = self.seconds();
-        let arguments = ["--connections", connections, "--seconds", &seconds];
+    async fn download(&self, connections: u32) -> anyhow::Result<(bulk::Report, Cost)> {
         let (before, machine_before) = (self.usage(), procstat::machine_cpu_seconds());
-        let report: bulk::Report = self.load("download", BULK_PORT, &arguments).await?;
+        let report = self.downloads(connections).await?;
         let (after, machine_after) = (self.usage(), procstat::machine_cpu_seconds());
-        ensure!(report.bytes > 0, "nothing arrived in {seconds} s");
+        ensure!(report.bytes > 0, "nothing arrived in {:?}", self.time());
         let gigabytes = report.bytes as f64 / 1e9;
         let cost = Cost::between(&before, &after, gigabytes, machine_after - machine_before);
         Ok((report, cost))
     }
 
     async fn storm(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let (seconds, connections) = (self.seconds(), STORM_CONNECTIONS.to_string());
-        let arguments = ["--connections", &connections, "--seconds", &seconds];
-        let report: storm::Report = self.load("storm", ECHO_PORT, &arguments).await?;
+        let plan = storm::Plan {
+            route: self.route()?,
+            target: address(ECHO_PORT),
+            concurrent: STORM_WIDTH,
+            connections: STORM_CONNECTIONS,
+            time: self.time(),
+        };
+        let storm = async move { Ok(storm::run(&plan).await) };
+        let report = self.load(&self.echo, storm).await?;
         figures.record(
             self.system,
             Figure::StormRate,
@@ -272,20 +284,13 @@ impl<'a> Round<'a> {
     }
 
     async fn busy_echo(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let seconds = self.seconds();
-        let time = ["--seconds", &seconds];
-        let bulk = self.load::<bulk::Report>("download", BULK_PORT, &time);
         let echoes = async {
             tokio::time::sleep(BULK_LEAD).await;
-            // Ends before the download does: a second for the lead and the start of processes.
-            let seconds = (self.settings.seconds - 1).to_string();
-            let (samples, pause) = ("100000", ECHO_PAUSE_MS.to_string());
-            let timing = ["--seconds", &seconds, "--pause-ms", &pause];
-            let arguments = [&timing[..], &["--samples", samples]].concat();
-            self.load::<echo::Report>("echo", ECHO_PORT, &arguments)
-                .await
+            // Ends before the download does: a second for the lead and the last echo.
+            let time = self.time().saturating_sub(Duration::from_secs(1));
+            self.echoes(MANY, time, Some(ECHO_PAUSE)).await
         };
-        let (bulk, echoes) = tokio::join!(bulk, echoes);
+        let (bulk, echoes) = tokio::join!(self.downloads(1), echoes);
         bulk.context("the download beside it")?;
         let echoes = echoes?;
         figures.record(self.system, Figure::BusyEchoMedian, echoes.p50_us / 1e3);
@@ -338,20 +343,17 @@ fn mean(all: &[(Role, Usage)], role: Role, value: impl Fn(&Usage) -> f64) -> Opt
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn target(port: u16) -> String {
-    let address: Ipv4Addr = TARGET;
-    SocketAddr::from((address, port)).to_string()
+fn address(port: u16) -> Target {
+    Target::Address(SocketAddr::from((TARGET, port)))
 }
 
-async fn first_line(child: &mut Child) -> anyhow::Result<String> {
-    let stdout = child.stdout.as_mut().context("no output to read")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).await?;
-    Ok(line)
-}
-
-fn report<R: DeserializeOwned>(printed: &str) -> anyhow::Result<R> {
-    serde_json::from_str(printed).with_context(|| format!("not a report: {printed}"))
+/// A server behind the exit, on a thread of its own.
+async fn target(chain: &Chain, port: u16, service: Service) -> anyhow::Result<Host> {
+    let host = Host::start(chain.last())?;
+    let listener = host.spawn(TcpListener::bind((TARGET, port))).await?;
+    let listener = listener.context("the target cannot listen")?;
+    host.spawn(serve(listener, service, Arc::default(), |_, _| {}));
+    Ok(host)
 }
 
 #[cfg(test)]

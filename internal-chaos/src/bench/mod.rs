@@ -3,7 +3,6 @@
 
 mod cli;
 pub mod figures;
-pub mod machine;
 pub mod measure;
 pub mod report;
 mod run;

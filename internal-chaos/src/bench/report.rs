@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::figures::{Figure, Figures};
-use super::machine::Machine;
 use super::system::System;
 use super::verdict::judge;
+use crate::machine::Machine;
 use crate::stats::Summary;
 use crate::table;
 use crate::verdict::Verdict;

@@ -9,11 +9,12 @@ use anyhow::Context;
 
 use super::cli::BenchArgs;
 use super::figures::Figures;
-use super::machine::Machine;
 use super::measure::{Settings, measure};
 use super::report::Run;
 use super::system::System;
+use crate::machine::Machine;
 use crate::netns::Netns;
+use crate::process::raise_open_files;
 use crate::{mesh, openssh};
 
 /// Measures, prints the table, writes the files. Fails if a system could not be started or broke;
@@ -21,6 +22,7 @@ use crate::{mesh, openssh};
 pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     // A machine that cannot make namespaces should say so before the first round.
     drop(Netns::create("probe")?);
+    raise_open_files();
     let machine = Machine::here().await;
     let mut notes = Vec::new();
     let mut versions = Vec::new();

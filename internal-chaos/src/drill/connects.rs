@@ -1,42 +1,14 @@
-//! New connections, one after the other at a steady pace: connect through the proxy, echo a byte,
-//! close. A slow one does not hold up the next.
+//! What became of new connections around a fault.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
-use super::window::Window;
-use crate::workload::echo::ping_within;
-use crate::workload::socks::{CONNECT_LIMIT, ConnectError, Route, Target};
+use crate::window::Window;
+use crate::workload::{Attempt, Outcome};
 
 /// A new connection this often.
 pub const CADENCE: Duration = Duration::from_millis(20);
-
-/// One new connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    pub begun: Instant,
-    pub ended: Instant,
-    pub outcome: Outcome,
-}
-
-/// What became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    Echoed,
-    /// The proxy refused, with this SOCKS5 reply, or did not answer in time.
-    Failed {
-        reply: Option<u8>,
-        error: String,
-    },
-    /// The proxy said that it was connected, but no echo came.
-    Broken(String),
-}
 
 /// New connections begun inside a window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,66 +23,6 @@ pub struct Connects {
     /// cadence.
     pub longest_without_ms: f64,
     pub first_error: Option<String>,
-}
-
-/// Opens a connection every `cadence`, of which each may take `limit` until it is open and as long until
-/// it is answered, until `stop`, then waits for those under way.
-pub async fn run(
-    route: Route,
-    echo: Target,
-    cadence: Duration,
-    limit: Duration,
-    stop: Arc<AtomicBool>,
-) -> Vec<Attempt> {
-    let mut pace = interval(cadence);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut under_way = JoinSet::new();
-    let mut ended = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        pace.tick().await;
-        let (route, echo) = (route.clone(), echo.clone());
-        under_way.spawn(async move { attempt_within(&route, &echo, limit).await });
-        while let Some(joined) = under_way.try_join_next() {
-            ended.extend(joined);
-        }
-    }
-    while let Some(joined) = under_way.join_next().await {
-        ended.extend(joined);
-    }
-    ended.sort_by_key(|attempt| attempt.ended);
-    ended
-}
-
-/// One connection: connect, echo a byte, close.
-pub async fn attempt(route: &Route, echo: &Target) -> Attempt {
-    attempt_within(route, echo, CONNECT_LIMIT).await
-}
-
-/// The same; the connect and the echo may take so long each.
-pub async fn attempt_within(route: &Route, echo: &Target, limit: Duration) -> Attempt {
-    let begun = Instant::now();
-    let outcome = match route.connect_within(echo, limit).await {
-        Err(error) => Outcome::Failed {
-            reply: match error {
-                ConnectError::Refused { reply, .. } => Some(reply),
-                _ => None,
-            },
-            error: chain(error),
-        },
-        Ok(mut stream) => match ping_within(&mut stream, b'n', limit).await {
-            Err(error) => Outcome::Broken(chain(error)),
-            Ok(()) => Outcome::Echoed,
-        },
-    };
-    Attempt {
-        begun,
-        ended: Instant::now(),
-        outcome,
-    }
-}
-
-fn chain(error: impl Into<anyhow::Error>) -> String {
-    format!("{:#}", error.into())
 }
 
 impl Connects {
@@ -135,10 +47,9 @@ impl Connects {
             broken: count(|outcome| matches!(outcome, Outcome::Broken(_))),
             longest_wait_ms: millis(waits.max().unwrap_or_default()),
             longest_without_ms: millis(without),
-            first_error: begun.clone().find_map(|attempt| match &attempt.outcome {
-                Outcome::Echoed => None,
-                Outcome::Failed { error, .. } | Outcome::Broken(error) => Some(error.clone()),
-            }),
+            first_error: begun
+                .clone()
+                .find_map(|attempt| attempt.outcome.error().map(str::to_owned)),
         }
     }
 }
@@ -150,6 +61,8 @@ pub fn millis(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]

@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
-use super::connects::{self, Attempt};
+use super::connects::CADENCE;
 use super::site::{Node, Site, TARGET};
-use super::transfer::{Book, Ending, Transfer};
 use crate::host::Host;
 use crate::mesh::SOCKS;
-use crate::workload::bulk::{Direction, Request};
-use crate::workload::serve::{Server, Service};
+use crate::units::Rate;
+use crate::window::beat;
+use crate::workload::attempt::paced;
+use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
+use crate::workload::serve::{Service, serve};
 use crate::workload::socks::CONNECT_LIMIT;
-use crate::workload::socks::{Proxy, Route, Target};
+use crate::workload::{Attempt, Proxy, Route, Target};
 
 const BULK_PORT: u16 = 7001;
 const ECHO_PORT: u16 = 7002;
@@ -36,9 +37,6 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Rest between two looks at the transfers.
 const POLL: Duration = Duration::from_millis(5);
 
-/// How often the clock is looked at.
-const BEAT: Duration = Duration::from_millis(1);
-
 /// The threads that carry the load, and the target servers. Threads of their own, so that new
 /// connections are timed right while transfers keep their thread busy.
 #[derive(Debug)]
@@ -48,7 +46,7 @@ pub struct Range {
     clock: Host,
     _bulk: Host,
     _echo: Host,
-    book: Arc<Book>,
+    ledger: Arc<Ledger>,
 }
 
 /// What to load the mesh with.
@@ -64,13 +62,19 @@ pub struct Plan {
     pub remember: bool,
 }
 
-/// Gives how a transfer ended, and when the client's socket did.
-type Carrying = JoinHandle<(Ending, Instant)>;
+/// One open connection, in one direction.
+#[derive(Debug)]
+struct Transfer {
+    kind: Kind,
+    watch: Arc<Watch>,
+    /// Gives how it ended, and when the client's socket did.
+    carrying: JoinHandle<(Ending, Instant)>,
+}
 
 /// A load under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct Load {
-    transfers: Vec<(Arc<Transfer>, Carrying)>,
+    transfers: Vec<Transfer>,
     connects: JoinHandle<Vec<Attempt>>,
     clock: JoinHandle<Vec<Instant>>,
     enough: Arc<AtomicBool>,
@@ -89,8 +93,10 @@ pub struct Finished {
 /// A transfer that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    pub transfer: Arc<Transfer>,
-    pub ending: Ending,
+    pub kind: Kind,
+    pub watch: Arc<Watch>,
+    /// `None`: told to end, it did not in time.
+    pub ending: Option<Ending>,
     /// When the client's socket ended.
     pub at: Instant,
 }
@@ -110,27 +116,27 @@ impl Range {
     pub async fn open(site: &Site) -> anyhow::Result<Self> {
         let ingress = site.namespace(Node::Ingress);
         let (bulk, echo) = (Host::start(site.target())?, Host::start(site.target())?);
-        let book = Arc::<Book>::default();
-        let listener = bulk.spawn(TcpListener::bind(bulk_address())).await?;
-        let listener = listener.context("the target cannot listen")?;
-        bulk.spawn(serve(listener, Arc::clone(&book)));
-        let server = echo
-            .spawn(Server::bind(echo_address(), Service::Echo))
-            .await?;
-        echo.spawn(server.context("the target cannot listen")?.run());
+        let ledger = Arc::<Ledger>::default();
+        for (host, address, service) in [
+            (&bulk, bulk_address(), Service::Checked),
+            (&echo, echo_address(), Service::Echo),
+        ] {
+            let listener = host.spawn(TcpListener::bind(address)).await?;
+            let listener = listener.context("the target cannot listen")?;
+            host.spawn(serve(listener, service, Arc::clone(&ledger), |_, _| {}));
+        }
         Ok(Self {
             transfers: Host::start(ingress)?,
             connects: Host::start(ingress)?,
             clock: Host::start(ingress)?,
             _bulk: bulk,
             _echo: echo,
-            book,
+            ledger,
         })
     }
 
     /// Opens all connections of a plan and waits until each of them carries data.
     pub async fn load(&self, plan: Plan) -> anyhow::Result<Load> {
-        self.book.clear();
         let proxy = Proxy {
             address: SOCKS.parse().context("the address of the proxy")?,
             credentials: None,
@@ -138,10 +144,10 @@ impl Range {
         let route = Route::Via(proxy);
         let enough = Arc::<AtomicBool>::default();
         let echo = Target::Address(echo_address());
-        let connects = connects::run(
+        let connects = paced(
             route.clone(),
             echo,
-            connects::CADENCE,
+            CADENCE,
             CONNECT_LIMIT,
             Arc::clone(&enough),
         );
@@ -152,22 +158,35 @@ impl Range {
             enough,
         };
         let directions = [
-            (Direction::Download, plan.downloads),
-            (Direction::Upload, plan.uploads),
+            (Kind::Download, plan.downloads),
+            (Kind::Upload, plan.uploads),
         ];
-        for (direction, count) in directions {
-            let each = plan.rate.map(|rate| rate / u64::from(count.max(1)));
+        for (kind, count) in directions {
+            let each = plan.rate.map(|rate| 8 * rate / u64::from(count.max(1)));
             for _ in 0..count {
+                let target = Target::Address(bulk_address());
                 let seed = plan.seed.wrapping_add(load.transfers.len() as u64);
-                let transfer = Arc::new(Transfer::new(direction, seed, each, plan.remember));
-                self.book.enter(&transfer);
-                let stream = self.connect(&route).await?;
-                let carried = Arc::clone(&transfer);
-                let carrying = self.transfers.spawn(async move {
-                    let ending = carried.carry(stream).await;
-                    (ending, Instant::now())
+                let checked = checked::Plan {
+                    rate: each.map(|bits| Rate::bits(bits.max(1))),
+                    ledger: Some(Arc::clone(&self.ledger)),
+                    ..checked::Plan::new(route.clone(), target, kind, Duration::MAX)
+                };
+                let watch = Arc::new(match plan.remember {
+                    true => Watch::remembering(),
+                    false => Watch::default(),
                 });
-                load.transfers.push((transfer, carrying));
+                self.ledger.announce(seed, &watch);
+                let stream = self.connect(&route).await?;
+                let watched = Arc::clone(&watch);
+                let carrying = self.transfers.spawn(async move {
+                    let seen = carry(&checked, seed, stream, &watched).await;
+                    (seen.ending, Instant::now())
+                });
+                load.transfers.push(Transfer {
+                    kind,
+                    watch,
+                    carrying,
+                });
             }
         }
         load.await_flow().await?;
@@ -184,43 +203,12 @@ impl Range {
     }
 }
 
-/// Answers the transfers of `book`.
-async fn serve(listener: TcpListener, book: Arc<Book>) -> anyhow::Result<()> {
-    let mut serving = JoinSet::<anyhow::Result<()>>::new();
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let book = Arc::clone(&book);
-        serving.spawn(async move {
-            let mut wire = [0; Request::LENGTH];
-            stream.read_exact(&mut wire).await?;
-            let transfer = Request::decode(&wire).and_then(|request| book.find(request));
-            let transfer = transfer.context("nobody announced this transfer")?;
-            Ok(transfer.serve(stream).await?)
-        });
-        // What breaks is the client's to report; here only the ended tasks are let go.
-        while serving.try_join_next().is_some() {}
-    }
-}
-
-/// Looks at the clock until `enough`.
-pub async fn beat(enough: Arc<AtomicBool>) -> Vec<Instant> {
-    let mut beats = Vec::new();
-    while !enough.load(Ordering::Relaxed) {
-        tokio::time::sleep(BEAT).await;
-        beats.push(Instant::now());
-    }
-    beats
-}
-
 impl Load {
     async fn await_flow(&self) -> anyhow::Result<()> {
         let started = Instant::now();
         let idle = || {
             let transfers = self.transfers.iter();
-            transfers
-                .filter(|(transfer, _)| transfer.reads() < FLOWING)
-                .count()
+            transfers.filter(|it| it.watch.reads() < FLOWING).count()
         };
         while idle() > 0 {
             ensure!(
@@ -237,8 +225,8 @@ impl Load {
     /// Waits until all transfers have ended by themselves, at most until `limit`.
     pub async fn await_end(&self, limit: Instant) {
         let ended = || {
-            let mut carrying = self.transfers.iter();
-            carrying.all(|(_, carrying)| carrying.is_finished())
+            let mut transfers = self.transfers.iter();
+            transfers.all(|transfer| transfer.carrying.is_finished())
         };
         while !ended() && Instant::now() < limit {
             tokio::time::sleep(POLL).await;
@@ -248,7 +236,7 @@ impl Load {
     /// Bytes that all transfers carried so far.
     pub fn bytes(&self) -> u64 {
         let transfers = self.transfers.iter();
-        transfers.map(|(transfer, _)| transfer.bytes()).sum()
+        transfers.map(|transfer| transfer.watch.bytes()).sum()
     }
 
     /// Tells everything to end, and waits for it.
@@ -256,16 +244,21 @@ impl Load {
         self.tell_end();
         let limit = tokio::time::Instant::now() + DRAIN_LIMIT;
         let mut ended = Vec::new();
-        for (transfer, mut carrying) in std::mem::take(&mut self.transfers) {
-            let (ending, at) = match tokio::time::timeout_at(limit, &mut carrying).await {
-                Ok(joined) => joined.context("a transfer panicked")?,
+        for mut transfer in std::mem::take(&mut self.transfers) {
+            let carrying = tokio::time::timeout_at(limit, &mut transfer.carrying).await;
+            let (ending, at) = match carrying {
+                Ok(joined) => {
+                    let (ending, at) = joined.context("a transfer panicked")?;
+                    (Some(ending), at)
+                }
                 Err(_) => {
-                    carrying.abort();
-                    (Ending::Hung, Instant::now())
+                    transfer.carrying.abort();
+                    (None, Instant::now())
                 }
             };
             ended.push(Ended {
-                transfer,
+                kind: transfer.kind,
+                watch: transfer.watch,
                 ending,
                 at,
             });
@@ -283,8 +276,8 @@ impl Load {
 
     fn tell_end(&self) {
         self.enough.store(true, Ordering::Relaxed);
-        for (transfer, _) in &self.transfers {
-            transfer.stop();
+        for transfer in &self.transfers {
+            transfer.watch.stop();
         }
     }
 }
@@ -292,8 +285,8 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         self.tell_end();
-        for (_, carrying) in &self.transfers {
-            carrying.abort();
+        for transfer in &self.transfers {
+            transfer.carrying.abort();
         }
         self.connects.abort();
         self.clock.abort();

@@ -5,8 +5,8 @@
 //! |---|---|
 //! | [`site`], [`agents`] | namespaces and links, and the agents in them |
 //! | [`fault`], [`leak`] | what is broken, and what must not come out |
-//! | [`load`], [`transfer`], [`connects`] | what an application does meanwhile |
-//! | [`window`], [`repeat`] | one repeat, and what is counted of it |
+//! | [`load`], [`connects`] | what an application does meanwhile |
+//! | [`repeat`] | one repeat, and what is counted of it |
 //! | [`quiet`] | the same load without a fault: false alarms |
 //! | [`cells`], [`goals`], [`report`], [`plot`] | table, verdicts, picture |
 
@@ -24,8 +24,6 @@ pub mod repeat;
 pub mod report;
 mod run;
 pub mod site;
-pub mod transfer;
-pub mod window;
 
 pub use cli::DrillArgs;
 pub use run::run;

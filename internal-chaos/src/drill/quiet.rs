@@ -11,12 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::agents::{Agents, Heartbeat};
-use super::connects::{Outcome, millis};
+use super::connects::millis;
 use super::leak::{self, Leaks};
 use super::load::Plan;
 use super::repeat::{Drill, heartbeat_name};
 use super::site::{LINKS, Node};
-use super::transfer::Ending;
+use crate::workload::Outcome;
+use crate::workload::checked::Ending;
 
 /// The longest until a frozen agent is suspected and given up: many heartbeats.
 const ALARM_LIMIT: Duration = Duration::from_secs(10);
@@ -107,7 +108,7 @@ impl Drill {
         let leaks = leak::take(&self.site)?;
         prove_alarms(&agents).await?;
         agents.stop().await;
-        let ends = |is: fn(&Ending) -> bool| {
+        let ends = |is: fn(&Option<Ending>) -> bool| {
             let transfers = finished.transfers.iter();
             transfers.filter(|one| is(&one.ending)).count()
         };
@@ -122,8 +123,8 @@ impl Drill {
             uploads: flows,
             gbit_per_second: bytes as f64 * 8.0 / 1e9 / seconds.max(1) as f64,
             links: alarms,
-            damaged: ends(|ending| matches!(ending, Ending::Damaged(_))),
-            broken: ends(|ending| matches!(ending, Ending::Broken(_) | Ending::Hung))
+            damaged: ends(|ending| matches!(ending, Some(Ending::Damaged(_)))),
+            broken: ends(|ending| matches!(ending, None | Some(Ending::Broken(_))))
                 + connects(|outcome| matches!(outcome, Outcome::Broken(_))),
             connects: finished.attempts.len(),
             failed_connects: connects(|outcome| matches!(outcome, Outcome::Failed { .. })),

@@ -27,9 +27,8 @@ use super::fault::{self, Class, Fault};
 use super::leak::{self, Leaks};
 use super::load::{Ended, Load, Plan, Range, bulk_address, echo_address};
 use super::site::{Node, Site};
-use super::transfer::Ending;
-use super::window::{AFTER, Window};
-use crate::workload::bulk::Direction;
+use crate::window::{AFTER, Window};
+use crate::workload::checked::{Ending, Kind};
 
 /// The load flows so long before the fault, at least: several heartbeats, and the window's beginning.
 const LEAD: Duration = Duration::from_millis(300);
@@ -113,13 +112,16 @@ pub struct Seen {
     pub arrivals: Vec<(Instant, usize)>,
 }
 
-/// See [`Ending`].
+/// How a transfer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     Complete,
+    /// The connection ended early.
     Broken,
+    /// Bytes were lost or altered.
     Damaged,
+    /// Told to end, it did not in time.
     Hung,
 }
 
@@ -271,22 +273,24 @@ impl Drill {
 
 impl Seen {
     fn judge(ended: &Ended, window: Window, struck_at: Instant, told: Instant) -> Self {
-        let arrivals = ended.transfer.take_arrivals();
+        let arrivals = ended.watch.take_arrivals();
         let stall = window.longest_gap(arrivals.iter().map(|read| read.0));
         let (end, detail) = match &ended.ending {
-            Ending::Complete => (End::Complete, None),
-            Ending::Broken(detail) => (End::Broken, Some(detail.clone())),
-            Ending::Damaged(detail) => (End::Damaged, Some(detail.clone())),
-            Ending::Hung => (End::Hung, None),
+            Some(Ending::Complete) => (End::Complete, None),
+            Some(Ending::Failed(detail) | Ending::Broken(detail)) => {
+                (End::Broken, Some(detail.clone()))
+            }
+            Some(Ending::Damaged(detail)) => (End::Damaged, Some(detail.clone())),
+            None => (End::Hung, None),
         };
         let complete = end == End::Complete;
         let early = ended.at < told;
         Self {
-            direction: match ended.transfer.direction {
-                Direction::Download => "download",
-                Direction::Upload => "upload",
+            direction: match ended.kind {
+                Kind::Upload => "upload",
+                _ => "download",
             },
-            bytes: ended.transfer.bytes(),
+            bytes: ended.watch.bytes(),
             stall_ms: complete.then(|| millis(stall.length)),
             stall_begun_ms: complete.then(|| signed_millis(struck_at, stall.begun)),
             end,

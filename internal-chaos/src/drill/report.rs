@@ -7,7 +7,7 @@ use super::cells::{Cell, Spread, cells};
 use super::goals::judge;
 use super::quiet::Quiet;
 use super::repeat::Repeat;
-use crate::bench::machine::Machine;
+use crate::machine::Machine;
 use crate::table;
 use crate::verdict::Verdict;
 

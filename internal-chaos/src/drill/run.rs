@@ -12,7 +12,7 @@ use super::cli::DrillArgs;
 use super::plot;
 use super::repeat::{Drill, End, Repeat, Settings, heartbeat_name};
 use super::report::Run;
-use crate::bench::machine::Machine;
+use crate::machine::Machine;
 use crate::mesh;
 
 /// Repeats in a row that may fail before the drill gives up.

@@ -1,8 +1,10 @@
 //! A process that runs out of file descriptors.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::io;
 
+use procfs::ProcError;
+use procfs::process::LimitValue;
 use rustix::process::{Resource, Rlimit, prlimit};
 
 use super::victim::{FaultError, Victim};
@@ -19,14 +21,14 @@ pub struct Starved {
 impl Starved {
     /// Leaves the process room for `spare` more descriptors. What is open stays open.
     pub fn strike(victim: &Victim, spare: usize) -> Result<Self, FaultError> {
-        let look = |source| victim.failed("look at", source);
-        let limits = fs::read_to_string(victim.proc().join("limits")).map_err(look)?;
-        let maximum = hard_limit(&limits);
-        let entries = fs::read_dir(victim.proc().join("fd")).map_err(look)?;
-        let open = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect();
+        let look = |source: ProcError| victim.failed("look at", io::Error::other(source));
+        let process = victim.process().map_err(look)?;
+        let maximum = match process.limits().map_err(look)?.max_open_files.hard_limit {
+            LimitValue::Value(maximum) => Some(maximum),
+            LimitValue::Unlimited => None,
+        };
+        let open = process.fd().map_err(look)?.flatten();
+        let open = open.map(|info| info.fd.unsigned_abs().into()).collect();
         let lowered = Rlimit {
             current: Some(limit(&open, spare)),
             maximum,
@@ -54,14 +56,6 @@ fn limit(open: &BTreeSet<u64>, spare: usize) -> u64 {
     free.nth(spare).unwrap_or(u64::MAX)
 }
 
-/// The hard limit on open files in `/proc/PID/limits`; `None` is unlimited.
-fn hard_limit(limits: &str) -> Option<u64> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,12 +67,5 @@ mod tests {
         assert_eq!(limit(&open, 1), 4);
         assert_eq!(limit(&open, 2), 7);
         assert_eq!(limit(&open, 3), 8);
-    }
-
-    #[test]
-    fn hard_limits_are_found() {
-        let limits = "Limit    Soft Limit  Hard Limit  Units\nMax open files  1024  4096  files\n";
-        assert_eq!(hard_limit(limits), Some(4_096));
-        assert_eq!(hard_limit("Max open files 1 unlimited files"), None);
     }
 }

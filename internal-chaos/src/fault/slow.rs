@@ -1,6 +1,6 @@
 //! A process that gets too little CPU.
 
-use std::fs;
+use std::io;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -57,11 +57,8 @@ impl Drop for Slowed {
 }
 
 fn threads(victim: &Victim) -> Result<Vec<Pid>, FaultError> {
-    let path = victim.proc().join("task");
-    let entries = fs::read_dir(&path).map_err(|source| victim.failed("look at", source))?;
-    let numbers = entries.flatten().filter_map(|entry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        Pid::from_raw(number)
-    });
-    Ok(numbers.collect())
+    let tasks = victim.process().and_then(|process| process.tasks());
+    let tasks = tasks.map_err(|source| victim.failed("look at", io::Error::other(source)))?;
+    let threads = tasks.flatten().filter_map(|task| Pid::from_raw(task.tid));
+    Ok(threads.collect())
 }

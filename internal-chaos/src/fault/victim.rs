@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use procfs::ProcResult;
+use procfs::process::Process;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A process by its descriptor: it stays this process, even when its number is used again.
@@ -68,6 +70,11 @@ impl Victim {
 
     pub(super) fn raw(&self) -> Pid {
         self.pid
+    }
+
+    /// What `/proc` tells of it.
+    pub(super) fn process(&self) -> ProcResult<Process> {
+        Process::new(self.pid.as_raw_nonzero().get())
     }
 
     /// Its folder in `/proc`. Meaningful while the process lives.

@@ -6,27 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
 
 use super::TARGET_NAME;
 use super::model::{Load, Scenario, Work};
-use super::record::{self, End, Flow, Outcome, Tally};
+use super::record::{self, End, Flow, Tally};
 use super::targets::Targets;
-use crate::drill::connects::{self, Attempt, attempt};
-use crate::drill::load::beat;
-use crate::drill::transfer::{Ending, Transfer};
-use crate::drill::window::Window;
 use crate::host::Host;
 use crate::units::Rate;
-use crate::workload::bulk::Direction;
-use crate::workload::checked::{self, Kind, Ledger};
-use crate::workload::rude;
-use crate::workload::{Proxy, Route, Target};
+use crate::window::{Window, beat};
+use crate::workload::attempt::paced;
+use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
+use crate::workload::{Attempt, Outcome, Proxy, Route, Target, rude, storm};
 
 /// Connections of a storm under way at once.
-const STORM_WIDTH: usize = 64;
+const STORM_WIDTH: u32 = 64;
 
 /// Seeds of two loads are so far apart.
 const SEED_STRIDE: u64 = 1_000_000;
@@ -72,7 +67,8 @@ pub(super) struct Loaded {
 struct Job {
     load: Load,
     route: Route,
-    targets: [Target; 3],
+    echo: Target,
+    checked: Target,
     ledger: Arc<Ledger>,
     seed: u64,
     began: Instant,
@@ -112,14 +108,15 @@ impl Loads {
             let job = Job {
                 load: load.clone(),
                 route: Route::Via(proxy),
-                targets: [targets.bulk, targets.echo, targets.checked].map(target),
+                echo: target(targets.echo),
+                checked: target(targets.checked),
                 ledger: Arc::clone(targets.ledger()),
                 seed: seed.wrapping_add(number * SEED_STRIDE),
                 began,
                 drain: scenario.drain,
                 limit: scenario.connect_limit,
             };
-            self.spawn(job, targets, &mut tasks);
+            self.spawn(job, &mut tasks);
         }
         Running {
             began,
@@ -129,13 +126,13 @@ impl Loads {
         }
     }
 
-    fn spawn(&self, job: Job, targets: &Targets, tasks: &mut Vec<Task>) {
+    fn spawn(&self, job: Job, tasks: &mut Vec<Task>) {
         match job.load.work {
             Work::Download { count, rate } => {
-                self.transfers(&job, targets, (Direction::Download, count, rate), tasks);
+                self.transfers(&job, (Kind::Download, count, rate), tasks);
             }
             Work::Upload { count, rate } => {
-                self.transfers(&job, targets, (Direction::Upload, count, rate), tasks);
+                self.transfers(&job, (Kind::Upload, count, rate), tasks);
             }
             Work::Connect { every } => tasks.push(self.connects.spawn(job.clone().connect(every))),
             Work::Storm { count } => tasks.push(self.connects.spawn(job.clone().storm(count))),
@@ -149,17 +146,16 @@ impl Loads {
     fn transfers(
         &self,
         job: &Job,
-        targets: &Targets,
-        (direction, count, rate): (Direction, u32, Option<Rate>),
+        (kind, count, rate): (Kind, u32, Option<Rate>),
         tasks: &mut Vec<Task>,
     ) {
-        let bytes = rate.map(|rate| (rate.per_second() / 8).max(1));
         for number in 0..u64::from(count) {
-            let seed = job.seed.wrapping_add(number);
-            let transfer = Arc::new(Transfer::new(direction, seed, bytes, true));
-            targets.book().enter(&transfer);
             let name = format!("{} {}", job.load.work.name(), number + 1);
-            tasks.push(self.transfers.spawn(job.clone().transfer(name, transfer)));
+            let plan = checked::Plan {
+                seed: job.seed.wrapping_add(number),
+                ..job.plan(kind, rate, Duration::MAX)
+            };
+            tasks.push(self.transfers.spawn(job.clone().transfer(name, plan)));
         }
     }
 }
@@ -177,14 +173,20 @@ impl Job {
         when.saturating_duration_since(self.began)
     }
 
-    async fn transfer(self, name: String, transfer: Arc<Transfer>) -> Done {
+    fn plan(&self, kind: Kind, rate: Option<Rate>, time: Duration) -> checked::Plan {
+        checked::Plan {
+            grace: self.drain,
+            rate,
+            seed: self.seed,
+            ledger: Some(Arc::clone(&self.ledger)),
+            ..checked::Plan::new(self.route.clone(), self.checked.clone(), kind, time)
+        }
+    }
+
+    async fn transfer(self, name: String, plan: checked::Plan) -> Done {
         sleep_until(self.from().into()).await;
         let begun = Instant::now();
-        let stream = match self
-            .route
-            .connect_within(&self.targets[0], self.limit)
-            .await
-        {
+        let stream = match plan.route.connect_within(&plan.target, self.limit).await {
             Ok(stream) => stream,
             Err(error) => {
                 let error = format!("{:#}", anyhow::Error::new(error));
@@ -199,28 +201,29 @@ impl Job {
         // How long the connect took is a wait, no stall.
         let begun = Instant::now();
         let until = self.until();
-        let mut carrying = std::pin::pin!(transfer.carry(stream));
-        let (ending, ended) = tokio::select! {
-            ending = &mut carrying => (ending, Instant::now()),
+        let watch = Arc::new(Watch::remembering());
+        self.ledger.announce(plan.seed, &watch);
+        let mut carrying = std::pin::pin!(carry(&plan, plan.seed, stream, &watch));
+        let (seen, ended) = tokio::select! {
+            seen = &mut carrying => (Some(seen), Instant::now()),
             () = sleep_until(until.into()) => {
-                transfer.stop();
-                let ending = timeout(self.drain, carrying).await;
-                (ending.unwrap_or(Ending::Hung), until)
+                watch.stop();
+                (timeout(self.drain, carrying).await.ok(), until)
             }
         };
         let over = Instant::now();
-        let arrivals = transfer.take_arrivals().into_iter();
+        let arrivals = watch.take_arrivals().into_iter();
         Done::Flow(Flow {
             name,
-            bytes: transfer.bytes(),
+            bytes: watch.bytes(),
             begun: self.since(begun),
             ended: self.since(ended),
             over: self.since(over),
-            end: match ending {
-                Ending::Complete => End::Complete,
-                Ending::Broken(error) => End::Broken(error),
-                Ending::Damaged(damage) => End::Damaged(damage),
-                Ending::Hung => End::Broken(format!("did not end within {:?}", self.drain)),
+            end: match seen.map(|seen| seen.ending) {
+                Some(Ending::Complete) => End::Complete,
+                Some(Ending::Failed(error) | Ending::Broken(error)) => End::Broken(error),
+                Some(Ending::Damaged(damage)) => End::Damaged(damage),
+                None => End::Broken(format!("did not end within {:?}", self.drain)),
             },
             arrivals: arrivals
                 .map(|(when, bytes)| (self.since(when), bytes))
@@ -231,10 +234,9 @@ impl Job {
     async fn connect(self, every: Duration) -> Done {
         sleep_until(self.from().into()).await;
         let stop = Arc::<AtomicBool>::default();
-        let [_, echo, _] = self.targets.clone();
-        let connecting = connects::run(
+        let connecting = paced(
             self.route.clone(),
-            echo,
+            self.echo.clone(),
             every,
             self.limit,
             Arc::clone(&stop),
@@ -249,17 +251,14 @@ impl Job {
 
     async fn storm(self, count: u32) -> Done {
         sleep_until(self.from().into()).await;
-        let slots = Arc::new(Semaphore::new(STORM_WIDTH));
-        let mut connecting = JoinSet::new();
-        for _ in 0..count {
-            let slots = Arc::clone(&slots);
-            let (route, echo) = (self.route.clone(), self.targets[1].clone());
-            connecting.spawn(async move {
-                let _slot = slots.acquire().await;
-                attempt(&route, &echo).await
-            });
-        }
-        Done::Attempts(connecting.join_all().await)
+        let plan = storm::Plan {
+            route: self.route.clone(),
+            target: self.echo.clone(),
+            concurrent: STORM_WIDTH,
+            connections: count,
+            time: Duration::MAX,
+        };
+        Done::Attempts(storm::attempts(&plan).await)
     }
 
     async fn rude(self, clients: u32) -> Done {
@@ -270,7 +269,7 @@ impl Job {
         };
         let plan = rude::Plan {
             proxy,
-            echo: self.targets[1].clone(),
+            echo: self.echo.clone(),
             clients,
             time: self.load.lasts,
             seed: self.seed,
@@ -287,7 +286,6 @@ impl Job {
 
     async fn checked(self, kind: Kind, connections: u32, rate: Option<Rate>) -> Done {
         sleep_until(self.from().into()).await;
-        let [_, _, target] = self.targets.clone();
         let begun = Instant::now();
         let time = match kind {
             // One direction after the other, each for so long.
@@ -296,11 +294,7 @@ impl Job {
         };
         let plan = checked::Plan {
             connections,
-            grace: self.drain,
-            rate,
-            seed: self.seed,
-            ledger: Some(Arc::clone(&self.ledger)),
-            ..checked::Plan::new(self.route.clone(), target, kind, time)
+            ..self.plan(kind, rate, time)
         };
         let report = checked::run(&plan).await;
         Done::Tally(Tally {

@@ -4,11 +4,11 @@
 //! inode, and whose `/proc/PID/fd` has that.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use procfs::process::{FDTarget, Process};
 use serde::Serialize;
 
 use super::diag::Diag;
@@ -86,12 +86,10 @@ impl Watchman {
             .collect();
         agents.sort_by_key(|(_, suspect)| !suspect.is_exit);
         let owns = |pid: u32| {
-            let wanted = format!("socket:[{inode}]");
-            let entries = fs::read_dir(format!("/proc/{pid}/fd"))
-                .into_iter()
-                .flatten();
-            let mut links = entries.flatten().map(|entry| fs::read_link(entry.path()));
-            links.any(|link| link.is_ok_and(|link| link.as_os_str() == wanted.as_str()))
+            let process = Process::new(pid.cast_signed());
+            let open = process.and_then(|process| process.fd());
+            let mut open = open.into_iter().flatten().flatten();
+            open.any(|info| matches!(info.target, FDTarget::Socket(it) if it == inode))
         };
         let found = agents.into_iter().find(|(pid, _)| owns(*pid));
         found.map(|(_, suspect)| suspect)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::origin::Origins;
-pub use crate::drill::connects::Outcome;
+pub use crate::workload::Outcome;
 
 /// Everything that was seen.
 #[derive(Clone, Debug, Default, Serialize)]

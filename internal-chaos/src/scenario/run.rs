@@ -234,11 +234,10 @@ fn sizes(scenario: &Scenario, field: &Field) -> BTreeMap<u32, (String, Size)> {
     let agents = scenario.agents.iter().zip(field.agents.pids());
     let sizes = agents.filter_map(|(agent, pid)| {
         let pid = pid?;
-        let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        let memory = procstat::usage(&[pid]).first()?.rss_bytes;
+        let (memory, descriptors) = procstat::size(pid)?;
         let size = Size {
-            memory_bytes: i64::try_from(memory).ok()?,
-            descriptors: i64::try_from(entries.count()).ok()?,
+            memory_bytes: memory.cast_signed(),
+            descriptors: descriptors.cast_signed(),
         };
         Some((pid, (agent.name.clone(), size)))
     });

@@ -1,4 +1,4 @@
-//! What the load talks to: the target, which answers transfers, echoes and checked loads, sites
+//! What the load talks to: the target, which answers echoes and checked loads, sites
 //! that only accept, and name servers. Each may be closed and opened again.
 
 use std::collections::BTreeMap;
@@ -6,43 +6,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::origin::Watchman;
 use super::ports::Ports;
 use super::{TARGET, TARGET_NAME};
-use crate::drill::transfer::Book;
 use crate::host::Host;
 use crate::names::NameServer;
-use crate::workload::bulk::Request;
 use crate::workload::checked::Ledger;
-use crate::workload::serve::{self, Service};
+use crate::workload::serve::{Service, serve};
 
 /// Everything that listens. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Targets {
     host: Host,
     watchman: Watchman,
-    book: Arc<Book>,
     ledger: Arc<Ledger>,
-    pub(super) bulk: SocketAddr,
     pub(super) echo: SocketAddr,
     pub(super) checked: SocketAddr,
     sites: BTreeMap<String, SocketAddr>,
     /// What listens now.
     open: BTreeMap<String, Vec<JoinHandle<()>>>,
     resolvers: BTreeMap<String, NameServer>,
-}
-
-/// What is done with an accepted connection.
-#[derive(Clone, Debug)]
-enum Answer {
-    Bulk(Arc<Book>),
-    Service(Service, Arc<Ledger>),
-    /// Nothing: it is closed.
-    None,
 }
 
 impl Targets {
@@ -65,9 +51,7 @@ impl Targets {
         let mut targets = Self {
             host: Host::here("targets")?,
             watchman: watchman.clone(),
-            book: Arc::default(),
             ledger: Arc::default(),
-            bulk: ports.take()?,
             echo: ports.take()?,
             checked: ports.take()?,
             sites: places,
@@ -80,12 +64,7 @@ impl Targets {
         Ok(targets)
     }
 
-    /// Where transfers announce themselves.
-    pub(super) fn book(&self) -> &Arc<Book> {
-        &self.book
-    }
-
-    /// What checked uploads left at the target.
+    /// What loads and their target share.
     pub(super) fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
@@ -115,60 +94,22 @@ impl Targets {
             server.silence(false);
             return Ok(());
         }
-        let service = |service| Answer::Service(service, Arc::clone(&self.ledger));
         let services = if name == TARGET {
-            vec![
-                (self.bulk, Answer::Bulk(Arc::clone(&self.book))),
-                (self.echo, service(Service::Echo)),
-                (self.checked, service(Service::Checked)),
-            ]
+            vec![(self.echo, Service::Echo), (self.checked, Service::Checked)]
         } else {
-            vec![(self.sites[name], Answer::None)]
+            vec![(self.sites[name], Service::Close)]
         };
         let mut listening = Vec::new();
-        for (address, answer) in services {
+        for (address, service) in services {
             let listener = self.host.spawn(TcpListener::bind(address)).await?;
             let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
-            let watchman = self.watchman.clone();
-            listening.push(self.host.spawn(accept(listener, answer, watchman)));
+            let (ledger, watchman) = (Arc::clone(&self.ledger), self.watchman.clone());
+            let look = move |peer, own| watchman.look(peer, own);
+            // It ends with the system's descriptors or with its task.
+            let serving = async move { drop(serve(listener, service, ledger, look).await) };
+            listening.push(self.host.spawn(serving));
         }
         self.open.insert(name.to_owned(), listening);
         Ok(())
     }
-}
-
-async fn accept(listener: TcpListener, answer: Answer, watchman: Watchman) {
-    // It ends with the system's descriptors or with its task.
-    while let Ok((stream, peer)) = listener.accept().await {
-        if matches!(answer, Answer::None) {
-            continue;
-        }
-        if let Ok(own) = stream.local_addr() {
-            watchman.look(peer, own);
-        }
-        let answer = answer.clone();
-        // Connections outlive the listener. What breaks is the client's to report.
-        tokio::spawn(async move {
-            let _ = answer.give(stream).await;
-        });
-    }
-}
-
-impl Answer {
-    async fn give(self, stream: TcpStream) -> anyhow::Result<()> {
-        match self {
-            Self::Bulk(book) => transfer(stream, &book).await,
-            Self::Service(service, ledger) => serve::answer(service, stream, &ledger).await,
-            Self::None => Ok(()),
-        }
-    }
-}
-
-async fn transfer(mut stream: TcpStream, book: &Book) -> anyhow::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut wire = [0; Request::LENGTH];
-    stream.read_exact(&mut wire).await?;
-    let transfer = Request::decode(&wire).and_then(|request| book.find(request));
-    let transfer = transfer.context("nobody announced this transfer")?;
-    Ok(transfer.serve(stream).await?)
 }

@@ -2,26 +2,28 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-use super::bulk::{self, Direction, Request};
 use super::checked::{self, Kind};
-use super::serve::{Server, Service, serve_for};
+use super::serve::{self, Service};
 use super::socks::{Proxy, Route, Target};
-use super::{echo, hold, ready, storm};
+use super::{bulk, echo, hold, ready, storm};
 use crate::units::Rate;
 
 /// One side of one load.
 #[derive(Debug, Subcommand)]
 pub enum Workload {
-    /// Serve bulk transfers and echoes; prints where as JSON, then serves until the time is over.
+    /// Serve loads and echoes; prints where as JSON, then serves until the time is over.
     Serve {
-        /// Answer bulk transfers here; port 0 picks one.
+        /// Serve `download` here; port 0 picks one. The same as --checked.
         #[arg(long, value_name = "ADDRESS")]
         bulk: Option<SocketAddr>,
         /// Echo here; port 0 picks one.
@@ -201,23 +203,26 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
     }
 }
 
+/// How much longer than its time a transfer may take to drain.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// The longest that a transfer without a time may take.
+const LONGEST: f64 = 600.0;
+
 impl Download {
     async fn run(self) -> anyhow::Result<()> {
         let (route, target) = self.path.split();
-        let request = Request {
-            direction: if self.upload {
-                Direction::Upload
-            } else {
-                Direction::Download
-            },
-            seed: self.seed,
-            ..limits(self.bytes, self.seconds)?
+        let kind = match self.upload {
+            true => Kind::Upload,
+            false => Kind::Download,
         };
-        let plan = bulk::Plan {
-            route,
-            target,
+        let time = duration(self.bytes.map_or(self.seconds, |_| LONGEST))?;
+        let plan = checked::Plan {
             connections: self.connections,
-            request,
+            bytes: self.bytes.unwrap_or(u64::MAX),
+            grace: DRAIN_LIMIT,
+            seed: self.seed,
+            ..checked::Plan::new(route, target, kind, time)
         };
         print(&bulk::run(&plan).await?)
     }
@@ -248,7 +253,7 @@ impl Storm {
             connections: self.connections,
             time: duration(self.seconds)?,
         };
-        print(&storm::run(&plan).await?)
+        print(&storm::run(&plan).await)
     }
 }
 
@@ -279,25 +284,28 @@ struct Bound {
 }
 
 async fn serve(mut bound: Bound, time: Duration) -> anyhow::Result<()> {
-    let mut servers = Vec::new();
+    let mut serving = JoinSet::new();
     for (address, service) in [
-        (&mut bound.bulk, Service::Bulk),
+        (&mut bound.bulk, Service::Checked),
         (&mut bound.echo, Service::Echo),
         (&mut bound.checked, Service::Checked),
     ] {
         let Some(wanted) = *address else { continue };
-        let server = Server::bind(wanted, service)
+        let listener = TcpListener::bind(wanted)
             .await
             .with_context(|| format!("cannot listen on {wanted}"))?;
-        *address = Some(server.address()?);
-        servers.push(server);
+        *address = Some(listener.local_addr()?);
+        serving.spawn(serve::serve(listener, service, Arc::default(), |_, _| {}));
     }
     ensure!(
-        !servers.is_empty(),
+        !serving.is_empty(),
         "nothing to serve: give --bulk, --echo or --checked"
     );
     print(&bound)?;
-    Ok(serve_for(servers, time).await?)
+    match tokio::time::timeout(time, serving.join_next()).await {
+        Ok(Some(failed)) => Ok(failed??),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 async fn hold(path: Path, count: u32, time: Duration) -> anyhow::Result<()> {
@@ -312,19 +320,6 @@ async fn hold(path: Path, count: u32, time: Duration) -> anyhow::Result<()> {
     let mut end = Vec::new();
     let _ = tokio::time::timeout(time, tokio::io::stdin().read_to_end(&mut end)).await;
     Ok(())
-}
-
-/// A transfer that ends after so many bytes, or after so much time.
-fn limits(bytes: Option<u64>, seconds: f64) -> anyhow::Result<Request> {
-    Ok(Request {
-        direction: Direction::Download,
-        seed: 0,
-        bytes: bytes.unwrap_or(u64::MAX),
-        time: match bytes {
-            Some(_) => Duration::MAX,
-            None => duration(seconds)?,
-        },
-    })
 }
 
 fn duration(seconds: f64) -> anyhow::Result<Duration> {

@@ -1,7 +1,8 @@
-//! The loads: bulk transfers that check every byte, echoes, connect storms, idle connections, loads
-//! that check themselves whatever breaks, and the servers that they talk to. Each is a library function and a subcommand that prints its
-//! report as one JSON line, so that it can run inside a namespace.
+//! The loads: streams that check themselves whatever breaks, new connections, echoes, storms, idle
+//! connections, clients without manners, and the servers that they talk to. Each is a library function;
+//! most are subcommands, too, which print a report as one JSON line.
 
+pub mod attempt;
 pub mod bulk;
 pub mod checked;
 mod cli;
@@ -14,5 +15,6 @@ pub mod serve;
 pub mod socks;
 pub mod storm;
 
+pub use attempt::{Attempt, Outcome};
 pub use cli::{Workload, run};
 pub use socks::{Proxy, Route, Target};

@@ -161,7 +161,6 @@ async fn behave(manner: Manner, plan: &Plan, stay: Duration, garbage: &[u8]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::serve::{Server, Service};
     use tokio::net::TcpListener;
 
     /// A proxy that grants everything and echoes.
@@ -189,10 +188,10 @@ mod tests {
 
     #[tokio::test]
     async fn clients_of_every_manner_come_and_leave_nothing() {
-        let echo = Server::bind("127.0.0.1:0".parse().unwrap(), Service::Echo).await;
+        let proxy = proxy().await;
         let plan = Plan {
-            proxy: proxy().await,
-            echo: Target::Address(echo.unwrap().address().unwrap()),
+            echo: Target::Address(proxy.address),
+            proxy,
             clients: 9,
             time: Duration::from_millis(300),
             seed: 1,

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::echo::{self, ping};
+use super::attempt::{Attempt, attempt};
+use super::echo;
 use super::socks::{Route, Target};
 
 /// A storm. It ends at whichever limit comes first.
@@ -24,7 +24,7 @@ pub struct Plan {
 }
 
 /// What became of the connections.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     pub succeeded: usize,
     pub failed: usize,
@@ -37,58 +37,45 @@ pub struct Report {
 }
 
 /// Runs the storm. Failed connections are counted, not fatal.
-pub async fn run(plan: &Plan) -> anyhow::Result<Report> {
+pub async fn run(plan: &Plan) -> Report {
+    let started = Instant::now();
+    let attempts = attempts(plan).await;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut errors = attempts.iter().filter_map(|it| it.outcome.error());
+    let good = attempts.iter().filter(|it| it.outcome.error().is_none());
+    let latencies: Vec<Duration> = good.map(|it| it.ended - it.begun).collect();
+    Report {
+        succeeded: latencies.len(),
+        failed: attempts.len() - latencies.len(),
+        first_error: errors.next().map(str::to_owned),
+        seconds,
+        connections_per_second: latencies.len() as f64 / seconds,
+        latency: echo::Report::of(latencies),
+    }
+}
+
+/// All connections of a storm.
+pub async fn attempts(plan: &Plan) -> Vec<Attempt> {
     let plan = Arc::new(plan.clone());
     let tickets = Arc::new(AtomicU32::new(plan.connections));
     let started = Instant::now();
     let mut workers = JoinSet::new();
-    for _ in 0..plan.concurrent {
-        workers.spawn(worker(Arc::clone(&plan), Arc::clone(&tickets), started));
-    }
-    let mut latencies = Vec::new();
-    let mut errors = Vec::new();
-    while let Some(joined) = workers.join_next().await {
-        for outcome in joined.context("a worker panicked")? {
-            match outcome {
-                Ok(latency) => latencies.push(latency),
-                Err(error) => errors.push(format!("{error:#}")),
+    for _ in 0..plan.concurrent.min(plan.connections) {
+        let (plan, tickets) = (Arc::clone(&plan), Arc::clone(&tickets));
+        workers.spawn(async move {
+            let mut attempts = Vec::new();
+            while started.elapsed() < plan.time && take(&tickets) {
+                attempts.push(attempt(&plan.route, &plan.target).await);
             }
-        }
+            attempts
+        });
     }
-    let seconds = started.elapsed().as_secs_f64();
-    Ok(Report {
-        succeeded: latencies.len(),
-        failed: errors.len(),
-        first_error: errors.into_iter().next(),
-        seconds,
-        connections_per_second: latencies.len() as f64 / seconds,
-        latency: echo::Report::of(latencies),
-    })
-}
-
-async fn worker(
-    plan: Arc<Plan>,
-    tickets: Arc<AtomicU32>,
-    started: Instant,
-) -> Vec<anyhow::Result<Duration>> {
-    let mut outcomes = Vec::new();
-    while started.elapsed() < plan.time && take(&tickets) {
-        outcomes.push(connection(&plan).await);
-    }
-    outcomes
+    workers.join_all().await.into_iter().flatten().collect()
 }
 
 fn take(tickets: &AtomicU32) -> bool {
+    let take = |left: u32| left.checked_sub(1);
     tickets
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(1)
-        })
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
         .is_ok()
-}
-
-async fn connection(plan: &Plan) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    let mut stream = plan.route.connect(&plan.target).await?;
-    ping(&mut stream, b's').await?;
-    Ok(begun.elapsed())
 }

@@ -18,8 +18,8 @@ use super::draw::{Drawn, Urn};
 use super::excuse::Excuses;
 use super::record::{Cycle, Record};
 use super::sample::{Phase, Sample, Size};
-use crate::drill::connects::{Outcome, attempt};
-use crate::workload::{Proxy, Route, Target};
+use crate::workload::attempt::attempt;
+use crate::workload::{Outcome, Proxy, Route, Target};
 
 /// Between two looks at the agents while they are loaded.
 const PACE: Duration = Duration::from_secs(2);
@@ -134,7 +134,6 @@ impl Soak<'_> {
         let over = running.began() + self.scenario.duration;
         self.look_until(over, &cycle).await;
         let loaded = running.finish().await?;
-        self.field.targets.book().clear();
         let excuses = Excuses::new(self.scenario, &cycle.faults, loaded.pause);
         let loaded = seen::Record {
             flows: loaded.flows,

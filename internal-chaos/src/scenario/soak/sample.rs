@@ -1,7 +1,6 @@
 //! What an agent has at some time: memory and descriptors as `/proc` tells, tasks and streams as
 //! its metrics do.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -57,10 +56,10 @@ impl Size {
         let metrics = metrics.ok().and_then(Result::ok);
         let text = metrics.map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
         let metric = |name| text.as_deref().and_then(|text| metric(text, name));
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let (memory_bytes, descriptors) = procstat::size(pid)?;
         Some(Self {
-            memory_bytes: procstat::usage(&[pid]).first()?.rss_bytes,
-            descriptors: open.count() as u64,
+            memory_bytes,
+            descriptors,
             tasks: metric("warren_tasks"),
             streams: metric("warren_streams"),
         })

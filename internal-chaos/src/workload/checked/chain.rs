@@ -2,28 +2,26 @@
 //! of what was sent.
 //!
 //! ```text
-//!  record  length u32, big endian │ payload, 1 to 65,536 bytes │ tag, 16 bytes
+//!  record  length u32, big endian │ payload, 1 to 65,536 bytes │ tag, 8 bytes
 //!  end     length 0               │                            │ tag
 //! ```
 //!
-//! A tag is the hash of the tag before it, the length and the payload; the first one before is the
-//! hash of the stream's seed. So a record can neither be left out, nor repeated, inserted, moved or
-//! altered, nor come from another stream. The payload is the pattern of [`super::super::pattern`],
-//! which the checker knows: it names the exact byte, also inside a record that was cut. The pattern
-//! repeats itself; the chain does not.
+//! The payload is the pattern of [`super::super::pattern`], which the checker knows: it compares every
+//! byte, also inside a record that was cut. The pattern repeats itself, the chain does not: a tag is
+//! mixed from the tag before it and the length, the first one before from the stream's seed. So a
+//! record can neither be left out, nor repeated, inserted or moved, nor come from another stream.
 
-use blake2::digest::Digest;
-use blake2::digest::consts::U16;
+use bytes::{Buf, buf};
 
-use crate::workload::pattern::{self, CHUNK};
+use crate::workload::pattern::{self, CHUNK, splitmix};
 
 /// The largest payload of a record.
 pub const LARGEST: usize = 64 * 1024;
 
 const _: () = assert!(LARGEST <= CHUNK, "a payload is one slice of the pattern");
 
-/// Bytes of a tag: 128 bits never collide by accident.
-const TAG: usize = 16;
+/// Bytes of a tag: 64 bits do not collide by accident.
+const TAG: usize = 8;
 
 type Tag = [u8; TAG];
 
@@ -90,6 +88,14 @@ enum State {
     Wrong,
 }
 
+impl Record {
+    /// The record as it goes over the wire.
+    pub fn wire(&self) -> impl Buf {
+        let payload: buf::Chain<&[u8], &[u8]> = self.length[..].chain(self.payload);
+        payload.chain(&self.tag[..])
+    }
+}
+
 impl State {
     const START: Self = Self::Length {
         bytes: [0; 4],
@@ -102,7 +108,7 @@ impl Chain {
         Self {
             seed,
             bytes: 0,
-            tag: hash(&[b"warren chaos chain", &seed.to_be_bytes()]),
+            tag: mix([0; TAG], seed),
         }
     }
 
@@ -124,8 +130,8 @@ impl Chain {
     fn link(&mut self, length: usize) -> Record {
         let payload = pattern::slice(self.seed, self.bytes, length as u64);
         let length = u32::try_from(length).expect("records are short");
+        self.tag = mix(self.tag, length.into());
         let length = length.to_be_bytes();
-        self.tag = hash(&[&self.tag, &length, payload]);
         self.bytes += payload.len() as u64;
         Record {
             length,
@@ -199,8 +205,10 @@ impl Checker {
             State::Payload { record, have } => {
                 let expected = &record.payload[*have..];
                 let taken = expected.len().min(input.len());
-                let wrong = expected.iter().zip(input).position(|(one, two)| one != two);
-                if let Some(at) = wrong {
+                if expected[..taken] != input[..taken] {
+                    let mut pairs = expected.iter().zip(input);
+                    let at = pairs.position(|(one, two)| one != two);
+                    let at = at.expect("unequal slices of one length differ somewhere");
                     let error = ChainError::Byte {
                         offset: offset + at as u64,
                         expected: expected[at],
@@ -271,11 +279,10 @@ fn fill(bytes: &mut [u8], have: &mut usize, input: &[u8]) -> usize {
     taken
 }
 
-/// BLAKE2b (RFC 7693): as fast in software as anything with its strength.
-fn hash(parts: &[&[u8]]) -> Tag {
-    let mut hash = blake2::Blake2b::<U16>::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().into()
+/// The tag that follows `tag`: other ones, or other numbers, lead elsewhere.
+fn mix(tag: Tag, number: u64) -> Tag {
+    let mut state = u64::from_be_bytes(tag) ^ number;
+    splitmix(&mut state).to_be_bytes()
 }
 
 #[cfg(test)]

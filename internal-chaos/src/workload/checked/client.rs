@@ -1,6 +1,7 @@
 //! The client's side of one connection.
 
 use std::io;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -14,6 +15,7 @@ use super::chain::{Checker, LARGEST};
 use super::flow::{End, Received, Slow, Until, receive, send};
 use super::protocol::{Answer, Mode, Request};
 use super::report::{Ending, Seen};
+use super::watch::Watch;
 use super::{Kind, Plan};
 
 /// The largest answer that a request asks for: a page, and more than one packet.
@@ -22,21 +24,38 @@ const LARGEST_ANSWER: u32 = 4_096;
 /// The only answer of a storm's connection.
 const SHORT_ANSWER: u32 = 64;
 
-/// Runs one connection to its end; `seed` tells it from the others.
+/// The longest that a connection may take, one without a time of its own included.
+const LONGEST: Duration = Duration::from_secs(2 * 3_600);
+
+/// Opens a connection and runs it to its end; `seed` tells it from the others.
 pub(super) async fn run(plan: &Plan, seed: u64) -> Seen {
-    let stream = match plan.route.connect(&plan.target).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            let error = anyhow::Error::new(error);
-            return Seen {
-                ending: Ending::Failed(format!("{error:#}")),
-                ..Seen::default()
-            };
-        }
-    };
+    match plan.route.connect(&plan.target).await {
+        Ok(stream) => carry(plan, seed, stream, &Watch::default()).await,
+        Err(error) => Seen {
+            ending: Ending::Failed(format!("{:#}", anyhow::Error::new(error))),
+            ..Seen::default()
+        },
+    }
+}
+
+/// Runs one open connection to its end. What the target knows of an upload by then counts even if
+/// its answer did not arrive.
+pub async fn carry(plan: &Plan, seed: u64, stream: TcpStream, watch: &Watch) -> Seen {
+    let mut seen = converse(plan, seed, stream, watch).await;
+    if let Some(answer) = plan.ledger.as_ref().and_then(|ledger| ledger.take(seed))
+        && seen.unanswered
+    {
+        seen.unanswered = false;
+        seen.count_upload(answer);
+    }
+    seen
+}
+
+async fn converse(plan: &Plan, seed: u64, stream: TcpStream, watch: &Watch) -> Seen {
     let directions = if plan.kind == Kind::HalfClose { 2 } else { 1 };
-    let deadline = Instant::now() + directions * plan.time + plan.grace;
-    let mut connection = Connection::new(plan, seed, stream, deadline);
+    let time = plan.time.saturating_mul(directions).min(LONGEST);
+    let deadline = Instant::now() + time + plan.grace;
+    let mut connection = Connection::new(plan, seed, stream, (deadline, watch));
     let request = connection.request;
     let begun = timeout_at(deadline, request.write(&mut connection.write)).await;
     if let Err(ending) = finished(begun) {
@@ -60,16 +79,22 @@ pub(super) async fn run(plan: &Plan, seed: u64) -> Seen {
     connection.seen
 }
 
-struct Connection {
+struct Connection<'a> {
     request: Request,
     read: BufReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
     deadline: Instant,
+    watch: &'a Watch,
     seen: Seen,
 }
 
-impl Connection {
-    fn new(plan: &Plan, seed: u64, stream: TcpStream, deadline: Instant) -> Self {
+impl<'a> Connection<'a> {
+    fn new(
+        plan: &Plan,
+        seed: u64,
+        stream: TcpStream,
+        (deadline, watch): (Instant, &'a Watch),
+    ) -> Self {
         let (read, write) = stream.into_split();
         let mode = match plan.kind {
             Kind::Download | Kind::SlowReader => Mode::Streams {
@@ -101,13 +126,15 @@ impl Connection {
             read: BufReader::with_capacity(capacity, read),
             write,
             deadline,
+            watch,
             seen: Seen::default(),
         }
     }
 
     async fn down(&mut self, until: Until, slow: Option<Slow>) {
         let seed = self.request.down_seed();
-        let received = receive(&mut self.read, seed, until, slow, self.deadline).await;
+        let watched = (self.deadline, self.watch);
+        let received = receive(&mut self.read, seed, until, slow, watched).await;
         self.saw(received);
     }
 
@@ -118,11 +145,15 @@ impl Connection {
             read,
             write,
             deadline,
+            watch,
             ..
         } = self;
         let over = Notify::new();
         let sending = async {
-            let sending = timeout_at(*deadline, send(write, request.seed, request.limits()));
+            let sending = timeout_at(
+                *deadline,
+                send(write, request.seed, request.limits(), watch),
+            );
             tokio::select! {
                 sent = sending => finished(sent),
                 // Nobody listens any more; a connection that says so is as good as one that broke.
@@ -132,7 +163,9 @@ impl Connection {
         let receiving = async {
             let seed = request.down_seed();
             let received = match down {
-                true => Some(receive(read, seed, Until::LastRecord, None, *deadline).await),
+                true => {
+                    Some(receive(read, seed, Until::LastRecord, None, (*deadline, watch)).await)
+                }
                 false => None,
             };
             let answer = match received.as_ref().map(|received| &received.end) {
@@ -153,7 +186,8 @@ impl Connection {
 
     async fn half_close(&mut self) {
         let sending = async {
-            let sent = send(&mut self.write, self.request.seed, self.request.limits()).await?;
+            let (seed, limits) = (self.request.seed, self.request.limits());
+            let sent = send(&mut self.write, seed, limits, self.watch).await?;
             self.write.shutdown().await?;
             Ok(sent)
         };

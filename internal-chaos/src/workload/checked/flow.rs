@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::chain::{Chain, ChainError, Checker, LARGEST, Record};
 use super::report::Histogram;
+use super::watch::Watch;
 
 /// How often a paced sender sends, and a slow reader reads: the resolution of a stall.
 const TICK: Duration = Duration::from_millis(5);
@@ -72,22 +73,40 @@ impl Slow {
     }
 }
 
-/// Sends a stream until a limit is reached; returns the data bytes.
+impl Limits {
+    /// Data bytes of one tick of a paced sender, at least 1.
+    fn each(self) -> u64 {
+        let each = u128::from(self.pace) * TICK.as_micros() / 1_000_000;
+        u64::try_from(each).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// Sends a stream until a limit is reached or `watch` is told to stop; returns the data bytes.
 pub async fn send<W: AsyncWrite + Unpin>(
     stream: &mut W,
     seed: u64,
     limits: Limits,
+    watch: &Watch,
 ) -> io::Result<u64> {
     let mut chain = Chain::new(seed);
+    let mut tick = interval(TICK);
+    // No burst after a stall: what was not sent then is not owed.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let began = Instant::now();
-    while chain.bytes() < limits.bytes && began.elapsed() < limits.time {
-        let left = limits.bytes - chain.bytes();
-        let length = match limits.pace {
-            0 => LARGEST as u64,
-            pace => due(stream, &chain, began, pace).await?,
-        };
-        let length = usize::try_from(length.min(left)).unwrap_or(LARGEST);
-        write(stream, &chain.record(length)).await?;
+    let is_over =
+        |sent: u64| watch.is_stopped() || sent >= limits.bytes || began.elapsed() >= limits.time;
+    while !is_over(chain.bytes()) {
+        let mut due = LARGEST as u64;
+        if limits.pace > 0 {
+            tick.tick().await;
+            due = limits.each();
+        }
+        due = due.min(limits.bytes - chain.bytes());
+        while due > 0 {
+            let length = usize::try_from(due).map_or(LARGEST, |due| due.min(LARGEST));
+            write(stream, &chain.record(length)).await?;
+            due -= length as u64;
+        }
     }
     let sent = chain.bytes();
     write(stream, &chain.end()).await?;
@@ -95,34 +114,19 @@ pub async fn send<W: AsyncWrite + Unpin>(
     Ok(sent)
 }
 
-/// Waits for the next tick; how many bytes are due then.
-async fn due<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    chain: &Chain,
-    began: Instant,
-    pace: u64,
-) -> io::Result<u64> {
-    stream.flush().await?;
-    tokio::time::sleep(TICK).await;
-    let owed = (began.elapsed().as_secs_f64() * pace as f64) as u64;
-    // After a stall the rate holds from there on: what was not sent then comes in pieces.
-    Ok(owed.saturating_sub(chain.bytes()).clamp(1, LARGEST as u64))
-}
-
 /// Sends one record.
 pub async fn write<W: AsyncWrite + Unpin>(stream: &mut W, record: &Record) -> io::Result<()> {
-    stream.write_all(&record.length).await?;
-    stream.write_all(record.payload).await?;
-    stream.write_all(&record.tag).await
+    stream.write_all_buf(&mut record.wire()).await
 }
 
-/// Receives and checks a stream, until `deadline` at most; as fast as it comes, unless `slow`.
+/// Receives and checks a stream, until the deadline at most; as fast as it comes, unless `slow`. The
+/// watch hears of every read.
 pub async fn receive<R: AsyncRead + Unpin>(
     stream: &mut R,
     seed: u64,
     until: Until,
     slow: Option<Slow>,
-    deadline: Instant,
+    (deadline, watch): (Instant, &Watch),
 ) -> Received {
     let mut checker = Checker::new(seed);
     let mut stalls = Histogram::default();
@@ -159,6 +163,7 @@ pub async fn receive<R: AsyncRead + Unpin>(
         };
         stalls.add(last.elapsed());
         last = Instant::now();
+        watch.arrived(last.into_std(), count);
         if let Err(error) = checker.feed(&buffer[..count]) {
             wrong = count;
             break End::Damaged(error);

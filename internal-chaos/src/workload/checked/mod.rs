@@ -2,7 +2,7 @@
 //! arrived, that they are an exact prefix of what was sent, and what became of each connection.
 //!
 //! A load never fails because of the mesh: what breaks is counted, what is wrong is listed. Streams
-//! are hash-chained (see [`chain`]) and end with a record of their own, so a connection that was
+//! are chained (see [`chain`]) and end with a record of their own, so a connection that was
 //! cut is told from one that ended. The other side is [`Service::Checked`](super::serve::Service).
 //!
 //! | file | what lives there |
@@ -11,7 +11,8 @@
 //! | [`flow`] | sending and receiving a chained stream at a pace |
 //! | `protocol` | what a client asks for, what the target answers |
 //! | `client`, `serve` | the two sides of one connection |
-//! | [`Ledger`] | what the target saw of uploads whose answer was lost |
+//! | [`Watch`] | one connection as somebody sees it who is neither of its ends |
+//! | [`Ledger`] | what both ends know of each other in one process |
 //! | [`report`] | what was seen |
 //! | `run` | all connections of a load |
 
@@ -23,6 +24,7 @@ mod protocol;
 pub mod report;
 mod run;
 mod serve;
+mod watch;
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,11 +33,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use client::carry;
 pub use ledger::Ledger;
 pub use protocol::Answer;
-pub use report::{Histogram, Outcomes, Report};
+pub use report::{Ending, Histogram, Outcomes, Report, Seen};
 pub use run::run;
 pub(super) use serve::serve;
+pub use watch::Watch;
 
 use super::socks::{Route, Target};
 use crate::units::Rate;

@@ -53,18 +53,18 @@ pub struct Histogram {
 
 /// What one connection saw.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub(super) bytes: u64,
-    pub(super) exact: u64,
-    pub(super) stalls: Histogram,
+pub struct Seen {
+    pub bytes: u64,
+    pub exact: u64,
+    pub stalls: Histogram,
     /// An upload broke before the target said what arrived.
     pub(super) unanswered: bool,
-    pub(super) ending: Ending,
+    pub ending: Ending,
 }
 
 /// How one connection ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     #[default]
     Complete,
     /// Not opened.

@@ -6,9 +6,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Plan;
 use super::client;
 use super::report::{Ending, Report, Seen};
-use super::{Kind, Plan};
 
 /// Connections under way at once, whatever the plan says: what a process may have open.
 const MOST_CONCURRENT: usize = 10_000;
@@ -49,15 +49,11 @@ pub async fn run(plan: &Plan) -> Report {
 /// One connection, with the target's word if its answer was lost.
 async fn one(plan: &Plan, seed: u64) -> Seen {
     let mut seen = client::run(plan, seed).await;
-    let uploads = matches!(plan.kind, Kind::Upload | Kind::Both | Kind::HalfClose);
-    if let Some(ledger) = plan.ledger.as_ref().filter(|_| uploads) {
-        if seen.unanswered {
-            let deadline = Instant::now() + plan.grace;
-            if let Some(answer) = ledger.settled(seed, deadline).await {
-                seen.count_upload(answer);
-            }
+    if let Some(ledger) = plan.ledger.as_ref().filter(|_| seen.unanswered) {
+        let deadline = Instant::now() + plan.grace;
+        if let Some(answer) = ledger.settled(seed, deadline).await {
+            seen.count_upload(answer);
         }
-        ledger.forget(seed);
     }
     seen
 }

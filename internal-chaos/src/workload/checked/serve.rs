@@ -12,6 +12,7 @@ use super::chain::{Chain, LARGEST};
 use super::flow::{self, Until, receive, send};
 use super::ledger::Ledger;
 use super::protocol::{Answer, Mode, Request};
+use super::watch::Watch;
 
 /// Serves one connection to its end. `limit` is the longest that it may live.
 pub(in crate::workload) async fn serve(
@@ -24,18 +25,21 @@ pub(in crate::workload) async fn serve(
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::with_capacity(LARGEST, read);
     let request = Request::read(&mut read).await?;
+    let watch = ledger.watch(request.seed);
+    let (seed, limits) = (request.down_seed(), request.limits());
     match request.mode {
         Mode::Streams { down, up } => {
             let sending = async {
                 match down {
-                    true => send(&mut write, request.down_seed(), request.limits()).await,
+                    true => send(&mut write, seed, limits, &watch).await,
                     false => Ok(0),
                 }
             };
             let receiving = async {
                 match up {
                     true => {
-                        Some(record(&mut read, &request, Until::LastRecord, ledger, deadline).await)
+                        let until = Until::LastRecord;
+                        Some(record(&mut read, &request, until, ledger, (deadline, &watch)).await)
                     }
                     false => None,
                 }
@@ -49,13 +53,14 @@ pub(in crate::workload) async fn serve(
             close(read, write).await
         }
         Mode::HalfClose => {
-            let answer = record(&mut read, &request, Until::Close, ledger, deadline).await;
+            let until = Until::Close;
+            let answer = record(&mut read, &request, until, ledger, (deadline, &watch)).await;
             answer.write(&mut write).await?;
-            send(&mut write, request.down_seed(), request.limits()).await?;
+            send(&mut write, seed, limits, &watch).await?;
             close(read, write).await
         }
         Mode::Request => {
-            let mut chain = Chain::new(request.down_seed());
+            let mut chain = Chain::new(seed);
             loop {
                 match read.read_u32().await? {
                     0 => break,
@@ -77,9 +82,9 @@ async fn record(
     request: &Request,
     until: Until,
     ledger: &Ledger,
-    deadline: Instant,
+    watched: (Instant, &Watch),
 ) -> Answer {
-    let received = receive(read, request.seed, until, None, deadline).await;
+    let received = receive(read, request.seed, until, None, watched).await;
     let answer = Answer::from(received);
     ledger.enter(request.seed, answer.clone());
     answer

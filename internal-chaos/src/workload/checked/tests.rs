@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::serve::{Server, Service};
+use super::super::serve::{Service, serve as serve_all};
 use super::*;
 
 /// Only a failing test takes so long.
@@ -30,13 +30,13 @@ struct World {
 }
 
 async fn world() -> World {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let server = Server::bind(any, Service::Checked).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let world = World {
-        address: server.address().unwrap(),
-        ledger: server.ledger(),
+        address: listener.local_addr().unwrap(),
+        ledger: Arc::default(),
     };
-    tokio::spawn(server.run());
+    let ledger = Arc::clone(&world.ledger);
+    tokio::spawn(serve_all(listener, Service::Checked, ledger, |_, _| {}));
     world
 }
 
@@ -143,6 +143,35 @@ async fn streams_end_with_their_time_and_at_their_pace() {
         };
         let report = run(&plan).await;
         assert!(report.is_clean() && report.exact > 0, "{kind}: {report:?}");
+    }
+}
+
+/// As the drill has them: without a limit, told to end by somebody who watches.
+#[tokio::test]
+async fn a_watched_stream_ends_complete_when_it_is_told_to() {
+    let world = world().await;
+    for kind in [Kind::Download, Kind::Upload] {
+        for rate in [Some(Rate::mbit(8)), None] {
+            let plan = Plan {
+                bytes: u64::MAX,
+                rate,
+                ..world.plan(kind)
+            };
+            let stream = plan.route.connect(&plan.target).await.unwrap();
+            let watch = Arc::new(Watch::remembering());
+            world.ledger.announce(7, &watch);
+            let told = async {
+                while watch.reads() < 9 {
+                    tokio::task::yield_now().await;
+                }
+                watch.stop();
+            };
+            let (seen, ()) = tokio::join!(super::carry(&plan, 7, stream, &watch), told);
+            assert_eq!(seen.ending, Ending::Complete, "{kind}");
+            let arrived: usize = watch.take_arrivals().iter().map(|read| read.1).sum();
+            assert_eq!(arrived as u64, watch.bytes(), "{kind}");
+            assert!(watch.bytes() > seen.exact, "{kind}: with lengths and tags");
+        }
     }
 }
 

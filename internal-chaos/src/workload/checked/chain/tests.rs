@@ -1,5 +1,6 @@
 //! Every kind of damage at every kind of place.
 
+use bytes::BufMut;
 use proptest::prelude::*;
 
 use super::*;
@@ -23,9 +24,7 @@ fn stream(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
 }
 
 fn append(wire: &mut Vec<u8>, record: &Record) {
-    wire.extend_from_slice(&record.length);
-    wire.extend_from_slice(record.payload);
-    wire.extend_from_slice(&record.tag);
+    wire.put(record.wire());
 }
 
 /// Feeds it in pieces; the exact prefix, and the error or whether it ended cleanly.

@@ -1,6 +1,21 @@
-//! What is seen in the time around a fault: pure functions of instants.
+//! What is seen in the time around a fault, and a clock that tells what the machine did meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+/// How often the clock is looked at.
+const BEAT: Duration = Duration::from_millis(1);
+
+/// Looks at the clock until `enough`: on a thread that does nothing else, a gap is the machine's.
+pub async fn beat(enough: Arc<AtomicBool>) -> Vec<Instant> {
+    let mut beats = Vec::new();
+    while !enough.load(Ordering::Relaxed) {
+        tokio::time::sleep(BEAT).await;
+        beats.push(Instant::now());
+    }
+    beats
+}
 
 /// The time in which stalls and connects count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use procfs::{CpuInfo, Current, LoadAverage, Meminfo};
 use serde::Serialize;
 use tokio::process::Command;
 
@@ -26,26 +27,20 @@ pub struct Machine {
 impl Machine {
     /// Looks around.
     pub async fn here() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let mut date = Command::new("date");
         date.args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]);
         let date = output("date", date, Duration::from_secs(5)).await;
+        let cpu = CpuInfo::current().ok();
+        let cpu = cpu.and_then(|info| info.model_name(0).map(str::to_owned));
+        let load = LoadAverage::current().map(|load| format!("{:.2}", load.one));
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         Self {
-            cpu: field(&read("/proc/cpuinfo"), "model name")
-                .unwrap_or("unknown")
-                .to_owned(),
+            cpu: cpu.unwrap_or_else(unknown),
             cores: available_parallelism().map_or(0, usize::from),
-            memory_mib: field(&read("/proc/meminfo"), "MemTotal")
-                .and_then(|value| value.strip_suffix("kB")?.trim().parse::<u64>().ok())
-                .unwrap_or(0)
-                / 1024,
-            load_before: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .unwrap_or("unknown")
-                .to_owned(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            date: date.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned()),
+            memory_mib: Meminfo::current().map_or(0, |memory| memory.mem_total >> 20),
+            load_before: load.unwrap_or_else(|_| unknown()),
+            kernel: kernel.trim().to_owned(),
+            date: date.map_or_else(|_| unknown(), |text| text.trim().to_owned()),
             command: std::env::args().collect::<Vec<_>>().join(" "),
         }
     }
@@ -69,22 +64,6 @@ impl Machine {
     }
 }
 
-/// The value of the first line `name : value`.
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_of_proc_files() {
-        let text = "processor\t: 0\nmodel name\t: A CPU: fast\nmodel name\t: B\n";
-        assert_eq!(field(text, "model name"), Some("A CPU: fast"));
-        assert_eq!(field(text, "MemTotal"), None);
-    }
+fn unknown() -> String {
+    "unknown".to_owned()
 }
