@@ -16,7 +16,11 @@ use crate::routing::LinkState;
 use crate::task;
 
 /// Reads the agent's status.
-pub(super) struct Collector(pub(super) Arc<Status>);
+pub(super) struct Collector {
+    pub(super) status: Arc<Status>,
+    /// Whether what agents call themselves is told.
+    pub(super) names: bool,
+}
 
 impl collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -28,7 +32,7 @@ impl collector::Collector for Collector {
             &mut encoder,
             "sessions_short_of_windows",
             "Sessions whose streams get less than they could use, because others are not read",
-            self.0.short_of_windows().len() as i64,
+            self.status.short_of_windows().len() as i64,
         )?;
         tasks(&mut encoder)?;
         task_panics(&mut encoder)?;
@@ -38,7 +42,7 @@ impl collector::Collector for Collector {
             "Log lines of this process that standard error did not take",
             logging::lines_lost(),
         )?;
-        let left = self.0.not_after as i64 - unix_now() as i64;
+        let left = self.status.not_after as i64 - unix_now() as i64;
         gauge(
             &mut encoder,
             "certificate_expiry_seconds",
@@ -51,17 +55,17 @@ impl collector::Collector for Collector {
 impl Collector {
     fn links(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let one = ConstGauge::new(1_i64);
-        let mesh = self.0.mesh();
+        let mesh = self.status.mesh();
         let graph = mesh.table.path_table().graph();
         let mut family =
             encoder.encode_descriptor("links", "Peers by link state", None, one.metric_type())?;
-        for (id, peer) in self.0.shared.links.snapshot() {
+        for (id, peer) in self.status.shared.links.snapshot() {
             let state = match peer.live.map(|live| live.state) {
                 Some(LinkState::Up) => "up",
                 Some(LinkState::Suspect) => "suspect",
                 Some(LinkState::Down) | None => "down",
             };
-            let agent = graph.agent(id);
+            let agent = graph.agent(id).filter(|_| self.names);
             let labels = [
                 ("peer", id.to_string()),
                 (
@@ -76,7 +80,7 @@ impl Collector {
     }
 
     fn routes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = self.0.mesh().table.counts();
+        let counts = self.status.mesh().table.counts();
         let usable = (counts.prefixes + counts.domains) as i64;
         gauge(
             encoder,
@@ -88,7 +92,7 @@ impl Collector {
 
     fn advertisements(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let counters = self
-            .0
+            .status
             .shared
             .counters
             .lock()

@@ -52,6 +52,7 @@ mod prefixes;
 mod probe;
 mod process;
 mod readiness;
+mod reasons;
 mod resolve;
 mod revoke_file;
 mod routes;

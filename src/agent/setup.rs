@@ -18,7 +18,7 @@ use crate::routing::{
     Avoid, Core, Counters, Graph, Lately, Now, PathTable, PrefixTable, RouteTable, Settings,
 };
 use crate::task::Vital;
-use crate::tunnel::{SessionCrypto, StreamTable, Tunnel, TunnelSetup};
+use crate::tunnel::{Accepting, SessionCrypto, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
 
 /// Paths that failed end to end and that the control task has not looked at yet.
@@ -102,8 +102,12 @@ fn start_tunnel(
     });
     let exit = match config.exit {
         Some(_) => {
-            let server = tunnel_server(&parts.identity, parts.trust.clone())?;
-            Some((server, mesh.borrow().session(None)))
+            let trust = parts.trust.clone();
+            Some(Accepting {
+                crypto: tunnel_server(&parts.identity, trust.clone())?,
+                trust,
+                settings: mesh.borrow().session(None),
+            })
         }
         None => None,
     };

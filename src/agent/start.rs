@@ -20,8 +20,9 @@ use super::setup::{ControlEnds, Shared, core, link_context};
 use super::status::{MeshIngress, Status};
 use super::{health, links};
 use crate::api::{self, Server};
-use crate::clock;
+use crate::clock::{self, unix_now};
 use crate::exit::{Exit, OwnListeners};
+use crate::identity::Member;
 use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
 use crate::routing::Balancer;
@@ -253,14 +254,15 @@ fn start_ingress(
         lately: shared.lately.clone(),
         resolvers: socks5.resolvers.clone(),
     };
-    let id = parts.id();
+    let member = Member::new(parts.identity.parsed(), &parts.trust, unix_now());
+    let member = Arc::new(member);
     let ingress = Arc::new(Ingress::new(
         socks5,
         &config.limits,
         shared.checks.clone(),
         SessionOpener(sessions),
         routes,
-        exit.clone().map(|exit| OwnExit { id, exit }),
+        exit.clone().map(|exit| OwnExit { member, exit }),
         shared.streams.clone(),
     ));
     tasks.spawn("accept clients", ingress.clone().run(listener));

@@ -11,12 +11,14 @@ use super::collector::Collector;
 use super::mesh::Mesh;
 use super::process::Process;
 use super::readiness::{Means, verdict};
+use super::reasons::{named, not_linked, short_of_windows, single_path};
 use super::routes::MeshRoutes;
 use super::setup::Shared;
 use super::skew;
 use crate::api::{
     self, AgentView, DepartedView, Dest, Direction, EdgeView, EventView, ExplainError, ExplainView,
-    Health, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView, TraceView,
+    Health, MemberView, PeerState, PeerView, RouteKind, RouteView, StreamView, TopologyView,
+    TraceView,
 };
 use crate::clock::{self, unix_now};
 use crate::config::Balance;
@@ -29,9 +31,6 @@ use crate::tunnel::{SessionOpener, Side};
 
 /// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
-
-/// Destinations named in one `degraded` reason; more are counted.
-const NAMED: usize = 5;
 
 /// The ingress as it is wired here.
 pub(super) type MeshIngress = Ingress<SessionOpener<Mesh>, MeshRoutes>;
@@ -54,7 +53,10 @@ pub(super) struct Status {
 /// A [`Status`] with its metrics.
 pub(super) struct Reporter {
     status: Arc<Status>,
-    registry: Registry,
+    /// What anyone may read.
+    anyones: Registry,
+    /// The same, with the names of agents.
+    managers: Registry,
     /// Metrics whose names are not warren's.
     process: Registry,
 }
@@ -62,24 +64,13 @@ pub(super) struct Reporter {
 impl Status {
     /// Collects the counters of every room.
     pub(super) fn with_registry(self, http: &api::Metrics) -> Reporter {
-        let mut registry = Registry::with_prefix("warren");
-        self.shared.fib.metrics.register(&mut registry);
-        self.shared.tunnel.metrics.register(&mut registry);
-        self.shared.streams.register(&mut registry);
-        if let Some(ingress) = &self.ingress {
-            ingress.metrics().register(&mut registry);
-        }
-        if let Some(exit) = &self.exit {
-            exit.register(&mut registry);
-        }
-        http.register(&mut registry);
         let status = Arc::new(self);
-        registry.register_collector(Box::new(Collector(status.clone())));
         let mut process = Registry::default();
         process.register_collector(Box::new(Process));
         Reporter {
+            anyones: registry(&status, http, false),
+            managers: registry(&status, http, true),
             status,
-            registry,
             process,
         }
     }
@@ -295,6 +286,14 @@ impl api::Agent for Reporter {
             .collect()
     }
 
+    fn sessions(&self) -> Vec<MemberView> {
+        let exit = self.status.exit.as_ref();
+        let members = exit.map_or_else(Vec::new, |exit| exit.members());
+        let members = members.iter();
+        let view = members.map(|(member, since)| MemberView::new(member, clock::since(*since)));
+        view.collect()
+    }
+
     fn topology(&self) -> TopologyView {
         let mesh = self.status.mesh();
         let graph = mesh.table.path_table().graph();
@@ -346,9 +345,13 @@ impl api::Agent for Reporter {
         self.status.trace(dest).await
     }
 
-    fn encode_metrics(&self) -> String {
+    fn encode_metrics(&self, names: bool) -> String {
         let mut text = String::new();
-        encode_registry(&mut text, &self.registry)
+        let registry = match names {
+            true => &self.managers,
+            false => &self.anyones,
+        };
+        encode_registry(&mut text, registry)
             .and_then(|()| encode_registry(&mut text, &self.process))
             .and_then(|()| encode_eof(&mut text))
             .expect("writing to a String cannot fail");
@@ -356,42 +359,23 @@ impl api::Agent for Reporter {
     }
 }
 
-/// With its last known name and the last error, as far as there are any.
-fn not_linked(id: AgentId, name: Option<&str>, peer: &PeerStatus) -> String {
-    let who = named(id, name);
-    let error = peer.last_error.as_deref();
-    let error = error.map_or_else(String::new, |error| format!(": {error}"));
-    format!("peer {who} is not linked{error}")
-}
-
-/// `id (name)`.
-fn named(id: AgentId, name: Option<&str>) -> String {
-    let name = name.filter(|name| !name.is_empty());
-    name.map_or_else(|| id.to_string(), |name| format!("{id} ({name})"))
-}
-
-fn short_of_windows(mesh: &Mesh, peer: AgentId) -> String {
-    let agent = mesh.table.path_table().graph().agent(peer);
-    let name = agent.map_or_else(String::new, |agent| format!(" ({})", agent.display_name));
-    format!(
-        "connections that are not read hold most of the window of the session with {peer}{name}; \
-         others get a small share each"
-    )
-}
-
-/// Names what hangs by one agent or link. Counted once per mesh, because health is asked for often.
-fn single_path(mesh: &Mesh) -> Option<String> {
-    let count = mesh.table.counts().single_path;
-    if count == 0 {
-        return None;
+/// Every room's counters, and what is read when somebody asks.
+fn registry(status: &Arc<Status>, http: &api::Metrics, names: bool) -> Registry {
+    let mut registry = Registry::with_prefix("warren");
+    let shared = &status.shared;
+    shared.fib.metrics.register(&mut registry);
+    shared.tunnel.metrics.register(&mut registry);
+    shared.streams.register(&mut registry);
+    if let Some(ingress) = &status.ingress {
+        ingress.metrics().register(&mut registry);
     }
-    let shown = mesh.table.single_path().take(NAMED);
-    let shown: Vec<String> = shown.map(|destination| destination.to_string()).collect();
-    let shown = shown.join(", ");
-    Some(match count.saturating_sub(NAMED) {
-        0 => format!("one path left to {shown}"),
-        more => format!("one path left to {shown} and {more} more"),
-    })
+    if let Some(exit) = &status.exit {
+        exit.register(names, &mut registry);
+    }
+    http.register(&mut registry);
+    let status = status.clone();
+    registry.register_collector(Box::new(Collector { status, names }));
+    registry
 }
 
 pub(super) fn millis(duration: Duration) -> f64 {

@@ -1,7 +1,8 @@
 //! What the API needs from the agent behind it.
 
 use super::{
-    Dest, EventView, ExplainView, Health, PeerView, RouteView, StreamView, TopologyView, TraceView,
+    Dest, EventView, ExplainView, Health, MemberView, PeerView, RouteView, StreamView,
+    TopologyView, TraceView,
 };
 
 /// A running agent as the API sees it.
@@ -23,6 +24,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Connections under way, as ingress and as exit.
     fn streams(&self) -> Vec<StreamView>;
 
+    /// Members that have a session with this agent's exit, by id.
+    fn sessions(&self) -> Vec<MemberView>;
+
     /// Every agent and link known from advertisements.
     fn topology(&self) -> TopologyView;
 
@@ -41,8 +45,8 @@ pub trait Agent: Send + Sync + 'static {
     /// dropped before it is done.
     fn trace(&self, dest: &Dest) -> impl Future<Output = Result<TraceView, ExplainError>> + Send;
 
-    /// All metrics as OpenMetrics text.
-    fn encode_metrics(&self) -> String;
+    /// All metrics as OpenMetrics text. What agents call themselves is told only with `names`.
+    fn encode_metrics(&self, names: bool) -> String;
 }
 
 /// Why a destination could not be explained.

@@ -43,6 +43,20 @@ pub(super) async fn require(
 pub(super) type Refused = (&'static str, ApiError);
 
 impl Guard {
+    /// Whether a request that anyone may make comes from who may manage. A token that is not the one
+    /// counts as refused.
+    pub(super) async fn is_manager(&self, caller: Caller, uri: &Uri, headers: &HeaderMap) -> bool {
+        match self.admit(caller, uri, headers).await {
+            Ok(()) => true,
+            Err((reason, _)) => {
+                if bearer(headers).is_some() {
+                    self.metrics.refused(reason);
+                }
+                false
+            }
+        }
+    }
+
     /// Whether a request may see what is the operator's; `Err` says why not.
     pub(super) async fn admit(
         &self,

@@ -30,7 +30,7 @@ pub use server::{API_SOCKET, Server, Settings, SocketError};
 pub use trace::{HopView, RttView, SessionView, TraceView};
 pub use view::{
     AgentView, CandidateView, ChosenView, DepartedView, Direction, EdgeView, ExplainView, Health,
-    PeerState, PeerView, RouteKind, RouteView, Status, StreamView, TopologyView,
+    MemberView, PeerState, PeerView, RouteKind, RouteView, Status, StreamView, TopologyView,
 };
 
 #[cfg(test)]

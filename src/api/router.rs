@@ -58,6 +58,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/peers", get(peers::<A>))
         .route("/api/routes", get(routes::<A>))
         .route("/api/streams", get(streams::<A>))
+        .route("/api/sessions", get(sessions::<A>))
         .route("/api/topology", get(topology::<A>))
         .route("/api/events", get(events::<A>))
         .route("/api/explain", get(explain::<A>))
@@ -101,7 +102,7 @@ async fn healthz<A: Agent>(
     headers: HeaderMap,
 ) -> Response {
     let mut health = shared.agent.health();
-    if shared.guard.admit(caller, &uri, &headers).await.is_err() {
+    if !shared.guard.is_manager(caller, &uri, &headers).await {
         health.display_name = String::new();
         health.reasons = Vec::new();
     }
@@ -122,14 +123,21 @@ fn carries(traffic: bool) -> StatusCode {
     }
 }
 
-async fn metrics<A: Agent>(State(shared): State<Arc<Shared<A>>>, headers: HeaderMap) -> Response {
+/// Names are for whoever may manage, as in `/healthz`.
+async fn metrics<A: Agent>(
+    State(shared): State<Arc<Shared<A>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let names = shared.guard.is_manager(caller, &uri, &headers).await;
     let accepts = headers.get_all(header::ACCEPT).iter();
     let accepts: Vec<&str> = accepts.filter_map(|accept| accept.to_str().ok()).collect();
     let mut response = if exposition::wants_open_metrics(&accepts.join(",")) {
-        let write = |agent: &A| Ok(agent.encode_metrics());
+        let write = move |agent: &A| Ok(agent.encode_metrics(names));
         snapshot(&shared, exposition::OPEN_METRICS, write).await
     } else {
-        let write = |agent: &A| Ok(exposition::classic(&agent.encode_metrics()));
+        let write = move |agent: &A| Ok(exposition::classic(&agent.encode_metrics(names)));
         snapshot(&shared, exposition::CLASSIC, write).await
     };
     let vary = HeaderValue::from_static("accept");
@@ -147,6 +155,10 @@ async fn routes<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
 
 async fn streams<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
     snapshot(&shared, JSON, |agent| encode(&agent.streams())).await
+}
+
+async fn sessions<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    snapshot(&shared, JSON, |agent| encode(&agent.sessions())).await
 }
 
 async fn topology<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {

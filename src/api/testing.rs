@@ -150,6 +150,16 @@ impl Agent for FakeAgent {
         }])
     }
 
+    fn sessions(&self) -> Vec<MemberView> {
+        self.unless_empty(vec![MemberView {
+            ingress: id(0x22),
+            groups: vec!["ops".to_owned()],
+            roles: vec!["ingress".to_owned()],
+            not_after: "2027-01-01T00:00:00Z".to_owned(),
+            age_s: 5,
+        }])
+    }
+
     fn topology(&self) -> TopologyView {
         let agent = |byte, name: &str| AgentView {
             id: id(byte),
@@ -301,8 +311,8 @@ impl Agent for FakeAgent {
         })
     }
 
-    fn encode_metrics(&self) -> String {
-        let mut text = String::new();
+    fn encode_metrics(&self, names: bool) -> String {
+        let mut text = format!("names_told {}\n", u8::from(names));
         prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text
     }

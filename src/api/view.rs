@@ -1,10 +1,12 @@
 //! The JSON shapes. Field names and units are a promise: fields are added, never renamed.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::AgentId;
+use crate::clock::format_date;
+use crate::identity::{AgentId, Member};
 
 /// Whether an agent can carry traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +205,33 @@ pub struct StreamView {
     pub bytes_up: u64,
     /// Bytes from the target to the client.
     pub bytes_down: u64,
+}
+
+/// One entry of `/api/sessions`: a member that has a session with this agent's exit, as its handshake
+/// has proven it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    pub ingress: AgentId,
+    /// What a mesh CA says that it belongs to.
+    pub groups: Vec<String>,
+    /// `ingress`, `transit`, `exit`: what its certificate lets it be.
+    pub roles: Vec<String>,
+    /// Last second of its certificate, RFC 3339 in UTC.
+    pub not_after: String,
+    pub age_s: u64,
+}
+
+impl MemberView {
+    /// Of a session that has lasted so long.
+    pub fn new(member: &Member, age: Duration) -> Self {
+        Self {
+            ingress: member.id,
+            groups: member.groups.iter().map(ToString::to_string).collect(),
+            roles: member.roles.names().map(str::to_owned).collect(),
+            not_after: format_date(member.credential.not_after),
+            age_s: age.as_secs(),
+        }
+    }
 }
 
 /// `/api/topology`.

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::cert_info;
 use crate::clock::unix_now;
 use crate::identity::{
-    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, NamePattern, Roles, Validity,
+    Authority, CA_CERTIFICATE, CA_KEY, DomainPattern, Grants, Group, NamePattern, Roles, Validity,
     parse_prefix, read_certificate,
 };
 
@@ -68,6 +68,10 @@ pub struct AgentArgs {
     /// resolves a name says where its connections go.
     #[arg(long = "resolve", value_name = "PATTERN")]
     pub resolves: Vec<NamePattern>,
+    /// A group that the agent belongs to, such as `ops`: for the rules of exits. It grants nothing by
+    /// itself.
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<Group>,
     /// Lets the agent open connections. With one of --ingress, --transit and --exit it has no part
     /// in the mesh but those; without, every one.
     #[arg(long)]
@@ -169,6 +173,7 @@ impl AgentArgs {
                 transit: self.transit,
                 exit: self.exit || serves,
             }),
+            groups: self.groups.iter().cloned().collect(),
             unrestricted: self.unrestricted,
         };
         (grants != Grants::default()).then_some(grants)

@@ -38,6 +38,8 @@ struct Info {
     resolve: Vec<String>,
     /// `ingress`, `transit`, `exit`.
     roles: Vec<&'static str>,
+    /// What it belongs to, for rules of exits.
+    groups: Vec<String>,
 }
 
 /// Writes what the first certificate of `file` says, as of `now` (Unix seconds).
@@ -81,6 +83,9 @@ fn print(info: &Info, out: &mut dyn Write) -> std::io::Result<()> {
         return Ok(());
     }
     writeln!(out, "roles:   {}", info.roles.join(", "))?;
+    if !info.groups.is_empty() {
+        writeln!(out, "groups:  {}", info.groups.join(", "))?;
+    }
     if info.silent {
         return writeln!(out, "grants:  none, so it may originate any route");
     }
@@ -128,6 +133,7 @@ impl Info {
             domains: grants.domains.iter().map(ToString::to_string).collect(),
             resolve: grants.resolves.iter().map(ToString::to_string).collect(),
             roles: roles.names().collect(),
+            groups: grants.groups.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tracing::debug;
 use super::Exit;
 use super::dial::{self, DialError, dial};
 use super::dns::{ResolveError, Resolving};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Member};
 use crate::names::{Families, Part, host_families};
 use crate::tunnel::tune;
 use crate::wire::{ConnectStatus, Target};
@@ -65,7 +65,7 @@ impl Exit {
     /// dials those. Takes `dns.timeout` and `connect_timeout` at most.
     pub async fn connect(
         &self,
-        ingress: AgentId,
+        ingress: &Member,
         target: &Target,
     ) -> Result<Dialled, ConnectError> {
         let result = self.connect_allowed(ingress, target).await;
@@ -82,7 +82,7 @@ impl Exit {
 
     async fn connect_allowed(
         &self,
-        ingress: AgentId,
+        ingress: &Member,
         target: &Target,
     ) -> Result<Dialled, ConnectError> {
         if self.is_draining() {
@@ -99,7 +99,7 @@ impl Exit {
     }
 
     /// Dials the target's addresses inside our routes, as they become known.
-    async fn dial(&self, ingress: AgentId, target: &Target) -> Result<TcpStream, ConnectError> {
+    async fn dial(&self, ingress: &Member, target: &Target) -> Result<TcpStream, ConnectError> {
         let mut found = Found::default();
         let (dialled, timeout) = (describe(target), self.connect_timeout);
         let result = match target {
@@ -116,7 +116,7 @@ impl Exit {
                 if !self.acl.allows_name(name) {
                     return Err(ConnectError::NotAllowed(dialled));
                 }
-                let parts = self.resolve(ingress, name, self.acl.families(host_families()))?;
+                let parts = self.resolve(ingress.id, name, self.acl.families(host_families()))?;
                 let keep = |ip| self.is_reached(ip, *port);
                 let parts = parts.filter_map(|part| ready(found.keep(part, keep)));
                 dial(parts, *port, timeout).await

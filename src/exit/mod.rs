@@ -20,12 +20,12 @@ mod special;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 
 use crate::config;
-use crate::identity::{AgentId, Credential};
+use crate::identity::{AgentId, Credential, Member};
 use crate::limit::{MEMBERS, Share, Shares};
 use crate::names::Resolver;
 use crate::tunnel::StreamTable;
@@ -104,16 +104,21 @@ impl Exit {
         self.places.take(ingress)
     }
 
-    /// Adds this exit's counters.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Adds this exit's counters. With `names`, those of its health checks are by their names.
+    pub fn register(&self, names: bool, registry: &mut Registry) {
         self.metrics.register(registry);
-        self.health.register(registry);
+        self.health.register(names, registry);
     }
 
     /// The ingresses of sessions whose streams get less than they could use, because others hold so
     /// much that nobody reads.
     pub fn short_of_windows(&self) -> Vec<AgentId> {
         self.sessions.short_of_windows()
+    }
+
+    /// The members that have a session with this exit, by id, and since when.
+    pub fn members(&self) -> Vec<(Arc<Member>, Instant)> {
+        self.sessions.members()
     }
 
     /// This exit's health checks.

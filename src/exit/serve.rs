@@ -14,7 +14,7 @@ use tracing::debug;
 use super::Exit;
 use super::connect::{ConnectError, Dialled, describe};
 use super::dns::{ResolveError, Resolving};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Member};
 use crate::names::Families;
 use crate::task::{self, Served};
 use crate::tunnel::{
@@ -40,39 +40,44 @@ const MAX_DETAIL: usize = 256;
 const BAD_REQUEST: VarInt = VarInt::from_u32(2);
 
 impl Exit {
-    /// Serves every stream that `peer` opens on `connection`, until the session ends: at the latest
+    /// Serves every stream that `peer`, whom the session's handshake has proven, opens on `connection`, until the session ends: at the latest
     /// when `peer` opens another.
-    pub async fn serve_connection(self: Arc<Self>, connection: quinn::Connection, peer: AgentId) {
+    pub async fn serve_connection(
+        self: Arc<Self>,
+        connection: quinn::Connection,
+        peer: Arc<Member>,
+    ) {
         let streams = SessionStreams::new(connection.clone(), self.session_window);
-        self.sessions.enter(peer, &streams);
+        self.sessions.enter(peer.clone(), &streams);
         while let Ok(stream) = streams.accept().await {
-            let (exit, place) = (self.clone(), self.place(peer));
+            let (exit, place) = (self.clone(), self.place(peer.id));
+            let peer = peer.clone();
             task::serve(Served::Stream, async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
                 let Some(_place) = place else {
                     return refuse(stream, &ConnectError::Busy).await;
                 };
-                let opening = Box::pin(exit.answer(stream, peer));
+                let opening = Box::pin(exit.answer(stream, &peer));
                 if let Some((tcp, stream, guard)) = opening.await {
                     let end = relay(tcp, stream, &guard).await;
                     debug!(stream = ?guard.snapshot(), ?end, "stream ended");
                 }
             });
         }
-        self.sessions.leave(peer, &connection);
+        self.sessions.leave(peer.id, &connection);
     }
 
     /// Answers a stream's request; what is left to relay if it was a connect that succeeded.
     async fn answer(
         &self,
         mut stream: ExitStream,
-        peer: AgentId,
+        peer: &Member,
     ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
         let request = receive_message(&mut stream.recv);
         let target = match timeout(self.request_timeout, request).await {
             Ok(Ok(StreamRequest::Connect(request))) => request.target,
             Ok(Ok(StreamRequest::Resolve(request))) => {
-                self.answer_resolve(stream, peer, &request).await;
+                self.answer_resolve(stream, peer.id, &request).await;
                 return None;
             }
             Ok(Err(_)) | Err(_) => {
@@ -84,7 +89,7 @@ impl Exit {
             }
         };
         match self.connect_for(&mut stream, peer, &target).await? {
-            Ok(dialled) => self.accept(stream, peer, &target, dialled).await,
+            Ok(dialled) => self.accept(stream, peer.id, &target, dialled).await,
             Err(error) => {
                 refuse(stream, &error).await;
                 None
@@ -96,7 +101,7 @@ impl Exit {
     async fn connect_for(
         &self,
         stream: &mut ExitStream,
-        peer: AgentId,
+        peer: &Member,
         target: &Target,
     ) -> Option<Result<Dialled, ConnectError>> {
         let mut connecting = pin!(self.connect(peer, target));

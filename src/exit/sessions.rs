@@ -5,12 +5,14 @@
 //! given up there; without this its targets would keep their connections until it idles out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use quinn::{Connection, VarInt};
 use tracing::info;
 
-use crate::identity::{AgentId, Credential, peer_certificate};
+use crate::clock;
+use crate::identity::{AgentId, Credential, Member};
 use crate::tunnel::SessionStreams;
 
 /// Application error code of a session that a later one of the same ingress replaced.
@@ -28,21 +30,22 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct Session {
     streams: SessionStreams,
-    /// Of the certificate that the ingress showed; `None`: it was not seen.
-    credential: Option<Credential>,
+    ingress: Arc<Member>,
+    since: Instant,
 }
 
 impl Sessions {
     /// Notes the session of `ingress` and ends the one before.
-    pub(super) fn enter(&self, ingress: AgentId, streams: &SessionStreams) {
-        let certificate = peer_certificate(streams.connection()).ok();
+    pub(super) fn enter(&self, ingress: Arc<Member>, streams: &SessionStreams) {
+        let id = ingress.id;
         let session = Session {
             streams: streams.clone(),
-            credential: certificate.map(|certificate| certificate.credential()),
+            ingress,
+            since: clock::now(),
         };
-        let earlier = self.lock().insert(ingress, session);
+        let earlier = self.lock().insert(id, session);
         if let Some(earlier) = earlier {
-            info!(%ingress, "an earlier session of this ingress ends: it opened another");
+            info!(ingress = %id, "an earlier session of this ingress ends: it opened another");
             earlier
                 .streams
                 .connection()
@@ -66,11 +69,22 @@ impl Sessions {
             let connection = session.streams.connection();
             // One that is ending is told once.
             if connection.close_reason().is_none()
-                && let Some(why) = session.credential.as_ref().and_then(&judge)
+                && let Some(why) = judge(&session.ingress.credential)
             {
                 connection.close(DISTRUSTED, why.as_bytes());
             }
         }
+    }
+
+    /// The members that have a session, by id, and since when.
+    pub(super) fn members(&self) -> Vec<(Arc<Member>, Instant)> {
+        let current = self.lock();
+        let members = current.values();
+        let mut members: Vec<_> = members
+            .map(|session| (session.ingress.clone(), session.since))
+            .collect();
+        members.sort_by_key(|(member, _)| member.id);
+        members
     }
 
     /// Whose streams get less than they could use.

@@ -20,7 +20,7 @@ use crate::wire::{
 };
 
 async fn status_of(exit: &Exit, target: Target) -> ConnectStatus {
-    match timeout(PATIENCE, exit.connect(INGRESS, &target))
+    match timeout(PATIENCE, exit.connect(&Member::with_id(INGRESS), &target))
         .await
         .unwrap()
     {
@@ -35,7 +35,7 @@ async fn an_address_is_dialled_only_inside_the_routes() {
     let inside = exit(&config(&["127.0.0.0/8"], &[], vec![]));
     let outside = exit(&config(&["10.0.0.0/8"], &[], vec![]));
     let dialled = inside
-        .connect(INGRESS, &Target::Address(target))
+        .connect(&Member::with_id(INGRESS), &Target::Address(target))
         .await
         .unwrap();
     assert_eq!(dialled.bound, dialled.tcp.local_addr().unwrap());
@@ -199,7 +199,8 @@ async fn serve(exit: &Arc<Exit>) -> Session {
 
 async fn serve_for(exit: &Arc<Exit>, ingress: AgentId) -> Session {
     let session = session().await;
-    tokio::spawn(exit.clone().serve_connection(session.exit.clone(), ingress));
+    let member = Member::with_id(ingress).into();
+    tokio::spawn(exit.clone().serve_connection(session.exit.clone(), member));
     session
 }
 

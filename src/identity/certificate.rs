@@ -117,6 +117,11 @@ impl Certificate {
         self.grants.is_none() && !self.self_issued && !self.is_ca
     }
 
+    /// As it was read.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// The parts in the mesh that it allows.
     pub fn roles(&self) -> Roles {
         self.grants.as_ref().map_or(Roles::ALL, Grants::roles)

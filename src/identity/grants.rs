@@ -8,23 +8,28 @@
 //! | `warren:domain:*.corp.example` | to originate this domain and any below |
 //! | `warren:resolve:*`, `warren:resolve:*.corp.example` | to resolve these names for others |
 //! | `warren:role:ingress`, `:transit`, `:exit` | this part in the mesh; with none of them, every part |
+//! | `warren:group:ops` | nothing by itself; it names a group that exits may have rules for |
 //! | `warren:none` | nothing; the certificate has grants, and none of the above |
 //! | `warren:unrestricted` | everything |
 //!
 //! A certificate with none at all is unrestricted, too, as certificates were before there was a word
 //! for it. What begins like a grant and cannot be understood refuses the whole certificate.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::DomainPattern;
 use super::likeness::is_like_grant;
+use super::{DomainPattern, Group};
 use crate::canonical;
 
 /// The URI scheme of grants. Schemes compare without case (RFC 3986 section 3.1).
 const SCHEME: &str = "warren:";
+
+/// Most groups of one certificate, which everybody in the mesh stores.
+const MAX_GROUPS: usize = 32;
 
 /// What a certificate lets its agent be and originate. The default is nothing of what takes a grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub struct Grants {
     pub resolves: Vec<NamePattern>,
     /// `None`: every part in the mesh.
     pub roles: Option<Roles>,
+    /// What it belongs to, for rules of exits.
+    pub groups: BTreeSet<Group>,
     /// It may originate and resolve anything, and says so.
     pub unrestricted: bool,
 }
@@ -106,11 +113,13 @@ impl Grants {
         let domains = self.domains.iter().map(|domain| format!("domain:{domain}"));
         let resolves = self.resolves.iter().map(|names| format!("resolve:{names}"));
         let roles = self.roles.unwrap_or_default().names();
+        let groups = self.groups.iter().map(|group| format!("group:{group}"));
         let everything = self.unrestricted.then(|| "unrestricted".to_owned());
         let grants: Vec<String> = prefixes
             .chain(domains)
             .chain(resolves)
             .chain(roles.map(|role| format!("role:{role}")))
+            .chain(groups)
             .chain(everything)
             .collect();
         let nothing = grants.is_empty().then(|| "none".to_owned());
@@ -146,11 +155,12 @@ impl Grants {
             Some(("domain", domain)) => self.domains.push(parse_name(domain)?),
             Some(("resolve", names)) => self.resolves.push(parse_name(names)?),
             Some(("role", role)) => self.roles.get_or_insert_default().add(role)?,
+            Some(("group", group)) => drop(self.groups.insert(parse_group(group)?)),
             None if grant == "none" => {}
             None if grant == "unrestricted" => self.unrestricted = true,
             Some(_) | None => {
                 return Err(
-                    "it is none of warren:route:, domain:, resolve:, role:, none and unrestricted"
+                    "it is none of warren:route:, domain:, resolve:, role:, group:, none and unrestricted"
                         .to_owned(),
                 );
             }
@@ -168,6 +178,9 @@ impl Grants {
                 reason: reason.to_owned(),
             })
         };
+        if self.groups.len() > MAX_GROUPS {
+            return error("group:…", "a certificate names 32 groups at most");
+        }
         if self.unrestricted && limited {
             return error("unrestricted", "it stands beside grants that restrict");
         }
@@ -251,6 +264,11 @@ impl fmt::Display for NamePattern {
 
 fn parse_name<T: FromStr<Err = super::DomainPatternError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn parse_group(text: &str) -> Result<Group, String> {
+    text.parse()
+        .map_err(|error: super::GroupError| error.to_string())
 }
 
 /// A CIDR prefix in canonical form; the error says what to write instead.

@@ -2,7 +2,15 @@
 //! because of a slip, must not pass for one without grants, which is unrestricted.
 
 /// What grants are of.
-const KINDS: [&str; 6] = ["route", "domain", "resolve", "role", "none", "unrestricted"];
+const KINDS: [&str; 7] = [
+    "route",
+    "domain",
+    "resolve",
+    "group",
+    "role",
+    "none",
+    "unrestricted",
+];
 
 /// The scheme of grants without its colon.
 const NAME: &str = "warren";
@@ -21,7 +29,7 @@ pub(super) fn is_like_grant(text: &str) -> bool {
         return true;
     }
     // A kind alone, with what is granted behind it.
-    if KINDS[..3].contains(&scheme) && rest.starts_with(is_mark) {
+    if KINDS[..4].contains(&scheme) && rest.starts_with(is_mark) {
         return true;
     }
     let gap = rest.len()
@@ -127,6 +135,9 @@ mod tests {
             "route:10.0.0.0/8",
             "domain:*.corp.example",
             "resolve:*",
+            "group:ops",
+            "warren/group/ops",
+            "waren:group:ops",
             "w\0a\0r\0r\0e\0n\0:\0r\0",
             "warren:",
         ] {
@@ -152,6 +163,8 @@ mod tests {
             "domain.example",
             "route 66",
             "none",
+            "group",
+            "group.example",
             "Example mesh: exits",
         ] {
             assert!(!is_like_grant(text), "{text:?}");

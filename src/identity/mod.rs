@@ -8,11 +8,13 @@ mod domain;
 mod epoch;
 mod files;
 mod grants;
+mod group;
 mod id;
 mod issue;
 mod keys;
 mod likeness;
 mod login;
+mod member;
 mod own;
 pub mod password;
 mod refusal;
@@ -29,12 +31,14 @@ pub use domain::{DomainPattern, DomainPatternError};
 pub use epoch::{EpochError, MAX_EPOCH_AHEAD_MS, next_epoch, store_epoch};
 pub use files::{Loaded, Warning};
 pub use grants::{GrantError, Grants, NamePattern, Roles, parse_prefix};
+pub use group::{Group, GroupError};
 pub use id::{AgentId, AgentIdError, ShortId};
 pub use issue::{
     Authority, AuthorityError, CA_CERTIFICATE, CA_KEY, IssueError, Issued, StoreError, Validity,
 };
 pub use keys::{PemError, verify_signature};
 pub use login::{Checks, Login, Verdict};
+pub use member::Member;
 pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
 pub use revoke_file::read_revoke_file;

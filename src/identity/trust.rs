@@ -22,6 +22,9 @@ const CLOCK_SLACK: u64 = 120;
 #[derive(Clone, Debug)]
 pub struct Trust {
     roots: Vec<Root>,
+    /// CAs of one peer each, beside those of the mesh: handshakes with it are judged by [`Trust::with_ca`].
+    /// Here they only end its link.
+    peer_roots: Vec<Root>,
     pinned: BTreeSet<AgentId>,
     /// Who is trusted no more, by whatever.
     revoked: Revoked,
@@ -103,15 +106,9 @@ impl Trust {
         ca_files: impl IntoIterator<Item = P>,
         pinned: BTreeSet<AgentId>,
     ) -> Result<Self, TrustLoadError> {
-        let mut roots = Vec::new();
-        for path in ca_files {
-            let path = path.as_ref();
-            for der in keys::read_certificates(path)? {
-                roots.push(Root::read(&der, path)?);
-            }
-        }
         Ok(Self {
-            roots,
+            roots: Root::read_all(ca_files)?,
+            peer_roots: Vec::new(),
             pinned,
             revoked: Revoked::default(),
         })
@@ -123,10 +120,14 @@ impl Trust {
         peer_cas: impl IntoIterator<Item = &'a Path>,
         pinned: BTreeSet<AgentId>,
     ) -> Result<Self, TrustLoadError> {
+        // A set, because many peers share one file.
+        let peer_cas: BTreeSet<&Path> = peer_cas.into_iter().collect();
         match own_ca {
-            Some(ca) => Self::new([ca], pinned),
-            // A set, because many peers share one file.
-            None => Self::new(peer_cas.into_iter().collect::<BTreeSet<_>>(), pinned),
+            Some(ca) => Ok(Self {
+                peer_roots: Root::read_all(peer_cas)?,
+                ..Self::new([ca], pinned)?
+            }),
+            None => Self::new(peer_cas, pinned),
         }
     }
 
@@ -185,7 +186,7 @@ impl Trust {
             let anchor = std::slice::from_ref(&root.anchor);
             chain(&end_entity, anchor, at).is_ok()
         };
-        let roots = self.roots.iter().filter(signed);
+        let roots = self.roots.iter().chain(&self.peer_roots).filter(signed);
         let ends = roots.map(|root| root.certificate.not_after);
         ends.max().unwrap_or(u64::MAX)
     }
@@ -193,6 +194,16 @@ impl Trust {
     /// Whether the id is accepted without a CA.
     pub fn is_pinned(&self, id: AgentId) -> bool {
         self.pinned.contains(&id)
+    }
+
+    /// Whether a mesh CA that is valid at `unix_time` (seconds) signed this certificate, be its agent
+    /// pinned or not: what a pinned agent says in a certificate of its own is nobody else's word.
+    pub fn vouches(&self, certificate: &Certificate, unix_time: u64) -> bool {
+        let der = CertificateDer::from(certificate.der());
+        EndEntityCert::try_from(&der).is_ok_and(|end_entity| {
+            let issued = self.verify_issuer(certificate, &end_entity, unix_time);
+            issued.is_ok()
+        })
     }
 
     /// Accepts a chain (DER, leaf first) whose leaf a mesh CA signed, or whose id is pinned, and
@@ -318,6 +329,19 @@ impl TrustError {
 }
 
 impl Root {
+    fn read_all<P: AsRef<Path>>(
+        files: impl IntoIterator<Item = P>,
+    ) -> Result<Vec<Self>, TrustLoadError> {
+        let mut roots = Vec::new();
+        for path in files {
+            let path = path.as_ref();
+            for der in keys::read_certificates(path)? {
+                roots.push(Self::read(&der, path)?);
+            }
+        }
+        Ok(roots)
+    }
+
     fn read(der: &CertificateDer<'_>, path: &Path) -> Result<Self, TrustLoadError> {
         let path = || path.to_owned();
         let certificate =

@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::{AgentId, Checks, Login};
+use crate::identity::{AgentId, Checks, Login, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::names::Families;
 use crate::task::{self, Served};
@@ -90,7 +90,8 @@ pub enum Wanted<'a> {
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.
 #[derive(Clone, Debug)]
 pub struct OwnExit {
-    pub id: AgentId,
+    /// Who the agent is to its exit, as others are by their handshakes.
+    pub member: Arc<Member>,
     pub exit: Arc<Exit>,
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::config::{Limits, Socks5, User};
 use crate::exit::testing;
-use crate::identity::DomainPattern;
+use crate::identity::{DomainPattern, Member};
 use crate::tunnel::testing::{Session, Sessions, session};
 use clients::Client;
 
@@ -148,7 +148,8 @@ impl Bed {
     async fn exit(&mut self, id: AgentId, config: &config::Exit) -> Arc<Exit> {
         let exit = testing::exit(config);
         let session = session().await;
-        let serving = exit.clone().serve_connection(session.exit.clone(), OWN);
+        let member = Member::with_id(OWN).into();
+        let serving = exit.clone().serve_connection(session.exit.clone(), member);
         tokio::spawn(serving);
         self.sessions.live.insert(id, session.opening().clone());
         self.keep.push(session);

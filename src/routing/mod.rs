@@ -65,6 +65,7 @@ mod graph;
 mod id_index;
 mod lately;
 mod liveness;
+mod losses;
 mod owned;
 mod path_table;
 mod prefix_table;

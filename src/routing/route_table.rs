@@ -198,8 +198,13 @@ impl RouteTable {
         self.paths.is_reachable(exit)
     }
 
-    /// Tells `lost` of every destination that was usable `before` and is not any more.
-    pub(super) fn lost_of(&self, before: &Self, mut lost: impl FnMut(Destination)) {
+    /// Tells `lost` of every destination that was usable `before` and is not any more, and of the exits
+    /// that served it.
+    pub(super) fn lost_of(
+        &self,
+        before: &Self,
+        mut lost: impl FnMut(Destination, &mut dyn Iterator<Item = AgentId>),
+    ) {
         // Almost every change is one of links that leaves all exits in reach.
         if Arc::ptr_eq(&self.prefixes, &before.prefixes) && !self.reaches_less_than(before) {
             return;
@@ -207,7 +212,11 @@ impl RouteTable {
         for (destination, entries) in before.destinations() {
             let now = self.prefixes.offers_of(&destination);
             if before.is_live(entries) && !self.is_live(now) {
-                lost(destination);
+                let live = entries.iter().filter(|entry| before.rank(entry).is_some());
+                lost(
+                    destination,
+                    &mut live.map(|entry| before.prefixes.exit(entry)),
+                );
             }
         }
     }

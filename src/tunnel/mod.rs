@@ -43,7 +43,7 @@ pub use session::accept::{AcceptedSession, SessionListener};
 pub use session::endpoint::{SessionSettings, inner_packet};
 pub use session::log::{SessionChange, SessionLog};
 pub use session::open::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
-pub use setup::{Tunnel, TunnelSetup};
+pub use setup::{Accepting, Tunnel, TunnelSetup};
 pub use side::Side;
 pub use socket::echo::Echoer;
 pub use socket::outlet::{Outlet, Outlets};

@@ -12,7 +12,7 @@ use super::journal::Numbers;
 use super::metrics::Metrics;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Trust};
 use crate::routing::Avoid;
 use crate::task::Vital;
 use crate::tunnel::path::timing::Timing;
@@ -42,7 +42,15 @@ pub struct TunnelSetup<V> {
     /// Present: this agent opens sessions.
     pub ingress: Option<Box<SessionCrypto>>,
     /// Present: this agent accepts sessions.
-    pub exit: Option<(Arc<QuicServerConfig>, SessionSettings)>,
+    pub exit: Option<Accepting>,
+}
+
+/// What accepting sessions takes.
+pub struct Accepting {
+    pub crypto: Arc<QuicServerConfig>,
+    /// The trust that `crypto` judges by.
+    pub trust: Arc<Trust>,
+    pub settings: SessionSettings,
 }
 
 /// The tunnel room of one agent.
@@ -112,11 +120,11 @@ impl<V: MeshView> Tunnel<V> {
             sessions = Some(common.sessions(wiring, crypto, setup.failed_paths)?);
         }
         let mut listener = None;
-        if let Some((crypto, settings)) = setup.exit {
+        if let Some(accepting) = setup.exit {
             let provisional = common.limits.provisional_paths;
             let wiring = common.wire(PacketType::ToIngress, provisional, tasks);
             local.exit = Some(wiring.inbox.clone());
-            listener = Some(common.listener(wiring, crypto, settings)?);
+            listener = Some(common.listener(wiring, accepting)?);
         }
         Ok(Self {
             local,
@@ -178,8 +186,7 @@ impl<V: MeshView> Common<V> {
     fn listener(
         &self,
         wiring: Wiring,
-        crypto: Arc<QuicServerConfig>,
-        settings: SessionSettings,
+        accepting: Accepting,
     ) -> io::Result<Arc<SessionListener<V>>> {
         let parts = accept::Parts {
             fib: self.fib.clone(),
@@ -187,12 +194,13 @@ impl<V: MeshView> Common<V> {
             outlets: wiring.outlets,
             prober: self.prober.clone(),
             view: self.view.clone(),
-            crypto,
+            crypto: accepting.crypto,
+            trust: accepting.trust,
             limits: self.limits.clone(),
             log: self.log.clone(),
             failovers: self.failovers.clone(),
             timing: self.timing,
         };
-        SessionListener::new(parts, settings).map(Arc::new)
+        SessionListener::new(parts, accepting.settings).map(Arc::new)
     }
 }

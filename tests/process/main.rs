@@ -26,6 +26,7 @@ mod first_steps;
 mod garbage;
 mod glibc;
 mod grey;
+mod groups;
 mod hash;
 mod health_checks;
 mod host;

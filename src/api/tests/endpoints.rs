@@ -100,12 +100,20 @@ async fn management_lists_what_the_agent_knows() {
     assert_eq!(routes[1]["alternate"], Value::Null);
     let streams = get(fake.address, "/api/streams").await.json();
     assert_eq!(streams[0]["bytes_down"], 1_572_864);
+    let sessions = get(fake.address, "/api/sessions").await.json();
+    assert_eq!(sessions[0]["groups"], json!(["ops"]));
     let topology = get(fake.address, "/api/topology").await.json();
     assert_eq!(topology["agents"].as_array().unwrap().len(), 4);
     assert_eq!(topology["edges"][0]["cost"], 1);
 
     fake.agent.empty.store(true, Ordering::Relaxed);
-    for path in ["/api/peers", "/api/routes", "/api/streams", "/api/events"] {
+    for path in [
+        "/api/peers",
+        "/api/routes",
+        "/api/streams",
+        "/api/sessions",
+        "/api/events",
+    ] {
         assert_eq!(get(fake.address, path).await.json(), json!([]), "{path}");
     }
 }

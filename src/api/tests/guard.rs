@@ -81,6 +81,7 @@ async fn without_a_token_management_is_for_this_host_only() {
             "peers",
             "routes",
             "streams",
+            "sessions",
             "topology",
             "explain?dest=10.0.0.1",
         ] {
@@ -217,4 +218,51 @@ async fn the_socket_tells_the_guard_who_calls() {
     assert!(answer.error().contains("Host header"), "{answer:?}");
     let plain = raw(fake.address, "GET /api/peers HTTP/1.0\r\n\r\n").await;
     assert_eq!(plain.status, 200);
+}
+
+#[tokio::test]
+async fn names_in_metrics_are_for_management_too() {
+    for (settings, peer, headers, names) in [
+        (settings(), LOCAL, &[][..], true),
+        (
+            settings(),
+            LOCAL,
+            &[("x-forwarded-for", "192.0.2.1")],
+            false,
+        ),
+        (settings(), REMOTE, &[], false),
+        (with_token(), LOCAL, &[], false),
+        (with_token(), REMOTE, &[RIGHT], true),
+        (with_token(), REMOTE, &[WRONG], false),
+        (with_token(), OPERATOR, &[], true),
+    ] {
+        let router = endpoints(&settings);
+        let (status, _, body) = call(&router, peer, "/metrics", headers).await;
+        assert_eq!(status, 200);
+        let told = format!("names_told {}\n", u8::from(names));
+        assert!(body.starts_with(&told), "{peer} {headers:?}");
+    }
+}
+
+/// Each wrong token costs a hash; those at endpoints for anyone come out of the same few.
+#[tokio::test]
+async fn tokens_are_tried_as_seldom_at_endpoints_for_anyone() {
+    for path in ["/healthz", "/metrics"] {
+        let settings = with_token();
+        let router = endpoints(&settings);
+        for _ in 0..10 {
+            let (status, _, _) = call(&router, REMOTE, path, &[WRONG]).await;
+            assert_eq!(status, 200, "it answers anyone");
+        }
+        let (status, _, _) = call(&router, REMOTE, "/api/peers", &[WRONG]).await;
+        assert_eq!(status, 429, "{path}");
+        let (_, _, metrics) = call(&router, OPERATOR, "/metrics", &[]).await;
+        let refused = |reason: &str| {
+            let name = format!("warren_http_refusals_total{{reason=\"{reason}\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            line.unwrap_or_default().parse::<u32>().unwrap()
+        };
+        assert!((5..=7).contains(&refused("wrong_token")), "{metrics}");
+        assert_eq!(refused("wrong_token") + refused("too_often"), 11);
+    }
 }

@@ -197,6 +197,14 @@ fn what_is_not_granted_is_not_allowed() {
             ],
         ),
         (&["--route", "::/0"], &["warren:route:::/0"]),
+        (
+            &["--group", "Ops", "--group", "db.eu"],
+            &["warren:group:db.eu", "warren:group:ops"],
+        ),
+        (
+            &["--unrestricted", "--group", "ops"],
+            &["warren:group:ops", "warren:unrestricted"],
+        ),
     ] {
         assert_eq!(granted(more), expected, "{more:?}");
     }
@@ -229,6 +237,10 @@ fn bad_usage_is_exit_code_2_and_says_what_to_write() {
             "cannot be used with",
         ),
         (&["--transit", "--unrestricted"], "cannot be used with"),
+        (&["--group", ""], "1 to 64"),
+        (&["--group", "a b"], "found ' '"),
+        (&["--group=-x"], "begins with"),
+        (&["--group", "a,b"], "found ','"),
         (&["--days", "0"], "1..=36500"),
         (&["-n", "../evil"], "letters, digits"),
         (&["-n", ""], "1 to 64"),
@@ -276,6 +288,8 @@ fn info_tells_people_and_programs_the_same() {
         &ca,
         "--route",
         "10.0.0.0/8",
+        "--group",
+        "ops",
         "--days",
         "30",
     ];
@@ -288,6 +302,7 @@ fn info_tells_people_and_programs_the_same() {
         "issued by mesh",
         " days left",
         "route 10.0.0.0/8",
+        "groups:  ops",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -300,6 +315,7 @@ fn info_tells_people_and_programs_the_same() {
     assert_eq!(json["status"], "valid");
     assert_eq!(json["unrestricted"], false);
     assert_eq!(json["routes"], serde_json::json!(["10.0.0.0/8"]));
+    assert_eq!(json["groups"], serde_json::json!(["ops"]));
 
     let text = cert(&["info", &path(&dir, "ca.crt")]).unwrap();
     assert!(text.contains("CA certificate"), "{text}");

@@ -9,15 +9,13 @@
 //! with the agent and may be aborted: the statuses stay as they are then.
 
 mod log;
+mod metrics;
 mod probe;
 mod state;
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
@@ -28,6 +26,7 @@ use crate::clock;
 use crate::config::{self, Guards, HealthCheck, Route};
 use crate::names::Resolver;
 pub use log::{HealthChange, HealthLog};
+use metrics::Metrics;
 use probe::{ProbeError, probe};
 use state::{Health, Outcome};
 
@@ -53,8 +52,7 @@ pub struct HealthChecks {
     /// By check.
     statuses: watch::Sender<Vec<CheckStatus>>,
     log: HealthLog,
-    up: Family<[(&'static str, String); 1], Gauge>,
-    transitions: Family<[(&'static str, String); 2], Counter>,
+    metrics: Metrics,
 }
 
 impl HealthChecks {
@@ -64,29 +62,13 @@ impl HealthChecks {
             exit: exit.clone(),
             statuses: watch::Sender::new(unknown),
             log,
-            up: Family::default(),
-            transitions: Family::default(),
+            metrics: Metrics::default(),
         }
     }
 
-    /// Adds `exit_health{check}` and `exit_health_transitions{check,to}`, from 0.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        for check in self.checks() {
-            drop(self.gauge(check));
-            for is_up in [false, true] {
-                drop(self.transition(check, is_up));
-            }
-        }
-        registry.register(
-            "exit_health",
-            "Health checks: 1 while up, 0 while down or without a result",
-            self.up.clone(),
-        );
-        registry.register(
-            "exit_health_transitions",
-            "Times that a health check went up or down",
-            self.transitions.clone(),
-        );
+    /// Adds this exit's checks: by their names, or by their numbers.
+    pub(super) fn register(&self, names: bool, registry: &mut Registry) {
+        self.metrics.register(self.checks(), names, registry);
     }
 
     /// Notifies when a check went up or down.
@@ -144,8 +126,7 @@ impl HealthChecks {
         }
         let before = news.map(|_| self.healthy_routes());
         if let Some(is_up) = news {
-            self.gauge(check).set(is_up.into());
-            self.transition(check, is_up).inc();
+            self.metrics.changed(index, check, is_up);
         }
         let failure = reason.clone();
         self.statuses.send_if_modified(|statuses| {
@@ -176,17 +157,6 @@ impl HealthChecks {
 
     fn healthy_routes(&self) -> Vec<Route> {
         healthy_routes(&self.exit, &self.statuses.borrow())
-    }
-
-    fn gauge(&self, check: &HealthCheck) -> Gauge {
-        self.up
-            .get_or_create_owned(&[("check", check.name.clone())])
-    }
-
-    fn transition(&self, check: &HealthCheck, is_up: bool) -> Counter {
-        let to = if is_up { "up" } else { "down" };
-        let labels = [("check", check.name.clone()), ("to", to.to_owned())];
-        self.transitions.get_or_create_owned(&labels)
     }
 }
 

@@ -233,9 +233,9 @@ fn a_route_needs_every_check_that_guards_it() {
     }
 }
 
-fn metrics(checks: &HealthChecks) -> String {
+fn metrics(checks: &HealthChecks, names: bool) -> String {
     let mut registry = Registry::default();
-    checks.register(&mut registry);
+    checks.register(names, &mut registry);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     text
@@ -260,7 +260,7 @@ async fn a_server_that_stops_and_starts_is_followed() {
     let log = health_log();
     let checks = HealthChecks::new(&exit, log.clone());
     let mut statuses = checks.subscribe();
-    let before = metrics(&checks);
+    let before = metrics(&checks, true);
     assert!(
         before.contains("exit_health{check=\"the \\\"server\\\"\"} 0"),
         "{before}"
@@ -277,7 +277,7 @@ async fn a_server_that_stops_and_starts_is_followed() {
         assert!(complaints[0].starts_with(said), "{complaints:?}");
         let _listener = TcpListener::bind(address).await.unwrap();
         is(&mut statuses, true).await;
-        let after = metrics(&checks);
+        let after = metrics(&checks, true);
         for line in [
             "exit_health{check=\"the \\\"server\\\"\"} 1",
             "exit_health_transitions_total{check=\"the \\\"server\\\"\",to=\"up\"} 2",
@@ -285,6 +285,9 @@ async fn a_server_that_stops_and_starts_is_followed() {
         ] {
             assert!(after.contains(line), "{line}:\n{after}");
         }
+        let anyones = metrics(&checks, false);
+        assert!(anyones.contains("exit_health{check=\"1\"} 1"), "{anyones}");
+        assert!(!anyones.contains("server"), "{anyones}");
         let changes: Vec<HealthChange> = log.snapshot().into_iter().map(|e| e.what).collect();
         let went_up: Vec<bool> = changes.iter().map(|c| c.failure.is_none()).collect();
         assert_eq!(went_up, [true, false, true]);

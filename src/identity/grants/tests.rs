@@ -108,6 +108,13 @@ fn malformed_grants_fail_closed() {
         "warren:resolve:",
         "warren:resolve:**",
         "warren:resolve:*.*",
+        "warren:group:",
+        "warren:group",
+        "warren:group:a b",
+        "warren:group:a,b",
+        "warren:group:*",
+        "warren:group:-ops",
+        "group:ops",
         "warren:role:",
         "warren:role:Exit",
         "warren:role:exit,transit",
@@ -230,4 +237,33 @@ fn grants_that_contradict_each_other_fail_closed() {
 fn a_prefix_with_host_bits_says_what_to_write() {
     let error = parse_prefix("10.1.2.3/8").unwrap_err();
     assert!(error.contains("did you mean 10.0.0.0/8?"), "{error}");
+}
+
+#[test]
+fn groups_restrict_nothing_and_have_one_form() {
+    let everything = grants(&[
+        "warren:unrestricted",
+        "warren:group:Ops",
+        "warren:group:ops",
+    ]);
+    assert!(everything.allows_prefix(&"10.0.0.0/8".parse().unwrap()));
+    let uris: Vec<_> = everything.uris().collect();
+    assert_eq!(uris, ["warren:group:ops", "warren:unrestricted"]);
+    // Who is only in a group has grants, and none that let it originate anything.
+    let alone = grants(&["warren:group:ops"]);
+    assert!(!alone.allows_prefix(&"10.0.0.0/8".parse().unwrap()));
+    assert_eq!(alone.roles(), Roles::ALL);
+    assert_eq!(alone.uris().collect::<Vec<_>>(), ["warren:group:ops"]);
+}
+
+#[test]
+fn a_certificate_names_so_many_groups_and_no_more() {
+    let uris = |count| (0..count).map(|n| format!("warren:group:g{n}"));
+    let read = |count| {
+        let uris: Vec<String> = uris(count).collect();
+        Grants::from_uris(uris.iter().map(String::as_str))
+    };
+    assert_eq!(read(32).unwrap().unwrap().groups.len(), 32);
+    let error = read(33).unwrap_err().to_string();
+    assert!(error.contains("32 groups at most"), "{error}");
 }

@@ -297,3 +297,31 @@ fn connections_end_with_the_ca_that_signed_their_certificates() {
         assert_eq!(verified.not_after == end, ends);
     }
 }
+
+#[test]
+fn links_end_with_a_ca_that_only_one_peer_may_use() {
+    let (_, peers) = Authority::create("of one peer", days(10)).unwrap();
+    let (_, mesh) = authority("mesh");
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, issued: &crate::identity::Issued| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, &issued.certificate_pem).unwrap();
+        path
+    };
+    let (mesh, of_one) = (file("mesh.crt", &mesh), file("peer.crt", &peers));
+    let shaped = shaped(&peers, |_| ());
+    let chain = std::slice::from_ref(&shaped.der);
+    let credential = Certificate::parse(&shaped.der).unwrap().credential();
+    let trust = Trust::mesh(Some(&mesh), [of_one.as_path()], BTreeSet::new()).unwrap();
+    let end = NOW + 10 * DAY;
+    assert_eq!(trust.ends(&credential, end + 120), None);
+    assert_eq!(
+        trust
+            .ends(&credential, end + 121)
+            .map(|ended| ended.label()),
+        Some("expired CA")
+    );
+    // It is nobody's word for anything else.
+    assert!(trust.verify(chain, NOW).is_err());
+    assert!(trust.with_ca(&of_one).unwrap().verify(chain, NOW).is_ok());
+}

@@ -236,7 +236,8 @@ async fn an_agents_own_exit_serves_its_own_clients() {
     let mut bed = Bed::new();
     let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
     let exit = testing::exit(&config);
-    bed.own = Some(OwnExit { id: OWN, exit });
+    let member = Member::with_id(OWN).into();
+    bed.own = Some(OwnExit { member, exit });
     bed.route("127.0.0.0/8", &[OWN]);
     bed.route("10.0.0.0/8", &[OWN]);
     let running = bed.start().await;
@@ -257,7 +258,8 @@ async fn a_reset_passes_from_end_to_end_through_any_exit() {
         if own {
             let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
             let exit = testing::exit(&config);
-            bed.own = Some(OwnExit { id: FIRST, exit });
+            let member = Member::with_id(FIRST).into();
+            bed.own = Some(OwnExit { member, exit });
         }
         let running = bed.start().await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

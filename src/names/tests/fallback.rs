@@ -1,5 +1,8 @@
 //! One bad server is not the answer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use hickory_proto::op::ResponseCode::{self, FormErr, NotAuth, NotImp, Refused, ServFail};
 
 use super::*;
@@ -85,6 +88,36 @@ async fn many_who_ask_for_one_name_cost_its_families_a_query_each() {
                 .all(|two| two[0].is_ok() == two[1].is_ok())
         );
         assert_eq!(server.seen().len(), 2, "{said}: {:?}", server.seen());
+    }
+}
+
+/// Whoever asked first has less time left, and may leave before it is over.
+#[tokio::test]
+async fn who_came_later_does_not_fail_with_who_asked_first() {
+    for leaves in [false, true] {
+        let answers = Arc::new(AtomicBool::new(false));
+        let own = answers.clone();
+        let server = Scripted::start(move |_| match own.load(Ordering::SeqCst) {
+            true => ips(&[GOOD]),
+            false => Act::Silence,
+        })
+        .await;
+        let resolver = Resolver::of_servers(&[server.address], Duration::from_secs(1));
+        let mut first = Box::pin(ask(&resolver, "a.example"));
+        let half = tokio::time::sleep(Duration::from_millis(500));
+        tokio::select! {
+            _ = &mut first => panic!("nobody answers yet"),
+            () = half => {}
+        }
+        let second = ask(&resolver, "a.example");
+        let rest = async {
+            if !leaves {
+                first.await.unwrap_err();
+            }
+            answers.store(true, Ordering::SeqCst);
+        };
+        let (found, ()) = tokio::join!(second, rest);
+        assert_eq!(found.unwrap(), [GOOD], "the first one leaves: {leaves}");
     }
 }
 

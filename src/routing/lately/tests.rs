@@ -193,8 +193,7 @@ fn the_last_of_several_losses_counts() {
     let at = start + 16 * SECOND;
     assert!(lately.had_ip(at, ip("10.0.0.1")) && lately.had_domain(at, "exact.example"));
     lately.handle_change(start + 18 * SECOND, &none, &none);
-    assert!(lately.losses.is_empty() && lately.domains.is_empty());
-    assert_eq!(lately.prefixes.len(), 0);
+    assert_eq!(lately.losses.len(), 0);
 }
 
 /// A table in which `origin` advertises so many names that no other round has, each beside `others`.
@@ -259,6 +258,30 @@ fn a_full_memory_of_names_costs_no_more_for_each_than_an_empty_one() {
     assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
+/// One exit's routes come and go without end, beside another one's.
+#[test]
+fn who_loses_routes_without_end_pushes_out_its_own_losses() {
+    let start = Instant::now();
+    let mut lately = Lately::new(100);
+    let whole = table(&linked(), &[offers()]);
+    let none = table(&linked(), &[]);
+    lately.handle_change(start, &whole, &none);
+    for round in 0..20_u32 {
+        let prefixes: Vec<String> = (0..60).map(|at| format!("20.{round}.{at}.0/24")).collect();
+        let prefixes: Vec<(&str, u32)> = prefixes.iter().map(|text| (text.as_str(), 0)).collect();
+        // It offers the other one's, too.
+        let names = ["*.corp.example", "exact.example"];
+        let flood = routes(1, &[&prefixes[..], &[("fd00::/8", 0)]].concat(), &names);
+        let flood = table(&linked(), &[flood, offers()]);
+        lately.handle_change(start + SECOND, &flood, &none);
+        assert!(lately.losses.len() <= 100);
+    }
+    let at = start + 2 * SECOND;
+    assert!(lately.had_ip(at, ip("10.0.0.1")) && lately.had_ip(at, ip("fd00::1")));
+    assert!(lately.had_domain(at, "a.corp.example") && lately.had_domain(at, "exact.example"));
+    assert!(lately.had_ip(at, ip("20.19.59.1")) && !lately.had_ip(at, ip("20.0.0.1")));
+}
+
 proptest! {
     /// Whatever comes and goes: no more than the limit is held, and the newest are.
     #[test]
@@ -271,7 +294,6 @@ proptest! {
             let now = start + SECOND / 10 * second;
             lately.handle_change(now, &table(&mesh, &[adv]), &table(&mesh, &[]));
             prop_assert!(lately.losses.len() <= limit);
-            prop_assert!(lately.prefixes.len() <= limit);
         }
         let now = start + SECOND / 10 * lost.len() as u32;
         for number in lost.iter().rev().take(limit) {

@@ -16,9 +16,10 @@ use super::follow::{Following, follow};
 use super::kick::Kicker;
 use super::log::SessionLog;
 use super::open::MeshView;
+use crate::clock::unix_now;
 use crate::config::Limits;
 use crate::forward::Fib;
-use crate::identity::{AgentId, Refusal, ShortId, peer_certificate};
+use crate::identity::{AgentId, Member, Refusal, ShortId, Trust, peer_certificate};
 use crate::limit::{STRANGERS, Shares, Told};
 use crate::link::patience;
 use crate::task::{self, Served};
@@ -40,7 +41,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A session that an ingress opened. Streams are accepted from `connection`.
 pub struct AcceptedSession {
     pub connection: Connection,
-    pub ingress: AgentId,
+    /// Whose it is, as the handshake has proven it.
+    pub ingress: Arc<Member>,
 }
 
 /// Accepts sessions.
@@ -58,6 +60,8 @@ pub(crate) struct Parts<V> {
     pub(crate) prober: Arc<Prober>,
     pub(crate) view: watch::Receiver<Arc<V>>,
     pub(crate) crypto: Arc<QuicServerConfig>,
+    /// Who says which groups an ingress is of.
+    pub(crate) trust: Arc<Trust>,
     pub(crate) limits: Limits,
     pub(crate) log: SessionLog,
     pub(crate) failovers: Failovers,
@@ -172,14 +176,12 @@ impl<V: MeshView> SessionListener<V> {
                 Some(refusal) => refusal.to_string(),
                 None => error.to_string(),
             })?;
-        let ingress = peer_certificate(&connection)
-            .map_err(|error| error.to_string())?
-            .id;
-        if connection.remote_address() != virtual_addr(ingress.short()) {
-            return Err(format!(
-                "{ingress} does not have the source id of its packets"
-            ));
+        let certificate = peer_certificate(&connection).map_err(|error| error.to_string())?;
+        let id = certificate.id;
+        if connection.remote_address() != virtual_addr(id.short()) {
+            return Err(format!("{id} does not have the source id of its packets"));
         }
+        let ingress = Arc::new(Member::new(&certificate, &self.parts.trust, unix_now()));
         Ok(Shaken {
             session: AcceptedSession {
                 connection,
@@ -192,7 +194,7 @@ impl<V: MeshView> SessionListener<V> {
     /// Follows the session for as long as it lives.
     async fn serve(&self, shaken: Shaken, accepted: mpsc::Sender<AcceptedSession>) {
         let session = shaken.session;
-        let (connection, ingress) = (session.connection.clone(), session.ingress);
+        let (connection, ingress) = (session.connection.clone(), session.ingress.id);
         let ended = connection.clone();
         let Some(key) = ProbeKey::export(&connection).map(Arc::new) else {
             return warn!(%ingress, "session refused: no keying material");
