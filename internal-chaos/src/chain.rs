@@ -10,108 +10,119 @@
 //! test dials only the neighbours that its configuration names.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use crate::netns::{Netns, NetnsError};
-
-/// The MTU of Ethernet, the commonest path.
-pub const MTU: u32 = 1500;
+use crate::mesh::{Peer, Plan};
+use crate::spot::{LINK_PORT, Spot};
+use crate::wiring::Wiring;
 
 /// Where target servers listen: an address of the last node's loopback interface.
 pub const TARGET: Ipv4Addr = Ipv4Addr::new(10, 77, 200, 1);
 
 /// The prefix that holds [`TARGET`] and that an exit advertises.
-pub const TARGET_PREFIX: &str = "10.77.200.0/24";
+const TARGET_PREFIX: &str = "10.77.200.0/24";
 
-/// Fixed ports stay below this, so that an outgoing connection never takes one.
-const FIRST_EPHEMERAL_PORT: u16 = 10_240;
+/// The longest row: three transits.
+const NAMES: [&str; 5] = ["ingress", "transit1", "transit2", "transit3", "exit"];
+const WIRES: [(usize, usize); 4] = [(0, 1), (1, 2), (2, 3), (3, 4)];
 
 /// A row of namespaces. Dropping it deletes them and ends what runs inside.
 #[derive(Debug)]
 pub struct Chain {
-    nodes: Vec<Netns>,
+    nodes: Vec<Arc<Spot>>,
 }
 
 impl Chain {
-    /// Builds an ingress, `transits` transits and an exit.
-    pub fn build(transits: usize) -> Result<Self, NetnsError> {
-        let count = transits + 2;
-        let nodes = (0..count)
-            .map(|index| Netns::create(&format!("n{index}")))
-            .collect::<Result<Vec<_>, _>>()?;
-        for pair in nodes.windows(2) {
-            pair[0].join("right", &pair[1], "left", MTU)?;
-        }
-        for (index, node) in nodes.iter().enumerate() {
-            node.script(&setup(index, count))?;
-        }
-        Ok(Self { nodes })
+    /// Builds an ingress, `transits` transits (at most three) and an exit.
+    pub fn build(transits: usize) -> anyhow::Result<Self> {
+        let mut names = NAMES[..=transits].to_vec();
+        names.push("exit");
+        let wiring = Wiring {
+            network: TARGET.octets()[1],
+            names: &names,
+            wires: &WIRES[..=transits],
+        };
+        let namespaces = wiring.build(|node| routes(node, names.len()))?;
+        let nodes = namespaces
+            .into_iter()
+            .map(|it| Ok(Arc::new(Spot::inside(it)?)));
+        Ok(Self {
+            nodes: nodes.collect::<anyhow::Result<_>>()?,
+        })
     }
 
     /// The namespaces, ingress first.
-    pub fn nodes(&self) -> &[Netns] {
+    pub fn nodes(&self) -> &[Arc<Spot>] {
         &self.nodes
     }
 
     /// Client and ingress.
-    pub fn first(&self) -> &Netns {
+    pub fn first(&self) -> &Spot {
         &self.nodes[0]
     }
 
     /// Exit and targets.
-    pub fn last(&self) -> &Netns {
+    pub fn last(&self) -> &Spot {
         &self.nodes[self.nodes.len() - 1]
     }
-}
 
-/// The address that node `index` has towards its left neighbour; node 0 has none.
-pub fn left_address(index: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 77, octet(index - 1), 2)
-}
-
-/// The address that node `index` has towards its right neighbour; the last node has none.
-pub fn right_address(index: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 77, octet(index), 1)
-}
-
-fn octet(link: usize) -> u8 {
-    u8::try_from(link).expect("a chain has far fewer than 200 links")
-}
-
-/// The shell script that sets node `index` of `count` up.
-fn setup(index: usize, count: usize) -> String {
-    let mut script = String::from("ip link set lo up\n");
-    let last = count - 1;
-    let mut line = |text: String| {
-        let _ = writeln!(script, "{text}");
-    };
-    if index > 0 {
-        line(format!("ip addr add {}/24 dev left", left_address(index)));
-        line("ip link set left up".to_owned());
+    /// What agents in the row are: each dials its right neighbour.
+    pub fn plans(&self) -> Vec<(Plan, Arc<Spot>)> {
+        let last = self.nodes.len() - 1;
+        let plan = |node: usize| Plan {
+            name: if node == last { "exit" } else { NAMES[node] }.to_owned(),
+            is_ingress: node == 0,
+            prefixes: (node == last).then(|| vec![TARGET_PREFIX.to_owned()]),
+            peers: (node < last)
+                .then(|| Peer {
+                    agent: node + 1,
+                    address: SocketAddr::from((left_address(node + 1), LINK_PORT)),
+                    cost: 1,
+                })
+                .into_iter()
+                .collect(),
+            ..Plan::default()
+        };
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .map(|(node, spot)| (plan(node), Arc::clone(spot)))
+            .collect()
     }
-    if index < last {
-        line(format!("ip addr add {}/24 dev right", right_address(index)));
-        line("ip link set right up".to_owned());
-        let next = left_address(index + 1);
-        line(format!("ip route add {TARGET_PREFIX} via {next}"));
-        for link in index + 1..last {
-            line(format!("ip route add 10.77.{link}.0/24 via {next}"));
+}
+
+/// The address that a node has towards its left neighbour; node 0 has none.
+pub fn left_address(node: usize) -> Ipv4Addr {
+    let link = u8::try_from(node - 1).expect("a chain has few links");
+    Ipv4Addr::new(10, TARGET.octets()[1], link, 2)
+}
+
+/// The address that a node has towards its right neighbour; the last one has none.
+fn right_address(node: usize) -> Ipv4Addr {
+    let link = u8::try_from(node).expect("a chain has few links");
+    Ipv4Addr::new(10, TARGET.octets()[1], link, 1)
+}
+
+/// What node `node` of `count` needs to reach all others.
+fn routes(node: usize, count: usize) -> String {
+    let mut script = String::new();
+    let last = count - 1;
+    if node < last {
+        let next = left_address(node + 1);
+        let _ = writeln!(script, "ip route add {TARGET_PREFIX} via {next}");
+        for link in node + 1..last {
+            let _ = writeln!(script, "ip route add 10.77.{link}.0/24 via {next}");
         }
     } else {
-        line(format!("ip addr add {TARGET}/32 dev lo"));
+        let _ = writeln!(script, "ip addr add {TARGET}/32 dev lo");
     }
-    for link in 0..index.saturating_sub(1) {
-        let previous = right_address(index - 1);
-        line(format!("ip route add 10.77.{link}.0/24 via {previous}"));
+    for link in 0..node.saturating_sub(1) {
+        let previous = right_address(node - 1);
+        let _ = writeln!(script, "ip route add 10.77.{link}.0/24 via {previous}");
     }
-    if index > 0 && index < last {
-        line("echo 1 >/proc/sys/net/ipv4/ip_forward".to_owned());
+    if node > 0 && node < last {
+        script.push_str("echo 1 >/proc/sys/net/ipv4/ip_forward\n");
     }
-    // A connect storm leaves tens of thousands of ports in TIME_WAIT.
-    line(format!(
-        "echo '{FIRST_EPHEMERAL_PORT} 65535' >/proc/sys/net/ipv4/ip_local_port_range"
-    ));
-    line("echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse".to_owned());
     script
 }
 
@@ -120,18 +131,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_of_a_link_share_its_prefix() {
-        assert_eq!(right_address(0), Ipv4Addr::new(10, 77, 0, 1));
-        assert_eq!(left_address(1), Ipv4Addr::new(10, 77, 0, 2));
-        assert_eq!(right_address(2), Ipv4Addr::new(10, 77, 2, 1));
-        assert_eq!(left_address(3), Ipv4Addr::new(10, 77, 2, 2));
-    }
-
-    #[test]
     fn only_transits_forward() {
-        let forwards: Vec<bool> = (0..4)
-            .map(|index| setup(index, 4).contains("ip_forward"))
-            .collect();
+        let forwards = [0, 1, 2, 3].map(|node| routes(node, 4).contains("ip_forward"));
         assert_eq!(forwards, [false, true, true, false]);
     }
 
@@ -139,7 +140,7 @@ mod tests {
     fn every_node_reaches_every_link_and_the_target() {
         for count in 2..6 {
             for index in 0..count {
-                let script = setup(index, count);
+                let script = routes(index, count);
                 for link in 0..count - 1 {
                     let own = link == index || link + 1 == index;
                     let routed = script.contains(&format!("ip route add 10.77.{link}.0/24"));

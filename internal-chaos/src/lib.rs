@@ -12,8 +12,9 @@
 //! | [`relay`] | an impaired UDP path between two agents, changed while it runs |
 //! | [`mod@fault`] | faults of a process, healed by a guard |
 //! | [`mod@scenario`] | meshes, faults over time, loads and invariants as YAML; the runner, the library, the report |
-//! | [`mesh`], [`openssh`] | systems under test, started in a [`chain`] |
-//! | [`chain`], [`netns`] | network namespaces joined by veth pairs |
+//! | [`mod@mesh`], [`openssh`] | systems under test |
+//! | [`spot`], [`ports`] | where an agent stands: on loopback, or in a namespace |
+//! | [`wiring`], [`chain`], [`netns`] | network namespaces joined by veth pairs |
 //! | [`mod@host`] | threads that live in a namespace |
 //! | [`http`], [`names`] | a client for the agents' endpoints, a name server |
 //! | [`process`], [`procstat`], [`machine`] | child processes, what they cost, and where |
@@ -36,14 +37,17 @@ pub mod netns;
 pub mod openssh;
 pub mod packet;
 pub mod plot;
+pub mod ports;
 pub mod process;
 pub mod procstat;
 pub mod relay;
 pub mod rules;
 pub mod scenario;
+pub mod spot;
 pub mod stats;
 pub mod table;
 pub mod units;
 pub mod verdict;
 pub mod window;
+pub mod wiring;
 pub mod workload;

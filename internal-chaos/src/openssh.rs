@@ -8,30 +8,33 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::chain::{Chain, left_address};
-use crate::process::{Daemon, command_in, find, output};
+use crate::process::{Daemon, find, output};
+use crate::spot::INSIDE;
 
 /// The cipher of every connection; the fastest that OpenSSH has where AES is in hardware.
 pub const CIPHER: &str = "aes128-gcm@openssh.com";
-
-/// Where the client's SOCKS5 proxy listens, inside the first namespace.
-pub const SOCKS: &str = "127.0.0.1:1080";
 
 const PORT: u16 = 2222;
 
 /// Making a key takes milliseconds.
 const KEYGEN_LIMIT: Duration = Duration::from_secs(10);
 
-/// sshd listens within milliseconds; the wait itself gives up after 15 s.
-const LISTEN_LIMIT: Duration = Duration::from_secs(20);
+/// sshd listens within milliseconds.
+const LISTEN_LIMIT: Duration = Duration::from_secs(15);
+
+/// Rest between two looks whether it does.
+const POLL: Duration = Duration::from_millis(20);
 
 /// sshd wants an empty `/run/sshd`, which only its service makes. The namespace's own mounts give
 /// it one that the host never sees.
@@ -75,7 +78,6 @@ impl OpenSsh {
     pub async fn start(chain: &Chain) -> anyhow::Result<Self> {
         let folder = TempDir::with_prefix("chaos-openssh-").context("cannot make a folder")?;
         let path = folder.path();
-        let this = std::env::current_exe().context("cannot find this program's file")?;
         let sshd = find("sshd").context("sshd is not installed")?;
         keygen(&path.join("user")).await?;
         fs::copy(path.join("user.pub"), path.join("authorized_keys"))?;
@@ -88,16 +90,14 @@ impl OpenSsh {
             write!(known_hosts, "node{index} {public}")?;
             let config = path.join(format!("sshd{index}.conf"));
             fs::write(&config, server_config(path, index))?;
-            let mut command = command_in(node, "sh");
+            let mut command = node.command("sh");
             command.args(["-c", SSHD_WRAPPER]);
             command.arg(&sshd).args(["-D", "-e", "-f"]).arg(&config);
             daemons.push(Daemon::start(&format!("sshd{index}"), command, path)?);
         }
         for (index, node) in chain.nodes().iter().enumerate().skip(1) {
-            let mut command = command_in(node, &this);
-            let address = format!("{}:{PORT}", left_address(index));
-            command.args(["workload", "listening", &address]);
-            let listening = output("the wait for sshd", command, LISTEN_LIMIT).await;
+            let address = SocketAddr::from((left_address(index), PORT));
+            let listening = node.beside().spawn(listening(address)).await?;
             let server = &daemons[index - 1];
             listening.with_context(|| format!("sshd{index}: {}", server.log_tail()))?;
         }
@@ -105,9 +105,10 @@ impl OpenSsh {
         let config = path.join("ssh.conf");
         let last = chain.nodes().len() - 1;
         fs::write(&config, client_config(path, last))?;
-        let mut command = command_in(chain.first(), "ssh");
+        let mut command = chain.first().command("ssh");
         command.arg("-F").arg(&config);
-        command.args(["-N", "-D", SOCKS, &format!("node{last}")]);
+        let socks = INSIDE.socks.to_string();
+        command.args(["-N", "-D", &socks, &format!("node{last}")]);
         daemons.insert(0, Daemon::start("ssh", command, path)?);
         Ok(Self {
             daemons,
@@ -131,6 +132,19 @@ impl OpenSsh {
             daemon.stop().await;
         }
     }
+}
+
+/// Waits until something accepts connections.
+async fn listening(address: SocketAddr) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while let Err(error) = TcpStream::connect(address).await {
+        ensure!(
+            started.elapsed() < LISTEN_LIMIT,
+            "nothing listens on {address} after {LISTEN_LIMIT:?}: {error}"
+        );
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
 }
 
 async fn keygen(file: &Path) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::process::{Child, Command};
 
 use crate::netns::Netns;
@@ -30,20 +30,20 @@ pub fn command_in(namespace: &Netns, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("ip");
     command
         .args(["netns", "exec", namespace.name(), "sh", "-c", WRAPPER])
-        .arg(program)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
+        .arg(program);
+    prepared(command)
 }
 
 /// As [`command_in`], where this process is.
 pub fn command_here(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sh");
-    command
-        .args(["-c", WRAPPER])
-        .arg(program)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(["-c", WRAPPER]).arg(program);
+    prepared(command)
+}
+
+/// A command with no input, killed when dropped.
+pub fn prepared(mut command: Command) -> Command {
+    command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -101,14 +101,6 @@ impl Daemon {
     /// The process id; 0 once it was seen dead.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
-    }
-
-    /// Sends it a signal.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        let pid = pid.and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{} has ended", self.name))?;
-        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// Waits until it has ended by itself; after `limit` it is killed, and that is an error.

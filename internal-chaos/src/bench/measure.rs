@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::procstat::{self, Usage};
 use crate::workload::checked::{Kind, Plan};
 use crate::workload::serve::{Service, serve};
-use crate::workload::{Proxy, Route, Target, bulk, echo, hold, storm};
+use crate::workload::{Route, Target, bulk, echo, hold, storm};
 
 const BULK_PORT: u16 = 7001;
 const ECHO_PORT: u16 = 7002;
@@ -116,8 +116,8 @@ impl<'a> Round<'a> {
             system,
             settings,
             running: system.start(&chain, settings.warren).await?,
-            bulk: Host::start(chain.first())?,
-            echo: Host::start(chain.first())?,
+            bulk: chain.first().host("bulk")?,
+            echo: chain.first().host("echo")?,
             _targets: targets,
             _chain: chain,
         };
@@ -141,9 +141,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn route(&self) -> anyhow::Result<Route> {
-        let proxy = self.system.proxy().map(str::parse::<Proxy>);
-        Ok(proxy.transpose()?.map_or(Route::Direct, Route::Via))
+    fn route(&self) -> Route {
+        self.system.proxy().map_or(Route::Direct, Route::via)
     }
 
     fn time(&self) -> Duration {
@@ -169,7 +168,7 @@ impl<'a> Round<'a> {
         pause: Option<Duration>,
     ) -> anyhow::Result<echo::Report> {
         let plan = echo::Plan {
-            route: self.route()?,
+            route: self.route(),
             target: address(ECHO_PORT),
             samples,
             time,
@@ -181,7 +180,7 @@ impl<'a> Round<'a> {
     }
 
     async fn downloads(&self, connections: u32) -> anyhow::Result<bulk::Report> {
-        let route = self.route()?;
+        let route = self.route();
         let plan = Plan {
             connections,
             grace: GRACE,
@@ -198,7 +197,7 @@ impl<'a> Round<'a> {
 
     async fn memory(&self, figures: &mut Figures) -> anyhow::Result<()> {
         let before = self.usage();
-        let (idle, route) = (self.settings.idle, self.route()?);
+        let (idle, route) = (self.settings.idle, self.route());
         let opening = async move { hold::open(&route, &address(ECHO_PORT), idle).await };
         let held = self.load(&self.echo, opening).await?;
         tokio::time::sleep(SETTLE).await;
@@ -266,7 +265,7 @@ impl<'a> Round<'a> {
 
     async fn storm(&self, figures: &mut Figures) -> anyhow::Result<()> {
         let plan = storm::Plan {
-            route: self.route()?,
+            route: self.route(),
             target: address(ECHO_PORT),
             concurrent: STORM_WIDTH,
             connections: STORM_CONNECTIONS,
@@ -349,7 +348,7 @@ fn address(port: u16) -> Target {
 
 /// A server behind the exit, on a thread of its own.
 async fn target(chain: &Chain, port: u16, service: Service) -> anyhow::Result<Host> {
-    let host = Host::start(chain.last())?;
+    let host = chain.last().host("target")?;
     let listener = host.spawn(TcpListener::bind((TARGET, port))).await?;
     let listener = listener.context("the target cannot listen")?;
     host.spawn(serve(listener, service, Arc::default(), |_, _| {}));

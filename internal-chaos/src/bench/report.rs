@@ -94,7 +94,7 @@ impl Run {
             "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
             self.repeats,
             self.seconds,
-            crate::chain::MTU
+            crate::wiring::MTU
         ));
         lines.extend(self.versions.iter().cloned());
         lines

@@ -1,12 +1,18 @@
 //! The systems under test, and how each is started in a chain of its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
+use anyhow::Context;
+use tempfile::TempDir;
+
 use crate::chain::Chain;
-use crate::mesh::{self, Mesh};
-use crate::openssh::{self, OpenSsh};
+use crate::mesh::{Agents, Settings, Whole};
+use crate::openssh::OpenSsh;
+use crate::spot::INSIDE;
 
 /// A system under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +59,8 @@ impl Role {
 pub enum Running {
     Kernel,
     OpenSsh(OpenSsh),
-    Warren(Mesh),
+    /// With the folder of its files.
+    Warren(Agents, TempDir),
 }
 
 impl System {
@@ -75,12 +82,8 @@ impl System {
     }
 
     /// The SOCKS5 proxy in the first namespace, if the system is one.
-    pub fn proxy(self) -> Option<&'static str> {
-        match self {
-            Self::Kernel => None,
-            Self::OpenSsh => Some(openssh::SOCKS),
-            Self::Warren(_) => Some(mesh::SOCKS),
-        }
+    pub fn proxy(self) -> Option<SocketAddr> {
+        (self != Self::Kernel).then_some(INSIDE.socks)
     }
 
     /// Starts it in `chain`.
@@ -88,9 +91,27 @@ impl System {
         Ok(match self {
             Self::Kernel => Running::Kernel,
             Self::OpenSsh => Running::OpenSsh(OpenSsh::start(chain).await?),
-            Self::Warren(_) => Running::Warren(Mesh::start(chain, warren).await?),
+            Self::Warren(transits) => {
+                let folder = TempDir::with_prefix("chaos-mesh-").context("cannot make a folder")?;
+                let whole = Whole {
+                    links: usize::from(transits) + 1,
+                    exits: 1,
+                    ..Whole::default()
+                };
+                let path = folder.path();
+                let mut agents = Agents::prepare(warren, path, chain.plans(), whole).await?;
+                agents.start(&quiet()).await?;
+                Running::Warren(agents, folder)
+            }
         })
     }
+}
+
+/// Agents that log what is wrong and nothing else.
+fn quiet() -> Settings {
+    let log = ("log_level".to_owned(), "warn".into());
+    let section = Settings::from_iter([log]);
+    Settings::from_iter([("agent".to_owned(), section.into())])
 }
 
 impl Running {
@@ -99,7 +120,7 @@ impl Running {
         let pids = match self {
             Self::Kernel => Vec::new(),
             Self::OpenSsh(system) => system.pids(),
-            Self::Warren(system) => system.pids(),
+            Self::Warren(agents, _) => agents.pids().into_iter().flatten().collect(),
         };
         let count = pids.len();
         pids.into_iter()
@@ -113,7 +134,7 @@ impl Running {
         match self {
             Self::Kernel => Ok(()),
             Self::OpenSsh(system) => system.check(),
-            Self::Warren(system) => system.check(),
+            Self::Warren(agents, _) => agents.check(&BTreeSet::new()),
         }
     }
 
@@ -122,7 +143,7 @@ impl Running {
         match self {
             Self::Kernel => {}
             Self::OpenSsh(system) => system.stop().await,
-            Self::Warren(system) => system.stop().await,
+            Self::Warren(mut agents, _folder) => agents.stop().await,
         }
     }
 }

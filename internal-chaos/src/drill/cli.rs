@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::agents::Heartbeat;
 use super::fault::Fault;
-use super::repeat::parse_heartbeat;
+use super::repeat::{Heartbeat, parse_heartbeat};
 
 /// What to break, how often, under which load.
 #[derive(Debug, Args)]

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, ensure};
-use rustix::process::Signal;
 use serde::{Serialize, Serializer};
 
-use super::agents::Agents;
 use super::site::{Node, Site};
+use crate::fault::Stopped;
+use crate::mesh::Agents;
 
 /// What is broken on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,8 @@ pub enum Class {
 pub struct Struck {
     fault: Fault,
     victim: Node,
+    /// Goes on when it is dropped.
+    stopped: Option<Stopped>,
 }
 
 /// The table of the rules that lose packets, in the namespace of whoever should receive them: the
@@ -130,10 +132,12 @@ impl Fault {
 
     /// Breaks it.
     pub fn strike(self, site: &Site, agents: &Agents, victim: Node) -> anyhow::Result<Struck> {
+        let process = agents.victim(victim as usize)?;
+        let mut stopped = None;
         match self {
-            Self::TransitKill | Self::ExitKill => agents.signal(victim, Signal::KILL)?,
-            Self::TransitFreeze => agents.signal(victim, Signal::STOP)?,
-            Self::TransitTerm => agents.signal(victim, Signal::TERM)?,
+            Self::TransitKill | Self::ExitKill => process.kill()?,
+            Self::TransitFreeze => stopped = Some(process.stop()?),
+            Self::TransitTerm => process.terminate()?,
             Self::LinkCut | Self::CutToIngress | Self::CutToTransit | Self::GreyTransit => {
                 for (node, packets) in self.cuts(victim) {
                     let rule =
@@ -145,6 +149,7 @@ impl Fault {
         Ok(Struck {
             fault: self,
             victim,
+            stopped,
         })
     }
 }
@@ -162,9 +167,12 @@ impl Struck {
     pub async fn mend(self, site: &Site, agents: &mut Agents) -> anyhow::Result<()> {
         match self.fault {
             Fault::TransitKill | Fault::ExitKill | Fault::TransitTerm => {
-                agents.restart(site, self.victim).await
+                agents.start_again(self.victim as usize).await
             }
-            Fault::TransitFreeze => agents.signal(self.victim, Signal::CONT),
+            Fault::TransitFreeze => {
+                drop(self.stopped);
+                Ok(())
+            }
             Fault::LinkCut | Fault::CutToIngress | Fault::CutToTransit | Fault::GreyTransit => {
                 for (node, _) in self.fault.cuts(self.victim) {
                     site.nft(node, &format!("flush chain inet {TABLE} cut"))?;

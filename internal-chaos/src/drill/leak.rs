@@ -47,7 +47,7 @@ impl Leaks {
 pub async fn watch(site: &Site, echo: SocketAddr) -> anyhow::Result<()> {
     let rules = RULES.replace("TABLE", TABLE).replace("WAY", AROUND);
     site.nft(Node::Ingress, &rules)?;
-    let around = site.host(Node::Ingress).spawn(async move {
+    let around = site.spot(Node::Ingress).beside().spawn(async move {
         let mut stream = TcpStream::connect(echo).await?;
         ping(&mut stream, b'l').await
     });

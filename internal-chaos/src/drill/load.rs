@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 use super::connects::CADENCE;
 use super::site::{Node, Site, TARGET};
 use crate::host::Host;
-use crate::mesh::SOCKS;
+use crate::spot::INSIDE;
 use crate::units::Rate;
 use crate::window::beat;
 use crate::workload::attempt::paced;
 use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
 use crate::workload::serve::{Service, serve};
 use crate::workload::socks::CONNECT_LIMIT;
-use crate::workload::{Attempt, Proxy, Route, Target};
+use crate::workload::{Attempt, Route, Target};
 
 const BULK_PORT: u16 = 7001;
 const ECHO_PORT: u16 = 7002;
@@ -114,8 +114,8 @@ pub fn echo_address() -> SocketAddr {
 impl Range {
     /// Starts the target servers.
     pub async fn open(site: &Site) -> anyhow::Result<Self> {
-        let ingress = site.namespace(Node::Ingress);
-        let (bulk, echo) = (Host::start(site.target())?, Host::start(site.target())?);
+        let (ingress, target) = (site.spot(Node::Ingress), site.target());
+        let (bulk, echo) = (target.host("bulk")?, target.host("echo")?);
         let ledger = Arc::<Ledger>::default();
         for (host, address, service) in [
             (&bulk, bulk_address(), Service::Checked),
@@ -126,9 +126,9 @@ impl Range {
             host.spawn(serve(listener, service, Arc::clone(&ledger), |_, _| {}));
         }
         Ok(Self {
-            transfers: Host::start(ingress)?,
-            connects: Host::start(ingress)?,
-            clock: Host::start(ingress)?,
+            transfers: ingress.host("transfers")?,
+            connects: ingress.host("connects")?,
+            clock: ingress.host("clock")?,
             _bulk: bulk,
             _echo: echo,
             ledger,
@@ -137,11 +137,7 @@ impl Range {
 
     /// Opens all connections of a plan and waits until each of them carries data.
     pub async fn load(&self, plan: Plan) -> anyhow::Result<Load> {
-        let proxy = Proxy {
-            address: SOCKS.parse().context("the address of the proxy")?,
-            credentials: None,
-        };
-        let route = Route::Via(proxy);
+        let route = Route::via(INSIDE.socks);
         let enough = Arc::<AtomicBool>::default();
         let echo = Target::Address(echo_address());
         let connects = paced(

@@ -3,14 +3,13 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | [`site`], [`agents`] | namespaces and links, and the agents in them |
+//! | [`site`] | namespaces, links, and which agents are in them |
 //! | [`fault`], [`leak`] | what is broken, and what must not come out |
 //! | [`load`], [`connects`] | what an application does meanwhile |
 //! | [`repeat`] | one repeat, and what is counted of it |
 //! | [`quiet`] | the same load without a fault: false alarms |
 //! | [`cells`], [`goals`], [`report`], [`plot`] | table, verdicts, picture |
 
-pub mod agents;
 pub mod cells;
 mod cli;
 pub mod connects;

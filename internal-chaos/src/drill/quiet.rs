@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use rustix::process::Signal;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::agents::{Agents, Heartbeat};
 use super::connects::millis;
 use super::leak::{self, Leaks};
 use super::load::Plan;
-use super::repeat::{Drill, heartbeat_name};
+use super::repeat::{Drill, Heartbeat, heartbeat_name, keys};
 use super::site::{LINKS, Node};
+use crate::mesh::Agents;
 use crate::workload::Outcome;
 use crate::workload::checked::Ending;
 
@@ -88,8 +86,7 @@ impl Drill {
         seconds: u64,
     ) -> anyhow::Result<Quiet> {
         self.end_mesh().await;
-        let roster = Arc::clone(&self.roster);
-        let agents = Agents::start(&self.site, roster, heartbeat).await?;
+        self.agents.start(&keys(heartbeat)).await?;
         leak::take(&self.site)?;
         let plan = Plan {
             downloads: flows,
@@ -98,16 +95,16 @@ impl Drill {
             seed,
             remember: false,
         };
-        let before = log_lengths(&agents)?;
+        let before = log_lengths(&self.agents)?;
         let load = self.range.load(plan).await?;
         let bytes = load.bytes();
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         let bytes = load.bytes() - bytes;
-        let alarms = alarms(&agents, &before)?;
+        let alarms = alarms(&self.agents, &before)?;
         let finished = load.finish().await?;
         let leaks = leak::take(&self.site)?;
-        prove_alarms(&agents).await?;
-        agents.stop().await;
+        prove_alarms(&self.agents).await?;
+        self.agents.stop().await;
         let ends = |is: fn(&Option<Ending>) -> bool| {
             let transfers = finished.transfers.iter();
             transfers.filter(|one| is(&one.ending)).count()
@@ -143,7 +140,7 @@ fn longest_pause(beats: &[Instant]) -> Duration {
 /// logged it.
 async fn prove_alarms(agents: &Agents) -> anyhow::Result<()> {
     let before = log_lengths(agents)?;
-    agents.signal(Node::TransitA, Signal::STOP)?;
+    let _stopped = agents.victim(Node::TransitA as usize)?.stop()?;
     let started = Instant::now();
     loop {
         let seen = alarms(agents, &before)?;
@@ -163,7 +160,7 @@ async fn prove_alarms(agents: &Agents) -> anyhow::Result<()> {
 
 fn log_lengths(agents: &Agents) -> anyhow::Result<BTreeMap<Node, usize>> {
     let lengths = Node::ALL.into_iter().map(|node| {
-        let log = agents.log(node);
+        let log = agents.log(node as usize)?;
         let length = fs::metadata(log).with_context(|| format!("cannot read {}", log.display()))?;
         Ok((node, usize::try_from(length.len())?))
     });
@@ -174,11 +171,11 @@ fn log_lengths(agents: &Agents) -> anyhow::Result<BTreeMap<Node, usize>> {
 fn alarms(agents: &Agents, from: &BTreeMap<Node, usize>) -> anyhow::Result<Vec<Alarms>> {
     let mut heard = Vec::new();
     for (&node, &from) in from {
-        let log = agents.log(node);
+        let log = agents.log(node as usize)?;
         let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
         let text = String::from_utf8_lossy(text.get(from..).unwrap_or_default()).into_owned();
         for (neighbor, alarm) in text.lines().filter_map(parse) {
-            let neighbor = agents.node(&neighbor);
+            let neighbor = agents.find(&neighbor).map(|agent| Node::ALL[agent]);
             let neighbor = neighbor.context("an agent tells of a link with a stranger")?;
             heard.push((node, neighbor, alarm));
         }

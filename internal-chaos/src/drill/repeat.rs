@@ -12,21 +12,22 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
+use serde_json::json;
 use tempfile::TempDir;
 
-use super::agents::{Agents, Heartbeat, Roster};
 use super::connects::{Connects, millis};
 use super::fault::{self, Class, Fault};
 use super::leak::{self, Leaks};
 use super::load::{Ended, Load, Plan, Range, bulk_address, echo_address};
-use super::site::{Node, Site};
+use super::site::{Node, Site, WHOLE};
+use crate::mesh::{Agents, Settings as Keys};
+use crate::procstat;
 use crate::window::{AFTER, Window};
 use crate::workload::checked::{Ending, Kind};
 
@@ -51,6 +52,9 @@ const HEAL_LIMIT: Duration = Duration::from_secs(12);
 /// Repeats in one mesh. The agents remember flaps of a link for a minute and hold it back longer
 /// each time; the first fault hits one transit, the second the other, so none has flapped before.
 const REPEATS_PER_MESH: u32 = 2;
+
+/// A setting of `connections.heartbeat`; `None` leaves the whole section to its defaults.
+pub type Heartbeat = Option<Duration>;
 
 /// What one repeat breaks, under which load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,17 +132,17 @@ pub enum End {
 /// The place of all repeats. Fields drop in order: processes, sockets, namespaces, files.
 #[derive(Debug)]
 pub struct Drill {
+    pub(super) agents: Agents,
+    /// What the running agents are, if they run.
     mesh: Option<Used>,
     pub(super) range: Range,
     pub(super) site: Site,
-    pub(super) roster: Arc<Roster>,
     folder: TempDir,
 }
 
 /// A running mesh, and how often it was broken.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Used {
-    agents: Agents,
     heartbeat: Heartbeat,
     repeats: u32,
     /// How long it took to be whole, until that was told.
@@ -153,12 +157,11 @@ impl Drill {
         fault::prepare(&site)?;
         let range = Range::open(&site).await?;
         leak::watch(&site, echo_address()).await?;
-        let roster = Roster::make(warren, folder.path()).await?;
         Ok(Self {
+            agents: Agents::prepare(warren, folder.path(), site.plans(), WHOLE).await?,
             mesh: None,
             range,
             site,
-            roster: Arc::new(roster),
             folder,
         })
     }
@@ -170,15 +173,14 @@ impl Drill {
 
     /// Ends the agents, so that the next repeat has fresh ones.
     pub async fn end_mesh(&mut self) {
-        if let Some(used) = self.mesh.take() {
-            used.agents.stop().await;
-        }
+        self.mesh = None;
+        self.agents.stop().await;
     }
 
     /// Breaks something once.
     pub async fn repeat(&mut self, settings: Settings) -> anyhow::Result<Repeat> {
         let mut mesh = self.mesh(settings.heartbeat).await?;
-        let mut seen = self.watch_fault(&mut mesh.agents, settings).await;
+        let mut seen = self.watch_fault(settings).await;
         if let Ok(seen) = &mut seen {
             seen.started_ms = mesh.started.take().map(millis);
         }
@@ -187,29 +189,57 @@ impl Drill {
             Ok(_) if mesh.repeats < REPEATS_PER_MESH && settings.fault != Fault::GreyTransit => {
                 self.mesh = Some(mesh);
             }
-            Ok(_) | Err(_) => mesh.agents.stop().await,
+            Ok(_) | Err(_) => self.end_mesh().await,
         }
         seen
     }
 
     async fn mesh(&mut self, heartbeat: Heartbeat) -> anyhow::Result<Used> {
-        if let Some(mut used) = self.mesh.take() {
-            if used.heartbeat == heartbeat {
-                used.repeats += 1;
-                return Ok(used);
-            }
-            used.agents.stop().await;
+        let used = self.mesh.take().filter(|used| used.heartbeat == heartbeat);
+        if let Some(used) = used {
+            let repeats = used.repeats + 1;
+            return Ok(Used { repeats, ..used });
         }
+        self.agents.stop().await;
         let begun = Instant::now();
+        self.agents.start(&keys(heartbeat)).await?;
         Ok(Used {
-            agents: Agents::start(&self.site, Arc::clone(&self.roster), heartbeat).await?,
             heartbeat,
             repeats: 1,
             started: Some(begun.elapsed()),
         })
     }
 
-    async fn watch_fault(&self, agents: &mut Agents, settings: Settings) -> anyhow::Result<Repeat> {
+    /// The way that most connections to the target take now: transit, exit.
+    async fn path_in_use(&self) -> anyhow::Result<Vec<Node>> {
+        let streams = self
+            .agents
+            .ask(Node::Ingress as usize, "/api/streams")
+            .await?;
+        let mut uses: BTreeMap<Vec<Node>, usize> = BTreeMap::new();
+        for stream in streams.as_array().context("not a list of streams")? {
+            if stream["target"] != bulk_address().to_string() {
+                continue;
+            }
+            let path = stream["path"].as_array().context("a stream has no path")?;
+            let agents = path.iter().map(|id| self.agents.find(id));
+            let nodes: Option<Vec<Node>> = agents.map(|it| Some(Node::ALL[it?])).collect();
+            let nodes = nodes.context("a path names a stranger")?;
+            *uses.entry(nodes).or_default() += 1;
+        }
+        let most = uses.into_iter().max_by_key(|(_, count)| *count);
+        let (path, _) = most.context("no connection is open")?;
+        Ok(path)
+    }
+
+    /// How long each agent has waited for a core since its start, by its process id.
+    fn waits(&self) -> BTreeMap<u32, Duration> {
+        let pids = self.agents.pids().into_iter().flatten();
+        pids.filter_map(|pid| Some((pid, procstat::waited(pid)?)))
+            .collect()
+    }
+
+    async fn watch_fault(&mut self, settings: Settings) -> anyhow::Result<Repeat> {
         let mut random = StdRng::seed_from_u64(settings.seed);
         leak::take(&self.site)?;
         let load = self.range.load(Plan {
@@ -220,25 +250,25 @@ impl Drill {
             remember: true,
         });
         let load = load.await?;
-        let (flows_since, waits_before) = (Instant::now(), agents.waits());
+        let (flows_since, waits_before) = (Instant::now(), self.waits());
         tokio::time::sleep(LEAD + PHASE.mul_f64(random.random())).await;
-        let path = agents.path_in_use(&self.site, bulk_address()).await?;
+        let path = self.path_in_use().await?;
         let victim = settings.fault.victim(&path);
         let victim = victim.context("the connections take no path")?;
 
         let struck_at = Instant::now();
-        let struck = settings.fault.strike(&self.site, agents, victim)?;
+        let struck = settings.fault.strike(&self.site, &self.agents, victim)?;
         let window = Window::around(struck_at);
         self.wait_out(&load, settings.fault, struck_at).await;
-        struck.mend(&self.site, agents).await?;
+        struck.mend(&self.site, &mut self.agents).await?;
         let mended_at = Instant::now();
         tokio::time::sleep_until((struck_at + AFTER).into()).await;
         // Nobody may be left to ask about.
-        let path_after = agents.path_in_use(&self.site, bulk_address()).await.ok();
-        let waited = longest_wait(&waits_before, &agents.waits());
+        let path_after = self.path_in_use().await.ok();
+        let waited = longest_wait(&waits_before, &self.waits());
         let told = Instant::now();
         let finished = load.finish().await?;
-        agents.await_whole(&self.site, HEAL_LIMIT).await?;
+        self.agents.await_whole(HEAL_LIMIT).await?;
         let healed_ms = millis(mended_at.elapsed());
         let leaks = leak::take(&self.site)?;
         let see = |ended: &Ended| Seen::judge(ended, window, struck_at, told);
@@ -314,6 +344,13 @@ fn longest_wait(before: &BTreeMap<u32, Duration>, after: &BTreeMap<u32, Duration
 pub fn signed_millis(origin: Instant, moment: Instant) -> f64 {
     millis(moment.saturating_duration_since(origin))
         - millis(origin.saturating_duration_since(moment))
+}
+
+/// The keys of all agents' configuration that set a heartbeat.
+pub(super) fn keys(heartbeat: Heartbeat) -> Keys {
+    let section = heartbeat.map(|_| json!({ "heartbeat": heartbeat_name(heartbeat) }));
+    let section = section.map(|section| ("connections".to_owned(), section));
+    section.into_iter().collect()
 }
 
 /// As the tables have it.

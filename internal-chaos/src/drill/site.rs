@@ -13,30 +13,28 @@
 //! leads straight to the target, and everything that takes it is counted (see [`super::leak`]).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::chain::MTU;
-use crate::host::Host;
-use crate::netns::{Netns, NetnsError};
+use crate::mesh::{Peer, Plan, Whole};
+use crate::netns::NetnsError;
 use crate::process::find;
+use crate::spot::{LINK_PORT, Spot};
+use crate::wiring::{MTU, Wiring};
 
 /// Where the target servers listen, on the target's loopback.
 pub const TARGET: Ipv4Addr = Ipv4Addr::new(10, 78, 200, 1);
 
 /// The prefix that both exits advertise.
-pub const TARGET_PREFIX: &str = "10.78.200.0/24";
+const TARGET_PREFIX: &str = "10.78.200.0/24";
 
 /// The interface that leads from the ingress around the mesh.
-pub const AROUND: &str = "around";
-
-/// Largest UDP payload of a link.
-pub const LINK_MTU: u32 = MTU - 20 - 8;
+pub const AROUND: &str = "target";
 
 /// An agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,10 +57,40 @@ pub const LINKS: [(Node, Node); 6] = [
     (Node::TransitB, Node::ExitB),
 ];
 
-/// Subnets of the wires that are no links.
-const EXIT_A_TARGET: u8 = 101;
-const EXIT_B_TARGET: u8 = 102;
-const INGRESS_TARGET: u8 = 103;
+/// The target's place behind all agents.
+const AT_TARGET: usize = 5;
+
+/// The links, and the wires that lead to the target.
+const WIRING: Wiring<'_> = Wiring {
+    network: 78,
+    names: &[
+        "ingress",
+        "transit-a",
+        "transit-b",
+        "exit-a",
+        "exit-b",
+        "target",
+    ],
+    wires: &[
+        (0, 1),
+        (0, 2),
+        (1, 3),
+        (1, 4),
+        (2, 3),
+        (2, 4),
+        (3, AT_TARGET),
+        (4, AT_TARGET),
+        (0, AT_TARGET),
+    ],
+};
+
+/// When the mesh has formed: every link measured, two ways to both exits.
+pub const WHOLE: Whole = Whole {
+    links: LINKS.len(),
+    mtu: Some(MTU - 20 - 8),
+    exits: 2,
+    doubled: true,
+};
 
 impl Node {
     pub const ALL: [Self; 5] = [
@@ -75,13 +103,7 @@ impl Node {
 
     /// Also the name of the interfaces that lead to it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::TransitA => "transit-a",
-            Self::TransitB => "transit-b",
-            Self::ExitA => "exit-a",
-            Self::ExitB => "exit-b",
-        }
+        WIRING.names[self as usize]
     }
 
     pub fn is_exit(self) -> bool {
@@ -89,7 +111,7 @@ impl Node {
     }
 
     /// The agents that it is linked to.
-    pub fn neighbors(self) -> impl Iterator<Item = Self> {
+    fn neighbors(self) -> impl Iterator<Item = Self> {
         LINKS.into_iter().filter_map(move |link| match link {
             (one, other) if one == self => Some(other),
             (other, one) if one == self => Some(other),
@@ -97,29 +119,31 @@ impl Node {
         })
     }
 
-    /// Its address on the link to `neighbor`.
-    pub fn address_towards(self, neighbor: Self) -> Ipv4Addr {
-        let at = |link: &(Self, Self)| *link == (self, neighbor) || *link == (neighbor, self);
-        let subnet = LINKS.iter().position(at);
-        let subnet = subnet.expect("only linked agents have addresses for each other");
-        let subnet = u8::try_from(subnet).expect("there are six links");
-        wire(subnet, LINKS[usize::from(subnet)].0 == self)
+    fn plan(self) -> Plan {
+        let peer = |neighbor: Self| {
+            let address = WIRING.address(neighbor as usize, self as usize);
+            Peer {
+                agent: neighbor as usize,
+                address: SocketAddr::from((address, LINK_PORT)),
+                cost: 1,
+            }
+        };
+        Plan {
+            name: self.name().to_owned(),
+            is_ingress: self == Self::Ingress,
+            prefixes: self.is_exit().then(|| vec![TARGET_PREFIX.to_owned()]),
+            peers: self.neighbors().map(peer).collect(),
+            ..Plan::default()
+        }
     }
-}
-
-/// The address of one end of a wire.
-fn wire(subnet: u8, first: bool) -> Ipv4Addr {
-    Ipv4Addr::new(10, 78, subnet, if first { 1 } else { 2 })
 }
 
 /// The namespaces. Dropping them deletes them and ends what runs inside.
 #[derive(Debug)]
 pub struct Site {
     nft: PathBuf,
-    // Before the namespaces: a thread holds the one that it lives in.
-    hosts: BTreeMap<Node, Host>,
-    agents: BTreeMap<Node, Netns>,
-    target: Netns,
+    agents: Vec<Arc<Spot>>,
+    target: Spot,
 }
 
 impl Site {
@@ -130,58 +154,45 @@ impl Site {
             package: "nftables",
             source: io::ErrorKind::NotFound.into(),
         })?;
-        let target = Netns::create("target")?;
-        let mut agents = BTreeMap::new();
-        for node in Node::ALL {
-            agents.insert(node, Netns::create(node.name())?);
-        }
-        for (one, other) in LINKS {
-            agents[&one].join(other.name(), &agents[&other], one.name(), MTU)?;
-        }
-        for exit in [Node::ExitA, Node::ExitB] {
-            agents[&exit].join("target", &target, exit.name(), MTU)?;
-        }
-        agents[&Node::Ingress].join(AROUND, &target, "ingress", MTU)?;
-        target.script(&target_setup())?;
-        let mut hosts = BTreeMap::new();
-        for (&node, namespace) in &agents {
-            namespace.script(&setup(node))?;
-            hosts.insert(node, Host::start(namespace)?);
-        }
+        let mut namespaces = WIRING.build(ways_out)?;
+        let target = namespaces.pop().context("the target is the last one")?;
+        let agents = namespaces
+            .into_iter()
+            .map(|it| Ok(Arc::new(Spot::inside(it)?)));
         Ok(Self {
             nft,
-            hosts,
-            agents,
-            target,
+            agents: agents.collect::<anyhow::Result<_>>()?,
+            target: Spot::inside(target)?,
         })
     }
 
-    /// Where an agent runs.
-    pub fn namespace(&self, node: Node) -> &Netns {
-        &self.agents[&node]
+    /// What the agents are, and where.
+    pub fn plans(&self) -> Vec<(Plan, Arc<Spot>)> {
+        let spots = self.agents.iter().map(Arc::clone);
+        Node::ALL.into_iter().map(Node::plan).zip(spots).collect()
     }
 
-    /// A thread beside an agent, to ask it.
-    pub fn host(&self, node: Node) -> &Host {
-        &self.hosts[&node]
+    /// Where an agent stands.
+    pub fn spot(&self, node: Node) -> &Spot {
+        &self.agents[node as usize]
     }
 
     /// Where the target servers run.
-    pub fn target(&self) -> &Netns {
+    pub fn target(&self) -> &Spot {
         &self.target
     }
 
     /// Applies a ruleset in an agent's namespace, all of it or nothing.
-    pub fn nft(&self, node: Node, rules: &str) -> Result<(), NetnsError> {
+    pub fn nft(&self, node: Node, rules: &str) -> anyhow::Result<()> {
         let script = format!("{} -f - <<'RULES'\n{rules}\nRULES", self.nft.display());
-        self.namespace(node).script(&script).map(drop)
+        self.spot(node).script(&script).map(drop)
     }
 
     /// Packets that each named counter of a table counted since the last call.
     pub fn take_counters(&self, node: Node, table: &str) -> anyhow::Result<BTreeMap<String, u64>> {
         let nft = self.nft.display();
         let script = format!("{nft} -j reset counters table inet {table}");
-        let text = self.namespace(node).script(&script)?;
+        let text = self.spot(node).script(&script)?;
         counters(&text).with_context(|| format!("nft answered: {text}"))
     }
 }
@@ -199,45 +210,16 @@ fn counters(text: &str) -> Option<BTreeMap<String, u64>> {
     Some(counters.collect())
 }
 
-const COMMON: &str = "ip link set lo up\n\
-    if [ -e /proc/sys/net/ipv6 ]; then echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; fi\n\
-    echo '10240 65535' >/proc/sys/net/ipv4/ip_local_port_range\n\
-    echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse\n";
-
-fn interface(script: &mut String, name: &str, address: Ipv4Addr) {
-    let _ = writeln!(script, "ip addr add {address}/24 dev {name}");
-    let _ = writeln!(script, "ip link set {name} up");
-}
-
-fn setup(node: Node) -> String {
-    let mut script = COMMON.to_owned();
-    for neighbor in node.neighbors() {
-        interface(&mut script, neighbor.name(), node.address_towards(neighbor));
-    }
-    let way_out = match node {
-        Node::Ingress => Some((AROUND, INGRESS_TARGET, "default")),
-        Node::ExitA => Some(("target", EXIT_A_TARGET, TARGET_PREFIX)),
-        Node::ExitB => Some(("target", EXIT_B_TARGET, TARGET_PREFIX)),
-        Node::TransitA | Node::TransitB => None,
+/// The way to the target, for those who have one past the mesh; the target's own address.
+fn ways_out(node: usize) -> String {
+    let prefix = match node {
+        0 => "default",
+        3 | 4 => TARGET_PREFIX,
+        AT_TARGET => return format!("ip addr add {TARGET}/32 dev lo\n"),
+        _ => return String::new(),
     };
-    if let Some((name, subnet, prefix)) = way_out {
-        interface(&mut script, name, wire(subnet, true));
-        let _ = writeln!(script, "ip route add {prefix} via {}", wire(subnet, false));
-    }
-    script
-}
-
-fn target_setup() -> String {
-    let mut script = COMMON.to_owned();
-    for (name, subnet) in [
-        ("exit-a", EXIT_A_TARGET),
-        ("exit-b", EXIT_B_TARGET),
-        ("ingress", INGRESS_TARGET),
-    ] {
-        interface(&mut script, name, wire(subnet, false));
-    }
-    let _ = writeln!(script, "ip addr add {TARGET}/32 dev lo");
-    script
+    let target = WIRING.address(AT_TARGET, node);
+    format!("ip route add {prefix} via {target}\n")
 }
 
 #[cfg(test)]
@@ -257,14 +239,10 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_a_link_share_a_subnet_of_their_own() {
-        let mut seen = std::collections::BTreeSet::new();
-        for (one, other) in LINKS {
-            let (left, right) = (one.address_towards(other), other.address_towards(one));
-            assert_eq!(left.octets()[..3], right.octets()[..3]);
-            assert_ne!(left, right);
-            assert!(seen.insert(left) && seen.insert(right));
-        }
+    fn links_are_the_first_wires() {
+        let links = LINKS.map(|(one, other)| (one as usize, other as usize));
+        assert_eq!(WIRING.wires[..links.len()], links);
+        assert_eq!(WIRING.names.len(), AT_TARGET + 1);
     }
 
     #[test]
@@ -280,7 +258,7 @@ mod tests {
     #[test]
     fn only_the_ingress_has_a_way_around() {
         for node in Node::ALL {
-            let script = setup(node);
+            let script = ways_out(node as usize);
             assert_eq!(script.contains("default"), node == Node::Ingress);
             assert_eq!(
                 script.contains(TARGET_PREFIX),

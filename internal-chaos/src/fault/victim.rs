@@ -87,6 +87,11 @@ impl Victim {
         self.signal("kill", Signal::KILL)
     }
 
+    /// SIGTERM; it ends by itself.
+    pub fn terminate(&self) -> Result<(), FaultError> {
+        self.signal("terminate", Signal::TERM)
+    }
+
     /// SIGSTOP until the guard is dropped.
     pub fn stop(&self) -> Result<Stopped, FaultError> {
         self.signal("stop", Signal::STOP)?;

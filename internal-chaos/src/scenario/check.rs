@@ -4,9 +4,10 @@ use serde_yaml::{Location, Spanned};
 
 use super::deed;
 use super::model::{Agent, AgentId, Expect, Link, Load, Scenario, Work, defaults};
-use super::raw::{RawAgent, RawExpect, RawLink, RawLoad, RawScenario, RawWork, Role, Settings};
+use super::raw::{RawAgent, RawExpect, RawLink, RawLoad, RawScenario, RawWork, Role};
 use super::text::Bound;
 use crate::condition;
+use crate::mesh::Settings;
 use crate::workload::checked::Kind;
 use crate::workload::socks::CONNECT_LIMIT;
 
@@ -310,7 +311,7 @@ impl Checker {
             good
         };
         let mut settings = common.clone();
-        super::config::merge(&mut settings, &raw.settings);
+        crate::mesh::merge(&mut settings, &raw.settings);
         Agent {
             is_ingress: raw.roles.contains(&Role::Ingress),
             prefixes: is_exit.then_some(prefixes),

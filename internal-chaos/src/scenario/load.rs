@@ -18,7 +18,7 @@ use crate::units::Rate;
 use crate::window::{Window, beat};
 use crate::workload::attempt::paced;
 use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
-use crate::workload::{Attempt, Outcome, Proxy, Route, Target, rude, storm};
+use crate::workload::{Attempt, Outcome, Route, Target, rude, storm};
 
 /// Connections of a storm under way at once.
 const STORM_WIDTH: u32 = 64;
@@ -97,17 +97,13 @@ impl Loads {
         let enough = Arc::<AtomicBool>::default();
         let mut tasks = Vec::new();
         for (load, number) in scenario.loads.iter().zip(1_u64..) {
-            let proxy = Proxy {
-                address: socks(load.from),
-                credentials: None,
-            };
             let target = |address: SocketAddr| match load.by_name {
                 true => Target::Name(TARGET_NAME.to_owned(), address.port()),
                 false => Target::Address(address),
             };
             let job = Job {
                 load: load.clone(),
-                route: Route::Via(proxy),
+                route: Route::via(socks(load.from)),
                 echo: target(targets.echo),
                 checked: target(targets.checked),
                 ledger: Arc::clone(targets.ledger()),

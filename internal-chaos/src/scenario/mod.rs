@@ -6,7 +6,6 @@
 //! | `raw`, `text`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
 //! | [`library`], [`ladder`] | the scenarios that come with the program; one for every named condition |
 //! | `run` | one run: mesh, load, faults at their times |
-//! | `agents`, `config`, `ports` | the processes and their files |
 //! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
 //! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
 //! | [`record`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
@@ -14,10 +13,8 @@
 //! | [`mod@links`] | what a link under each named condition carries |
 //! | [`mod@soak`] | the same again and again, and whether agents grow |
 
-mod agents;
 mod check;
 mod cli;
-mod config;
 mod deed;
 mod diag;
 mod file;
@@ -29,7 +26,6 @@ mod load;
 pub mod model;
 mod origin;
 pub mod page;
-mod ports;
 mod raw;
 pub mod record;
 pub mod report;

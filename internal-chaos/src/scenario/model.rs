@@ -4,18 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::raw::Settings;
 use super::text::Bound;
 use crate::condition::Condition;
 use crate::fault::Step;
 use crate::impairment::Impairment;
+/// Where an agent stands in [`Scenario::agents`].
+pub use crate::mesh::AgentId;
+use crate::mesh::Settings;
 use crate::packet::{Direction, Ways};
 use crate::rules::Rule;
 use crate::units::Rate;
 use crate::workload::checked::Kind;
-
-/// Where the agent stands in [`Scenario::agents`].
-pub type AgentId = usize;
 
 /// Where the link stands in [`Scenario::links`].
 pub type LinkId = usize;

@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use serde_yaml::Spanned;
 
 use super::text::{Bound, Texts};
 use crate::condition::Condition;
 use crate::impairment::Impairment;
+use crate::mesh::Settings;
 use crate::rules::Rule;
 use crate::units::Rate;
 
 /// `250ms`, `2s`.
 pub(super) type Time = humantime_serde::Serde<Duration>;
-
-/// Keys of an agent's own configuration file.
-pub(super) type Settings = Map<String, Value>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,17 +13,18 @@ use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 use tokio::time::sleep_until;
 
-use super::agents::{AgentPorts, Agents};
 use super::load::{Loads, Running};
 use super::model::{Scenario, What};
 use super::origin::Watchman;
-use super::ports::Ports;
 use super::record::{Growth, Record, Struck};
 use super::strike::Field;
 use super::targets::Targets;
 use super::watch::{self, Watch, Watched};
 use super::wires::{FaultId, Wires};
+use crate::mesh::{Agents, Peer, Plan, Whole};
+use crate::ports::Ports;
 use crate::procstat;
+use crate::spot::Spot;
 
 /// How long an agent may take to say at the end what it is expected to say, and to let go of what
 /// the load has left.
@@ -72,20 +75,68 @@ pub(super) async fn stand_up(
     watchman: &Watchman,
     seed: u64,
 ) -> anyhow::Result<Field> {
-    let ports = Ports::new();
-    let agents: Vec<AgentPorts> = scenario
+    let ports = Ports::default();
+    let spots = scenario
         .agents
         .iter()
-        .map(|_| AgentPorts::take(&ports))
-        .collect::<Result<_, _>>()?;
-    let listens: Vec<_> = agents.iter().map(|ports| ports.link).collect();
+        .map(|_| Ok(Arc::new(Spot::here(&ports)?)));
+    let spots: Vec<Arc<Spot>> = spots.collect::<anyhow::Result<_>>()?;
+    let listens: Vec<_> = spots.iter().map(|spot| spot.place().link).collect();
     let wires = Wires::start(scenario, &listens, seed)?;
     let sites = (&scenario.sites, &scenario.resolvers);
     let targets = Targets::open(sites.0, sites.1, &ports, watchman).await?;
-    let addresses = targets.addresses();
-    let ground = (agents.as_slice(), &wires, &addresses);
-    let agents = Agents::prepare(scenario, warren, folder, ground, watchman).await?;
-    Ok(Field::new(agents, wires, targets))
+    let plans = plans(scenario, &wires, &targets.addresses());
+    let plans = plans.into_iter().zip(spots).collect();
+    let whole = Whole {
+        links: scenario.links.len(),
+        exits: scenario
+            .agents
+            .iter()
+            .filter(|agent| agent.is_exit())
+            .count(),
+        ..Whole::default()
+    };
+    let agents = Agents::prepare(warren, folder, plans, whole).await?;
+    Ok(Field::new(scenario, agents, wires, targets, watchman))
+}
+
+/// What the agents shall be; each dials its neighbours at the relays of their links.
+fn plans(scenario: &Scenario, wires: &Wires, listens: &BTreeMap<String, SocketAddr>) -> Vec<Plan> {
+    let (clocks, disks) = (scenario.clocks(), scenario.disks());
+    let peers = |agent: usize| {
+        let links = scenario.links.iter().enumerate();
+        let peers = links.filter_map(move |(number, link)| {
+            let neighbor = match agent {
+                it if it == link.one => link.other,
+                it if it == link.other => link.one,
+                _ => return None,
+            };
+            Some(Peer {
+                agent: neighbor,
+                address: wires.address(number, agent),
+                cost: link.cost,
+            })
+        });
+        peers.collect()
+    };
+    let agents = scenario.agents.iter().enumerate();
+    let plans = agents.map(|(number, agent)| Plan {
+        name: agent.name.clone(),
+        is_ingress: agent.is_ingress,
+        prefixes: agent.prefixes.clone(),
+        checks: agent
+            .checks
+            .iter()
+            .map(|site| (site.clone(), listens[site]))
+            .collect(),
+        resolvers: agent.resolvers.iter().map(|name| listens[name]).collect(),
+        peers: peers(number),
+        settings: agent.settings.clone(),
+        expires: agent.expires,
+        own_clock: clocks.contains(&number),
+        small_disk: disks.contains(&number),
+    });
+    plans.collect()
 }
 
 /// A fresh folder for a run; the guard removes a temporary one.
@@ -112,11 +163,11 @@ async fn observe(
     seed: u64,
 ) -> anyhow::Result<Record> {
     let started = Instant::now();
-    field.agents.start(scenario).await?;
+    field.start().await?;
     let formed = started.elapsed();
     let loads = Loads::new()?;
     let before = sizes(scenario, field);
-    let socks = |agent| field.agents.ports(agent).socks;
+    let socks = |agent| field.agents.place(agent).socks;
     let running = loads.begin(scenario, &field.targets, socks, seed);
     let began = running.began();
     let watched: Vec<Watched> = watched(scenario, field);
@@ -203,7 +254,7 @@ fn watched(scenario: &Scenario, field: &Field) -> Vec<Watched> {
     let agents = scenario.agents.iter().enumerate();
     let watched = agents.map(|(number, agent)| Watched {
         name: agent.name.clone(),
-        http: field.agents.ports(number).http,
+        http: field.agents.place(number).http,
         is_ingress: agent.is_ingress,
     });
     watched.collect()
@@ -214,7 +265,7 @@ async fn settle(scenario: &Scenario, field: &Field) -> BTreeMap<String, Option<S
     let started = Instant::now();
     let mut said = BTreeMap::new();
     for (&agent, wanted) in &scenario.expect.health {
-        let address = field.agents.ports(agent).http;
+        let address = field.agents.place(agent).http;
         let mut status = watch::status(address).await;
         let is_good = |status: &Option<String>| {
             let status = status.as_ref();

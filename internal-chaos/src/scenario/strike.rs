@@ -6,11 +6,12 @@ use std::fmt;
 
 use anyhow::Context;
 
-use super::agents::Agents;
-use super::model::{AgentId, Fault, What};
+use super::model::{AgentId, Fault, Scenario, What};
+use super::origin::{Suspect, Watchman};
 use super::targets::Targets;
 use super::wires::{FaultId, Wires};
 use crate::fault::{Filled, Slowed, Starved};
+use crate::mesh::{Agents, Settings};
 
 /// What faults are done to.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub(super) struct Field {
     pub(super) agents: Agents,
     pub(super) wires: Wires,
     pub(super) targets: Targets,
+    watchman: Watchman,
+    /// The agents, as the watchman knows them.
+    suspects: Vec<Suspect>,
     held: BTreeMap<FaultId, Held>,
     /// Agents that faults have told to end.
     ended: BTreeSet<AgentId>,
@@ -47,13 +51,41 @@ impl fmt::Debug for Held {
 }
 
 impl Field {
-    pub(super) fn new(agents: Agents, wires: Wires, targets: Targets) -> Self {
+    pub(super) fn new(
+        scenario: &Scenario,
+        agents: Agents,
+        wires: Wires,
+        targets: Targets,
+        watchman: &Watchman,
+    ) -> Self {
+        let suspects = scenario.agents.iter().map(|agent| Suspect {
+            name: agent.name.clone(),
+            is_exit: agent.is_exit(),
+        });
         Self {
             agents,
             wires,
             targets,
+            watchman: watchman.clone(),
+            suspects: suspects.collect(),
             held: BTreeMap::new(),
             ended: BTreeSet::new(),
+        }
+    }
+
+    /// Starts all agents and waits until the mesh is whole.
+    pub(super) async fn start(&mut self) -> anyhow::Result<()> {
+        self.agents.start(&Settings::new()).await?;
+        self.introduce();
+        Ok(())
+    }
+
+    /// Makes the processes of the agents known to who watches the target.
+    fn introduce(&self) {
+        for (pid, suspect) in self.agents.pids().into_iter().zip(&self.suspects) {
+            if let Some(pid) = pid {
+                self.watchman.introduce(pid, suspect.clone());
+            }
         }
     }
 
@@ -76,7 +108,7 @@ impl Field {
                 Some(Held::Ended(*agent))
             }
             What::Terminate(agent) => {
-                self.agents.terminate(*agent)?;
+                victim(*agent)?.terminate()?;
                 self.ended.insert(*agent);
                 Some(Held::Ended(*agent))
             }
@@ -121,7 +153,7 @@ impl Field {
                 guard(Box::new(Starved::strike(victim(*agent)?, *spare)?))
             }
             What::StepClock { agent, step } => {
-                self.agents.step_clock(*agent, *step)?;
+                self.agents.step_clock(*agent, Some(*step))?;
                 Some(Held::Clock(*agent))
             }
             What::Close(name) => {
@@ -142,7 +174,7 @@ impl Field {
             Some(Held::Ended(agent)) => self.start_again(agent).await?,
             Some(Held::Stopped(_, guard) | Held::Guard(guard)) => drop(guard),
             Some(Held::Links) => return Ok(self.wires.lift(id)),
-            Some(Held::Clock(agent)) => self.agents.right_clock(agent)?,
+            Some(Held::Clock(agent)) => self.agents.step_clock(agent, None)?,
             Some(Held::Closed(name)) => self.targets.reopen(&name).await?,
         }
         Ok(0)
@@ -150,6 +182,7 @@ impl Field {
 
     async fn start_again(&mut self, agent: AgentId) -> anyhow::Result<()> {
         self.agents.restart(agent).await?;
+        self.introduce();
         self.ended.remove(&agent);
         // What had ended it is undone with that.
         self.held

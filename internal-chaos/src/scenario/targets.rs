@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::origin::Watchman;
-use super::ports::Ports;
 use super::{TARGET, TARGET_NAME};
 use crate::host::Host;
 use crate::names::NameServer;
+use crate::ports::Ports;
 use crate::workload::checked::Ledger;
 use crate::workload::serve::{Service, serve};
 

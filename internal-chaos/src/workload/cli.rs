@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::checked::{self, Kind};
 use super::serve::{self, Service};
 use super::socks::{Proxy, Route, Target};
-use super::{bulk, echo, hold, ready, storm};
+use super::{bulk, echo, hold, storm};
 use crate::units::Rate;
 
 /// One side of one load.
@@ -53,20 +53,6 @@ pub enum Workload {
         count: u32,
         /// Let go after this many seconds at most.
         #[arg(long, default_value_t = 60.0)]
-        seconds: f64,
-    },
-    /// Wait for an agent's /ready.
-    #[command(hide = true)]
-    Ready {
-        address: SocketAddr,
-        #[arg(long, default_value_t = 15.0)]
-        seconds: f64,
-    },
-    /// Wait until something accepts TCP connections.
-    #[command(hide = true)]
-    Listening {
-        address: SocketAddr,
-        #[arg(long, default_value_t = 15.0)]
         seconds: f64,
     },
 }
@@ -196,10 +182,6 @@ pub async fn run(load: Workload) -> anyhow::Result<()> {
             count,
             seconds,
         } => hold(path, count, duration(seconds)?).await,
-        Workload::Ready { address, seconds } => ready::wait(address, duration(seconds)?).await,
-        Workload::Listening { address, seconds } => {
-            ready::listening(address, duration(seconds)?).await
-        }
     }
 }
 

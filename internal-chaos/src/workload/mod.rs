@@ -9,7 +9,6 @@ mod cli;
 pub mod echo;
 pub mod hold;
 pub mod pattern;
-pub mod ready;
 pub mod rude;
 pub mod serve;
 pub mod socks;

@@ -72,6 +72,14 @@ pub enum Route {
 }
 
 impl Route {
+    /// Through the proxy at this address, without credentials.
+    pub fn via(address: SocketAddr) -> Self {
+        Self::Via(Proxy {
+            address,
+            credentials: None,
+        })
+    }
+
     /// Connects to `target`, with Nagle's algorithm off.
     pub async fn connect(&self, target: &Target) -> Result<TcpStream, ConnectError> {
         self.connect_within(target, CONNECT_LIMIT).await

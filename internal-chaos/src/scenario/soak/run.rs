@@ -19,7 +19,7 @@ use super::excuse::Excuses;
 use super::record::{Cycle, Record};
 use super::sample::{Phase, Sample, Size};
 use crate::workload::attempt::attempt;
-use crate::workload::{Outcome, Proxy, Route, Target};
+use crate::workload::{Outcome, Route, Target};
 
 /// Between two looks at the agents while they are loaded.
 const PACE: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ async fn cycles(
     plan: &Plan,
     tell: impl Fn(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Record> {
-    field.agents.start(scenario).await?;
+    field.start().await?;
     let began = Instant::now();
     let mut soak = Soak {
         scenario,
@@ -119,7 +119,7 @@ impl Soak<'_> {
         let number = self.record.cycles.len() + 1;
         let agents = &self.field.agents;
         let seed = self.seed.wrapping_add(number as u64 * SEED_STRIDE);
-        let socks = |agent| agents.ports(agent).socks;
+        let socks = |agent| agents.place(agent).socks;
         let running = self
             .loads
             .begin(self.scenario, &self.field.targets, socks, seed);
@@ -180,11 +180,7 @@ impl Soak<'_> {
     /// Waits until the mesh is whole, works and is quiet, and looks at it.
     async fn rest(&mut self, cycle: &mut Cycle) {
         let over = Instant::now();
-        let whole = self
-            .field
-            .agents
-            .await_whole(self.scenario, WHOLE_LIMIT)
-            .await;
+        let whole = self.field.agents.await_whole(WHOLE_LIMIT).await;
         if let Err(error) = whole {
             cycle.lost.push(format!("{error:#}"));
         }
@@ -205,10 +201,7 @@ impl Soak<'_> {
             if !agent.is_ingress {
                 continue;
             }
-            let route = Route::Via(Proxy {
-                address: self.field.agents.ports(number).socks,
-                credentials: None,
-            });
+            let route = Route::via(self.field.agents.place(number).socks);
             let started = Instant::now();
             let mut outcome = attempt(&route, &target).await.outcome;
             while outcome != Outcome::Echoed && started.elapsed() < WORKS_LIMIT {
@@ -240,7 +233,7 @@ impl Soak<'_> {
         let pids = self.field.agents.pids();
         for (number, pid) in pids.into_iter().enumerate() {
             let Some(pid) = pid else { continue };
-            let http = self.field.agents.ports(number).http;
+            let http = self.field.agents.place(number).http;
             let at = self.began.elapsed();
             let Some(size) = Size::of(pid, http).await else {
                 continue;

@@ -18,19 +18,21 @@ static TRIED: AtomicU32 = AtomicU32::new(0);
 
 /// Hands out loopback addresses, none twice.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub struct Ports {
     first: u32,
 }
 
-impl Ports {
-    pub(super) fn new() -> Self {
+impl Default for Ports {
+    fn default() -> Self {
         Self {
             first: std::process::id().wrapping_mul(STRIDE) % SPAN,
         }
     }
+}
 
+impl Ports {
     /// An address whose port is free for UDP and TCP.
-    pub(super) fn take(&self) -> anyhow::Result<SocketAddr> {
+    pub fn take(&self) -> anyhow::Result<SocketAddr> {
         for _ in 0..SPAN {
             let tried = TRIED.fetch_add(1, Ordering::Relaxed) % SPAN;
             let port = u16::try_from(FIRST + (self.first + tried) % SPAN)?;
