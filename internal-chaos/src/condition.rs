@@ -318,6 +318,11 @@ const fn both(name: &'static str, summary: &'static str, link: Impairment) -> Co
 }
 
 impl Condition {
+    /// These figures both ways.
+    pub fn of(link: Impairment) -> Self {
+        both("figures", "", link)
+    }
+
     /// The longest round trip of an empty link.
     pub fn round_trip(&self) -> Duration {
         let ways = [self.to_server, self.to_client];

@@ -3,24 +3,27 @@
 //! Nothing here links the warren library: the `warren` binary is driven from outside, by its
 //! documented configuration, commands and HTTP endpoints, like any other system under test.
 //!
+//! From the highest layer down; a room imports lower ones only (`tests/layers.rs`):
+//!
 //! | module | what lives there |
 //! |---|---|
 //! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
 //! | [`mod@drill`] | the failover drill: faults, what an application sees of them, table, verdicts |
-//! | [`condition`], [`impairment`], [`units`] | named link conditions, and the figures they are made of |
-//! | [`rules`], [`packet`] | what happens to single packets, held by a guard |
+//! | [`mod@scenario`] | meshes, faults over time, loads and invariants as YAML; the runner, the library, the report; the soak |
+//! | [`openssh`] | the system that the benchmark compares with |
+//! | [`workload`] | the loads, which check themselves, and the servers that they talk to |
 //! | [`relay`] | an impaired UDP path between two agents, changed while it runs |
+//! | [`chain`] | the row of namespaces of the benchmark |
+//! | [`mod@mesh`] | the one driver of real agents: certificates, configurations, processes, when a mesh is whole |
+//! | [`report`] | what commands put out: heading, tables, verdicts |
+//! | [`spot`] | where an agent stands: on loopback, or in a namespace |
+//! | [`rules`], [`condition`] | what happens to single packets, held by a guard; named link conditions |
+//! | [`machine`] | what a run took place on |
+//! | [`mod@host`], [`wiring`] | threads that live in a namespace; namespaces joined by veth pairs |
+//! | [`process`], [`impairment`] | child processes; the figures of a link |
 //! | [`mod@fault`] | faults of a process, healed by a guard |
-//! | [`mod@scenario`] | meshes, faults over time, loads and invariants as YAML; the runner, the library, the report |
-//! | [`mod@mesh`], [`openssh`] | systems under test |
-//! | [`spot`], [`ports`] | where an agent stands: on loopback, or in a namespace |
-//! | [`wiring`], [`chain`], [`netns`] | network namespaces joined by veth pairs |
-//! | [`mod@host`] | threads that live in a namespace |
-//! | [`http`], [`names`] | a client for the agents' endpoints, a name server |
-//! | [`process`], [`procstat`], [`machine`] | child processes, what they cost, and where |
-//! | [`workload`] | the loads and the servers that they talk to |
-//! | [`window`], [`stats`] | silences, medians and percentiles |
-//! | [`table`], [`verdict`], [`plot`] | tables, goals, curves |
+//! | [`http`], [`names`], [`netns`], [`ports`], [`procstat`] | a client for the agents' endpoints, a name server, namespaces, free ports, `/proc` |
+//! | [`packet`], [`units`], [`window`], [`stats`], [`table`], [`verdict`], [`plot`] | values and their arithmetic, tables, goals, curves |
 
 pub mod bench;
 pub mod chain;
@@ -41,6 +44,7 @@ pub mod ports;
 pub mod process;
 pub mod procstat;
 pub mod relay;
+pub mod report;
 pub mod rules;
 pub mod scenario;
 pub mod spot;

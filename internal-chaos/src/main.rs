@@ -1,7 +1,6 @@
 //! The command line: parse, run, exit code. SIGINT and SIGTERM drop whatever runs, and with it
 //! every process and namespace that it owns.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +12,7 @@ use internal_chaos::drill::{self, DrillArgs};
 use internal_chaos::fault::{self, FaultArgs};
 use internal_chaos::relay::measure::{self, MeasureArgs};
 use internal_chaos::relay::{self, RelayArgs};
+use internal_chaos::report::{print, say};
 use internal_chaos::scenario::links::{self, LinksArgs};
 use internal_chaos::scenario::soak::{self, SoakArgs};
 use internal_chaos::scenario::{self, RunArgs};
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("internal-chaos: {error:#}"));
+            say(&format!("internal-chaos: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -86,15 +86,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Soak(args) => soak::run(&args).await,
             Command::Links(args) => links::run(&args).await,
             Command::List => scenario::list(),
-            Command::Conditions => print(&condition::table()),
-            Command::Relay(args) => relay::run(&args).await.map(|()| ExitCode::SUCCESS),
+            Command::Conditions => done(print(&condition::table())),
+            Command::Relay(args) => done(relay::run(&args).await),
             Command::RelayCheck(args) => {
                 // It ends by itself after at most a minute.
                 let measured = tokio::task::spawn_blocking(move || measure::run(&args)).await??;
-                print(&format!("{}\n", serde_json::to_string(&measured)?))
+                done(print(&format!("{}\n", serde_json::to_string(&measured)?)))
             }
-            Command::Fault(args) => fault::run(&args).await.map(|()| ExitCode::SUCCESS),
-            Command::Workload(load) => workload::run(load).await.map(|()| ExitCode::SUCCESS),
+            Command::Fault(args) => done(fault::run(&args).await),
+            Command::Workload(load) => done(workload::run(load).await),
         }
     };
     tokio::select! {
@@ -104,15 +104,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A reader that closes stdout early is no failure.
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
-}
-
-/// Writes one line to stderr; a closed stderr is no reason to fail.
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+fn done(result: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }

@@ -34,6 +34,16 @@ pub enum Side {
 }
 
 impl Verdict {
+    /// Judges what must not exceed a limit.
+    pub fn at_most(
+        goal: impl Into<String>,
+        value: Option<f64>,
+        limit: f64,
+        unit: &'static str,
+    ) -> Self {
+        Self::new(goal, value, Side::AtMost, limit, unit)
+    }
+
     /// Judges what was measured, if it was.
     pub fn new(
         goal: impl Into<String>,

@@ -8,20 +8,10 @@ use crate::stats::Summary;
 /// A figure. The order is the table's: what an hour of traffic costs comes before how fast it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Figure {
-    /// CPU seconds per GB of one download; each transit on its own, averaged.
-    CpuOne(Role),
-    /// The same, all processes of the system together.
-    CpuOneSum,
-    /// The same, the whole machine: kernel, client and target included.
-    CpuOneMachine,
-    /// As above, with 8 downloads at once.
-    CpuEight(Role),
-    CpuEightSum,
-    CpuEightMachine,
-    /// Gbit/s of one download.
-    ThroughputOne,
-    /// Gbit/s of 8 downloads together.
-    ThroughputEight,
+    /// CPU seconds per GB of downloads.
+    Cpu(Load, Payer),
+    /// Gbit/s of all downloads together.
+    Throughput(Load),
     /// Longest silence of one of the 8, ms.
     GapEight,
     /// Connect and echo one byte, µs.
@@ -33,24 +23,57 @@ pub enum Figure {
     /// Echo on an open connection while a download runs, ms.
     BusyEchoMedian,
     BusyEchoTail,
-    /// Resident memory of a role, MiB; all transits on average.
-    MemoryBefore(Role),
-    MemoryHeld(Role),
-    /// KiB per idle connection.
-    MemoryEach(Role),
+    /// Resident memory of a role, MiB, before and while idle connections are held, and KiB of each;
+    /// all transits on average.
+    Memory(Role, Held),
+}
+
+/// Downloads at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Load {
+    One,
+    Eight,
+}
+
+/// Whose CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Payer {
+    /// Each process of the role on its own, averaged.
+    Role(Role),
+    /// All processes of the system together.
+    All,
+    /// The whole machine: kernel, client and target included.
+    Machine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    Before,
+    Idle,
+    Each,
+}
+
+impl Load {
+    pub const ALL: [Self; 2] = [Self::One, Self::Eight];
+
+    pub fn connections(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Eight => 8,
+        }
+    }
 }
 
 impl Figure {
     /// All figures, in order.
     pub fn all() -> Vec<Self> {
-        let mut all = Role::ALL.map(Self::CpuOne).to_vec();
-        all.extend([Self::CpuOneSum, Self::CpuOneMachine]);
-        all.extend(Role::ALL.map(Self::CpuEight));
-        all.extend([
-            Self::CpuEightSum,
-            Self::CpuEightMachine,
-            Self::ThroughputOne,
-            Self::ThroughputEight,
+        let roles = || Role::ALL.into_iter();
+        let payers = || roles().map(Payer::Role).chain([Payer::All, Payer::Machine]);
+        let loads = Load::ALL.into_iter();
+        let cpu = loads.flat_map(|load| payers().map(move |payer| Self::Cpu(load, payer)));
+        let held = [Held::Before, Held::Idle, Held::Each];
+        let memory = roles().flat_map(|role| held.map(|held| Self::Memory(role, held)));
+        let rest = [
             Self::GapEight,
             Self::EchoMedian,
             Self::EchoTail,
@@ -58,84 +81,63 @@ impl Figure {
             Self::StormFailed,
             Self::BusyEchoMedian,
             Self::BusyEchoTail,
-        ]);
-        for role in Role::ALL {
-            all.extend([
-                Self::MemoryBefore(role),
-                Self::MemoryHeld(role),
-                Self::MemoryEach(role),
-            ]);
-        }
-        all
+        ];
+        let all = cpu.chain(Load::ALL.map(Self::Throughput));
+        all.chain(rest).chain(memory).collect()
     }
 
-    /// The name in JSON; stable.
-    pub fn key(self) -> String {
-        match self {
-            Self::CpuOne(role) => format!("cpu_s_per_gb_1.{}", role.name()),
-            Self::CpuOneSum => "cpu_s_per_gb_1.sum".to_owned(),
-            Self::CpuOneMachine => "cpu_s_per_gb_1.machine".to_owned(),
-            Self::CpuEight(role) => format!("cpu_s_per_gb_8.{}", role.name()),
-            Self::CpuEightSum => "cpu_s_per_gb_8.sum".to_owned(),
-            Self::CpuEightMachine => "cpu_s_per_gb_8.machine".to_owned(),
-            Self::ThroughputOne => "gbit_per_s_1".to_owned(),
-            Self::ThroughputEight => "gbit_per_s_8".to_owned(),
-            Self::GapEight => "longest_gap_ms_8".to_owned(),
-            Self::EchoMedian => "connect_echo_p50_us".to_owned(),
-            Self::EchoTail => "connect_echo_p99_us".to_owned(),
-            Self::StormRate => "connections_per_s_64".to_owned(),
-            Self::StormFailed => "connections_failed_64".to_owned(),
-            Self::BusyEchoMedian => "echo_under_bulk_p50_ms".to_owned(),
-            Self::BusyEchoTail => "echo_under_bulk_p99_ms".to_owned(),
-            Self::MemoryBefore(role) => format!("rss_mib_before.{}", role.name()),
-            Self::MemoryHeld(role) => format!("rss_mib_idle.{}", role.name()),
-            Self::MemoryEach(role) => format!("rss_kib_per_idle.{}", role.name()),
-        }
+    /// The name in JSON, which is stable; the row's title with the unit; digits after the point in a
+    /// table. `idle` connections are held for the memory figures.
+    pub fn describe(self, idle: u32) -> (String, String, usize) {
+        let (key, title, digits) = match self {
+            Self::Cpu(load, payer) => {
+                let (count, s) = (load.connections(), plural(load));
+                let (key, who) = match payer {
+                    Payer::Role(role) => (role.name(), each(role)),
+                    Payer::All => ("sum", "all roles"),
+                    Payer::Machine => ("machine", "whole machine"),
+                };
+                let title = format!("CPU s/GB, {who}, {count} connection{s}");
+                return (format!("cpu_s_per_gb_{count}.{key}"), title, 2);
+            }
+            Self::Throughput(load) => {
+                let (count, s) = (load.connections(), plural(load));
+                let title = format!("Gbit/s, {count} connection{s}");
+                return (format!("gbit_per_s_{count}"), title, 2);
+            }
+            Self::Memory(role, held) => {
+                let (name, who) = (role.name(), each(role));
+                return match held {
+                    Held::Before => {
+                        let title = format!("RSS MiB, {who}, before");
+                        (format!("rss_mib_before.{name}"), title, 1)
+                    }
+                    Held::Idle => {
+                        let title = format!("RSS MiB, {who}, {idle} idle");
+                        (format!("rss_mib_idle.{name}"), title, 1)
+                    }
+                    Held::Each => {
+                        let title = format!("KiB per idle, {who}");
+                        (format!("rss_kib_per_idle.{name}"), title, 2)
+                    }
+                };
+            }
+            Self::GapEight => ("longest_gap_ms_8", "longest gap of one of 8, ms", 1),
+            Self::EchoMedian => ("connect_echo_p50_us", "connect + echo p50, µs", 0),
+            Self::EchoTail => ("connect_echo_p99_us", "connect + echo p99, µs", 0),
+            Self::StormRate => ("connections_per_s_64", "connections/s, 64 at once", 0),
+            Self::StormFailed => ("connections_failed_64", "of these failed", 0),
+            Self::BusyEchoMedian => ("echo_under_bulk_p50_ms", "echo under bulk p50, ms", 2),
+            Self::BusyEchoTail => ("echo_under_bulk_p99_ms", "echo under bulk p99, ms", 2),
+        };
+        (key.to_owned(), title.to_owned(), digits)
     }
+}
 
-    /// The row's title, with the unit; `idle` connections are held for the memory figures.
-    pub fn label(self, idle: u32) -> String {
-        let cpu = |what: &str, load: &str| format!("CPU s/GB, {what}, {load}");
-        let (one, eight) = ("1 connection", "8 connections");
-        match self {
-            Self::CpuOne(role) => cpu(each(role), one),
-            Self::CpuOneSum => cpu("all roles", one),
-            Self::CpuOneMachine => cpu("whole machine", one),
-            Self::CpuEight(role) => cpu(each(role), eight),
-            Self::CpuEightSum => cpu("all roles", eight),
-            Self::CpuEightMachine => cpu("whole machine", eight),
-            Self::ThroughputOne => "Gbit/s, 1 connection".to_owned(),
-            Self::ThroughputEight => "Gbit/s, 8 connections".to_owned(),
-            Self::GapEight => "longest gap of one of 8, ms".to_owned(),
-            Self::EchoMedian => "connect + echo p50, µs".to_owned(),
-            Self::EchoTail => "connect + echo p99, µs".to_owned(),
-            Self::StormRate => "connections/s, 64 at once".to_owned(),
-            Self::StormFailed => "of these failed".to_owned(),
-            Self::BusyEchoMedian => "echo under bulk p50, ms".to_owned(),
-            Self::BusyEchoTail => "echo under bulk p99, ms".to_owned(),
-            Self::MemoryBefore(role) => format!("RSS MiB, {}, before", each(role)),
-            Self::MemoryHeld(role) => format!("RSS MiB, {}, {idle} idle", each(role)),
-            Self::MemoryEach(role) => format!("KiB per idle, {}", each(role)),
-        }
-    }
-
-    /// Digits after the point in a table.
-    pub fn decimals(self) -> usize {
-        match self {
-            Self::CpuOne(_)
-            | Self::CpuOneSum
-            | Self::CpuOneMachine
-            | Self::CpuEight(_)
-            | Self::CpuEightSum
-            | Self::CpuEightMachine
-            | Self::ThroughputOne
-            | Self::ThroughputEight
-            | Self::BusyEchoMedian
-            | Self::BusyEchoTail
-            | Self::MemoryEach(_) => 2,
-            Self::GapEight | Self::MemoryBefore(_) | Self::MemoryHeld(_) => 1,
-            Self::EchoMedian | Self::EchoTail | Self::StormRate | Self::StormFailed => 0,
-        }
+fn plural(load: Load) -> &'static str {
+    match load {
+        Load::One => "",
+        Load::Eight => "s",
     }
 }
 
@@ -182,11 +184,12 @@ mod tests {
     fn keys_and_labels_are_distinct_and_in_order() {
         let all = Figure::all();
         assert!(all.is_sorted_by_key(|figure| match figure {
-            Figure::MemoryBefore(_) | Figure::MemoryHeld(_) | Figure::MemoryEach(_) => 1,
+            Figure::Memory(..) => 1,
             _ => 0,
         }));
-        let keys: BTreeSet<String> = all.iter().map(|figure| figure.key()).collect();
-        let labels: BTreeSet<String> = all.iter().map(|figure| figure.label(5)).collect();
+        assert!(all.is_sorted(), "as the table has them");
+        let keys: BTreeSet<String> = all.iter().map(|it| it.describe(5).0).collect();
+        let labels: BTreeSet<String> = all.iter().map(|it| it.describe(5).1).collect();
         assert_eq!((keys.len(), labels.len()), (all.len(), all.len()));
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio::net::TcpListener;
 
-use super::figures::{Figure, Figures};
+use super::figures::{Figure, Figures, Held, Load, Payer};
 use super::system::{Role, Running, System};
 use crate::chain::{Chain, TARGET};
 use crate::host::Host;
@@ -86,16 +86,10 @@ pub async fn measure(
         .connect_echo(figures)
         .await
         .context("connect + echo")?;
-    progress("1 connection");
-    round
-        .throughput_one(figures)
-        .await
-        .context("1 connection")?;
-    progress("8 connections");
-    round
-        .throughput_eight(figures)
-        .await
-        .context("8 connections")?;
+    for (load, name) in [(Load::One, "1 connection"), (Load::Eight, "8 connections")] {
+        progress(name);
+        round.throughput(load, figures).await.context(name)?;
+    }
     progress("connect storm");
     round.storm(figures).await.context("connect storm")?;
     progress("echo under bulk");
@@ -210,9 +204,12 @@ impl<'a> Round<'a> {
                 continue;
             };
             let each = (new - old) / 1024.0 / f64::from(idle);
-            figures.record(self.system, Figure::MemoryBefore(role), mib(old));
-            figures.record(self.system, Figure::MemoryHeld(role), mib(new));
-            figures.record(self.system, Figure::MemoryEach(role), each);
+            let mut record = |held, value| {
+                figures.record(self.system, Figure::Memory(role, held), value);
+            };
+            record(Held::Before, mib(old));
+            record(Held::Idle, mib(new));
+            record(Held::Each, each);
         }
         Ok(())
     }
@@ -224,43 +221,27 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    async fn throughput_one(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let (report, cost) = self.download(1).await?;
+    async fn throughput(&self, load: Load, figures: &mut Figures) -> anyhow::Result<()> {
+        let (report, costs) = self.download(load.connections()).await?;
         let mut record = |figure, value| figures.record(self.system, figure, value);
-        record(Figure::ThroughputOne, report.gbit_per_second);
-        record(Figure::CpuOneMachine, cost.machine);
-        for (role, each) in cost.roles {
-            record(Figure::CpuOne(role), each);
+        record(Figure::Throughput(load), report.gbit_per_second);
+        if load == Load::Eight {
+            record(Figure::GapEight, report.longest_gap_ms);
         }
-        if let Some(sum) = cost.sum {
-            record(Figure::CpuOneSum, sum);
+        for (payer, cost) in costs {
+            record(Figure::Cpu(load, payer), cost);
         }
         Ok(())
     }
 
-    async fn throughput_eight(&self, figures: &mut Figures) -> anyhow::Result<()> {
-        let (report, cost) = self.download(8).await?;
-        let mut record = |figure, value| figures.record(self.system, figure, value);
-        record(Figure::ThroughputEight, report.gbit_per_second);
-        record(Figure::GapEight, report.longest_gap_ms);
-        record(Figure::CpuEightMachine, cost.machine);
-        for (role, each) in cost.roles {
-            record(Figure::CpuEight(role), each);
-        }
-        if let Some(sum) = cost.sum {
-            record(Figure::CpuEightSum, sum);
-        }
-        Ok(())
-    }
-
-    async fn download(&self, connections: u32) -> anyhow::Result<(bulk::Report, Cost)> {
+    async fn download(&self, connections: u32) -> anyhow::Result<(bulk::Report, Costs)> {
         let (before, machine_before) = (self.usage(), procstat::machine_cpu_seconds());
         let report = self.downloads(connections).await?;
         let (after, machine_after) = (self.usage(), procstat::machine_cpu_seconds());
         ensure!(report.bytes > 0, "nothing arrived in {:?}", self.time());
         let gigabytes = report.bytes as f64 / 1e9;
-        let cost = Cost::between(&before, &after, gigabytes, machine_after - machine_before);
-        Ok((report, cost))
+        let costs = costs(&before, &after, gigabytes, machine_after - machine_before);
+        Ok((report, costs))
     }
 
     async fn storm(&self, figures: &mut Figures) -> anyhow::Result<()> {
@@ -298,38 +279,23 @@ impl<'a> Round<'a> {
     }
 }
 
-/// CPU seconds per GB.
-#[derive(Debug, PartialEq)]
-struct Cost {
-    /// Per process of the role, on average.
-    roles: Vec<(Role, f64)>,
-    /// `None` if the system has no processes.
-    sum: Option<f64>,
-    machine: f64,
-}
+/// CPU seconds per GB, by who spent them.
+type Costs = Vec<(Payer, f64)>;
 
-impl Cost {
-    fn between(
-        before: &[(Role, Usage)],
-        after: &[(Role, Usage)],
-        gigabytes: f64,
-        machine: f64,
-    ) -> Self {
-        let cpu = |usage: &Usage| usage.cpu_seconds;
-        let total = |all: &[(Role, Usage)]| all.iter().map(|(_, usage)| cpu(usage)).sum::<f64>();
-        let roles = Role::ALL
-            .into_iter()
-            .filter_map(|role| {
-                let spent = mean(after, role, cpu)? - mean(before, role, cpu)?;
-                Some((role, spent / gigabytes))
-            })
-            .collect();
-        Self {
-            roles,
-            sum: (!after.is_empty()).then(|| (total(after) - total(before)) / gigabytes),
-            machine: machine / gigabytes,
-        }
+fn costs(before: &[(Role, Usage)], after: &[(Role, Usage)], gigabytes: f64, machine: f64) -> Costs {
+    let cpu = |usage: &Usage| usage.cpu_seconds;
+    let total = |all: &[(Role, Usage)]| all.iter().map(|(_, usage)| cpu(usage)).sum::<f64>();
+    let roles = Role::ALL.into_iter().filter_map(|role| {
+        let spent = mean(after, role, cpu)? - mean(before, role, cpu)?;
+        Some((Payer::Role(role), spent / gigabytes))
+    });
+    let mut costs: Costs = roles.collect();
+    // The kernel has no processes of its own.
+    if !after.is_empty() {
+        costs.push((Payer::All, (total(after) - total(before)) / gigabytes));
     }
+    costs.push((Payer::Machine, machine / gigabytes));
+    costs
 }
 
 /// The average over the processes of a role; `None` if it has none.
@@ -374,20 +340,16 @@ mod tests {
         let after: Vec<_> = std::iter::zip(roles, spent)
             .map(|(role, spent)| (role, usage(1.0 + spent)))
             .collect();
-        let cost = Cost::between(&before, &after, 2.0, 20.0);
         assert_eq!(
-            cost,
-            Cost {
-                roles: vec![
-                    (Role::Ingress, 2.0),
-                    (Role::Transit, 1.0),
-                    (Role::Exit, 1.0)
-                ],
-                sum: Some(5.0),
-                machine: 10.0,
-            }
+            costs(&before, &after, 2.0, 20.0),
+            [
+                (Payer::Role(Role::Ingress), 2.0),
+                (Payer::Role(Role::Transit), 1.0),
+                (Payer::Role(Role::Exit), 1.0),
+                (Payer::All, 5.0),
+                (Payer::Machine, 10.0),
+            ]
         );
-        let kernel = Cost::between(&[], &[], 2.0, 20.0);
-        assert_eq!((kernel.roles.len(), kernel.sum), (0, None));
+        assert_eq!(costs(&[], &[], 2.0, 20.0), [(Payer::Machine, 10.0)]);
     }
 }

@@ -1,15 +1,13 @@
 //! A run's result as aligned text, as Markdown and as JSON.
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::figures::{Figure, Figures};
 use super::system::System;
 use super::verdict::judge;
 use crate::machine::Machine;
+use crate::report::{NOTHING, Report, closing, heading, to_value};
 use crate::stats::Summary;
-use crate::table;
-use crate::verdict::Verdict;
 
 /// A finished run.
 #[derive(Debug)]
@@ -26,40 +24,20 @@ pub struct Run {
     pub notes: Vec<String>,
 }
 
-/// A cell of a system without the figure.
-const NOTHING: &str = "–";
-
 impl Run {
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        for line in self.heading() {
-            out.push_str(&line);
-            out.push('\n');
+    /// For people: a terminal, or `docs/benchmarks.md`.
+    pub fn report(&self) -> Report {
+        let run = format!(
+            "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
+            self.repeats,
+            self.seconds,
+            crate::wiring::MTU
+        );
+        Report {
+            heading: heading(&self.machine, run, &self.versions),
+            tables: vec![(String::new(), self.table())],
+            closing: closing(&judge(&self.figures), &self.notes),
         }
-        out.push('\n');
-        out.push_str(&table::text(&self.table()));
-        out.push('\n');
-        for line in self.closing() {
-            out.push_str(&line);
-            out.push('\n');
-        }
-        out
-    }
-
-    /// For `docs/benchmarks.md`.
-    pub fn markdown(&self) -> String {
-        let mut out = String::new();
-        for line in self.heading() {
-            out.push_str(&format!("- {line}\n"));
-        }
-        out.push('\n');
-        out.push_str(&table::markdown(&self.table()));
-        out.push('\n');
-        for line in self.closing() {
-            out.push_str(&format!("- {line}\n"));
-        }
-        out
     }
 
     /// For programs; keys are stable.
@@ -70,12 +48,11 @@ impl Run {
                 .into_iter()
                 .filter_map(|figure| {
                     let summary = self.figures.summary(system, figure)?;
-                    Some((figure.key(), to_value(&summary)))
+                    Some((figure.describe(self.idle).0, to_value(&summary)))
                 })
                 .collect();
             systems.insert(system.to_string(), Value::Object(figures));
         }
-        let verdicts: Vec<Value> = judge(&self.figures).iter().map(to_value).collect();
         json!({
             "machine": to_value(&self.machine),
             "repeats": self.repeats,
@@ -83,21 +60,9 @@ impl Run {
             "idle_connections": self.idle,
             "versions": self.versions,
             "systems": systems,
-            "verdicts": verdicts,
+            "verdicts": to_value(&judge(&self.figures)),
             "notes": self.notes,
         })
-    }
-
-    fn heading(&self) -> Vec<String> {
-        let mut lines = self.machine.heading();
-        lines.push(format!(
-            "{} rounds interleaved, loads of {} s, veth at MTU {}; median (min–max)",
-            self.repeats,
-            self.seconds,
-            crate::wiring::MTU
-        ));
-        lines.extend(self.versions.iter().cloned());
-        lines
     }
 
     /// Rows of cells: the head, then every figure that some system has.
@@ -114,51 +79,46 @@ impl Run {
             if summaries.iter().all(Option::is_none) {
                 continue;
             }
-            let mut row = vec![figure.label(self.idle)];
+            let (_, title, digits) = figure.describe(self.idle);
+            let mut row = vec![title];
             row.extend(
                 summaries
                     .iter()
-                    .map(|summary| cell(summary.as_ref(), figure)),
+                    .map(|summary| cell(summary.as_ref(), digits)),
             );
             rows.push(row);
         }
         rows
     }
-
-    fn closing(&self) -> Vec<String> {
-        let verdicts = judge(&self.figures);
-        let mut lines: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
-        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
-        lines
-    }
 }
 
-fn cell(summary: Option<&Summary>, figure: Figure) -> String {
-    let digits = figure.decimals();
-    summary.map_or_else(
-        || NOTHING.to_owned(),
-        |Summary {
-             median, min, max, ..
-         }| { format!("{median:.digits$} ({min:.digits$}–{max:.digits$})") },
-    )
-}
-
-fn to_value<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).expect("reports hold only strings, numbers and lists")
+fn cell(summary: Option<&Summary>, digits: usize) -> String {
+    let Some(Summary {
+        median, min, max, ..
+    }) = summary
+    else {
+        return NOTHING.to_owned();
+    };
+    format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::{Load, Payer};
     use super::super::system::Role;
     use super::*;
 
     fn run() -> Run {
         let mut figures = Figures::default();
         for value in [2.0, 1.5, 1.75] {
-            figures.record(System::OpenSsh, Figure::ThroughputOne, value);
+            figures.record(System::OpenSsh, Figure::Throughput(Load::One), value);
         }
-        figures.record(System::OpenSsh, Figure::CpuOne(Role::Transit), 1.25);
-        figures.record(System::Kernel, Figure::ThroughputOne, 20.0);
+        figures.record(
+            System::OpenSsh,
+            Figure::Cpu(Load::One, Payer::Role(Role::Transit)),
+            1.25,
+        );
+        figures.record(System::Kernel, Figure::Throughput(Load::One), 20.0);
         Run {
             machine: Machine {
                 cpu: "A CPU".to_owned(),
@@ -181,7 +141,7 @@ mod tests {
 
     #[test]
     fn text_is_aligned_with_costs_first() {
-        let text = run().text();
+        let text = run().report().text();
         let rows: Vec<&str> = text.lines().skip(5).take(3).collect();
         assert_eq!(
             rows,
@@ -197,7 +157,7 @@ mod tests {
 
     #[test]
     fn markdown_is_a_table() {
-        let text = run().markdown();
+        let text = run().report().markdown();
         assert!(text.contains("|  | kernel | openssh |\n|---|---:|---:|\n| CPU s/GB"));
     }
 

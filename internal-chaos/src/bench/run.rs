@@ -1,11 +1,7 @@
 //! A whole run: what can be measured here, round after round, then the report.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-
-use anyhow::Context;
 
 use super::cli::BenchArgs;
 use super::figures::Figures;
@@ -15,6 +11,7 @@ use super::system::System;
 use crate::machine::Machine;
 use crate::netns::Netns;
 use crate::process::raise_open_files;
+use crate::report::say;
 use crate::{mesh, openssh};
 
 /// Measures, prints the table, writes the files. Fails if a system could not be started or broke;
@@ -67,7 +64,8 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         figures,
         notes,
     };
-    publish(&run, args)?;
+    let (json, markdown) = (args.json.as_deref(), args.markdown.as_deref());
+    run.report().publish(&run.json(), json, markdown)?;
     Ok(if failed {
         ExitCode::FAILURE
     } else {
@@ -99,26 +97,4 @@ async fn rounds(
             }
         }
     }
-}
-
-fn publish(run: &Run, args: &BenchArgs) -> anyhow::Result<()> {
-    std::io::stdout()
-        .write_all(run.text().as_bytes())
-        .context("cannot print the table")?;
-    if let Some(file) = &args.json {
-        write(file, &format!("{:#}\n", run.json()))?;
-    }
-    if let Some(file) = &args.markdown {
-        write(file, &run.markdown())?;
-    }
-    Ok(())
-}
-
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// Progress goes to stderr; a closed stderr is no reason to stop.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

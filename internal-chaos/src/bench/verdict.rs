@@ -1,6 +1,6 @@
 //! What the figures must reach, judged by their medians.
 
-use super::figures::{Figure, Figures};
+use super::figures::{Figure, Figures, Held, Load, Payer};
 use super::system::{Role, System};
 use crate::verdict::{Side, Verdict};
 
@@ -11,13 +11,16 @@ const NO_GROWTH_KIB: f64 = 0.25;
 /// All goals, in the order in which they were set.
 pub fn judge(figures: &Figures) -> Vec<Verdict> {
     let one = System::Warren(1);
-    let median = |system, figure| figures.median(system, figure);
+    let median = |figure| figures.median(one, figure);
     let ratio = |above: Option<f64>, below: Option<f64>| Some(above? / below?);
-    let throughput = |system| median(system, Figure::ThroughputOne);
+    let throughput = |system| figures.median(system, Figure::Throughput(Load::One));
     let loss = |more: u8| {
         let (less, more) = (System::Warren(more - 1), System::Warren(more));
         Some((1.0 - ratio(throughput(more), throughput(less))?) * 100.0)
     };
+    let cpu = |role| median(Figure::Cpu(Load::One, Payer::Role(role)));
+    let each = |role| median(Figure::Memory(role, Held::Each));
+    let at_most = |goal: &str, value, limit, unit| Verdict::at_most(goal, value, limit, unit);
     vec![
         Verdict::new(
             "one transit: throughput against OpenSSH",
@@ -26,48 +29,29 @@ pub fn judge(figures: &Figures) -> Vec<Verdict> {
             2.2,
             "×",
         ),
-        Verdict::new(
+        at_most(
             "one transit: its CPU against the ingress's",
-            ratio(
-                median(one, Figure::CpuOne(Role::Transit)),
-                median(one, Figure::CpuOne(Role::Ingress)),
-            ),
-            Side::AtMost,
+            ratio(cpu(Role::Transit), cpu(Role::Ingress)),
             0.5,
             "×",
         ),
-        Verdict::new(
-            "a second transit costs throughput",
-            loss(2),
-            Side::AtMost,
-            12.0,
-            "%",
-        ),
-        Verdict::new(
-            "a third transit costs throughput",
-            loss(3),
-            Side::AtMost,
-            12.0,
-            "%",
-        ),
-        Verdict::new(
+        at_most("a second transit costs throughput", loss(2), 12.0, "%"),
+        at_most("a third transit costs throughput", loss(3), 12.0, "%"),
+        at_most(
             "transit memory per idle connection",
-            median(one, Figure::MemoryEach(Role::Transit)),
-            Side::AtMost,
+            each(Role::Transit),
             NO_GROWTH_KIB,
             "KiB",
         ),
-        Verdict::new(
+        at_most(
             "ingress memory per idle connection",
-            median(one, Figure::MemoryEach(Role::Ingress)),
-            Side::AtMost,
+            each(Role::Ingress),
             8.0,
             "KiB",
         ),
-        Verdict::new(
+        at_most(
             "one transit: echo p99 under bulk",
-            median(one, Figure::BusyEchoTail),
-            Side::AtMost,
+            median(Figure::BusyEchoTail),
             15.0,
             "ms",
         ),
@@ -82,9 +66,9 @@ mod tests {
     #[test]
     fn medians_are_judged_and_gaps_named() {
         let mut figures = Figures::default();
-        figures.record(System::OpenSsh, Figure::ThroughputOne, 2.0);
-        figures.record(System::Warren(1), Figure::ThroughputOne, 4.4);
-        figures.record(System::Warren(2), Figure::ThroughputOne, 3.3);
+        figures.record(System::OpenSsh, Figure::Throughput(Load::One), 2.0);
+        figures.record(System::Warren(1), Figure::Throughput(Load::One), 4.4);
+        figures.record(System::Warren(2), Figure::Throughput(Load::One), 3.3);
         let verdicts = judge(&figures);
         let outcomes: Vec<Outcome> = verdicts.iter().map(|verdict| verdict.outcome).collect();
         assert_eq!(outcomes[0], Outcome::Met);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::fault::Fault;
 use super::repeat::{Heartbeat, parse_heartbeat};
@@ -13,9 +13,8 @@ pub struct DrillArgs {
     /// Repeats of every fault with every load and heartbeat; 0 leaves them out.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub repeats: u32,
-    /// These faults, separated by commas: transit-kill, transit-freeze, link-cut, cut-to-ingress,
-    /// cut-to-transit, grey-transit, exit-kill, transit-term [default: all but cut-to-transit].
-    #[arg(long, value_delimiter = ',')]
+    /// These faults, separated by commas [default: all but cut-to-transit].
+    #[arg(long, value_enum, value_delimiter = ',')]
     pub faults: Vec<Fault>,
     /// Heartbeats of the agents: `default` for default settings, or milliseconds.
     #[arg(long, value_delimiter = ',', default_values = ["default", "50ms"], value_parser = parse_heartbeat)]
@@ -59,7 +58,11 @@ impl DrillArgs {
             return Fault::STANDARD.to_vec();
         }
         let named = |fault: &Fault| self.faults.contains(fault);
-        Fault::ALL.into_iter().filter(named).collect()
+        Fault::value_variants()
+            .iter()
+            .copied()
+            .filter(named)
+            .collect()
     }
 
     /// Bytes per second of each direction.

@@ -1,17 +1,18 @@
 //! The faults: what is broken, how, and how it is mended.
 
 use std::fmt;
-use std::str::FromStr;
 
 use anyhow::{Context, ensure};
-use serde::{Serialize, Serializer};
+use clap::ValueEnum;
+use serde::Serialize;
 
 use super::site::{Node, Site};
 use crate::fault::Stopped;
 use crate::mesh::Agents;
 
 /// What is broken on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// SIGKILL of the transit in use.
     TransitKill,
@@ -68,18 +69,6 @@ const RULES: &str = "table inet drill {
 const FORWARDED_DATA: &str = "meta l4proto udp @th,64,8 & 0x40 == 0x0";
 
 impl Fault {
-    /// All faults.
-    pub const ALL: [Self; 8] = [
-        Self::TransitKill,
-        Self::TransitFreeze,
-        Self::LinkCut,
-        Self::CutToIngress,
-        Self::CutToTransit,
-        Self::GreyTransit,
-        Self::ExitKill,
-        Self::TransitTerm,
-    ];
-
     /// Those of the published table. Of the one-way cuts it is the one that leaves the ingress
     /// without any answer.
     pub const STANDARD: [Self; 7] = [
@@ -188,34 +177,8 @@ impl Struck {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TransitKill => "transit-kill",
-            Self::TransitFreeze => "transit-freeze",
-            Self::LinkCut => "link-cut",
-            Self::CutToIngress => "cut-to-ingress",
-            Self::CutToTransit => "cut-to-transit",
-            Self::GreyTransit => "grey-transit",
-            Self::ExitKill => "exit-kill",
-            Self::TransitTerm => "transit-term",
-        })
-    }
-}
-
-impl FromStr for Fault {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = |fault: &Self| fault.to_string() == text;
-        Self::ALL.into_iter().find(known).ok_or_else(|| {
-            let names = Self::ALL.map(|fault| fault.to_string());
-            format!("unknown fault; known are {}", names.join(", "))
-        })
-    }
-}
-
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let value = self.to_possible_value().expect("none is left out");
+        f.write_str(value.get_name())
     }
 }
 
@@ -225,10 +188,11 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for fault in Fault::ALL {
-            assert_eq!(fault.to_string().parse(), Ok(fault));
+        for &fault in Fault::value_variants() {
+            assert_eq!(Fault::from_str(&fault.to_string(), false), Ok(fault));
+            assert_eq!(serde_json::json!(fault), fault.to_string());
         }
-        assert!("earthquake".parse::<Fault>().is_err());
+        assert!(Fault::from_str("earthquake", false).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::cells::{Cell, Spread};
 use super::fault::Class;
 use super::quiet::Quiet;
-use crate::verdict::{Side, Verdict};
+use crate::verdict::Verdict;
 
 /// The shortest time without a fault from which "never" may be concluded.
 const QUIET_SECONDS: u64 = 600;
@@ -23,7 +23,7 @@ fn never(cells: &[Cell]) -> Vec<Verdict> {
     let worst = |value: fn(&Cell) -> usize, cells: &mut dyn Iterator<Item = &Cell>| {
         cells.map(|cell| value(cell) as f64).reduce(f64::max)
     };
-    let none = |goal, value| Verdict::new(goal, value, Side::AtMost, 0.0, "");
+    let none = |goal, value| Verdict::at_most(goal, value, 0.0, "");
     vec![
         none(
             "transfers with lost or wrong bytes",
@@ -91,17 +91,15 @@ fn false_alarms(quiet: &[Quiet]) -> Vec<Verdict> {
     let quiet = quiet.iter().find(|quiet| quiet.heartbeat == "default");
     let long_enough = quiet.filter(|quiet| quiet.seconds >= QUIET_SECONDS);
     vec![
-        Verdict::new(
+        Verdict::at_most(
             "full load without a fault: false suspicions of one link",
             quiet.map(Quiet::worst_suspicions_per_minute),
-            Side::AtMost,
             1.0,
             "a minute",
         ),
-        Verdict::new(
+        Verdict::at_most(
             "full load without a fault: false downs in 10 minutes",
             long_enough.map(|quiet| quiet.downs() as f64),
-            Side::AtMost,
             0.0,
             "",
         ),
@@ -140,7 +138,7 @@ fn timed(
             format!("{goal} (worst: {fault}, {downloads}+{uploads})")
         },
     );
-    Verdict::new(goal, worst.map(value), Side::AtMost, limit, "ms")
+    Verdict::at_most(goal, worst.map(value), limit, "ms")
 }
 
 #[cfg(test)]

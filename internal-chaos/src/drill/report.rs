@@ -1,6 +1,5 @@
 //! A drill's result as aligned text, as Markdown and as JSON.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cells::{Cell, Spread, cells};
@@ -8,8 +7,7 @@ use super::goals::judge;
 use super::quiet::Quiet;
 use super::repeat::Repeat;
 use crate::machine::Machine;
-use crate::table;
-use crate::verdict::Verdict;
+use crate::report::{NOTHING, Report, Titled, closing, heading, to_value};
 
 /// A finished drill.
 #[derive(Debug)]
@@ -25,9 +23,6 @@ pub struct Run {
     /// What failed.
     pub notes: Vec<String>,
 }
-
-/// A figure that there is none of.
-const NOTHING: &str = "–";
 
 const HEAD: [&str; 13] = [
     "fault",
@@ -46,26 +41,21 @@ const HEAD: [&str; 13] = [
 ];
 
 impl Run {
-    /// For a terminal.
-    pub fn text(&self) -> String {
-        let mut out = lines("", self.heading());
-        for (title, rows) in self.tables() {
-            out.push_str(&format!("\n{title}\n{}", table::text(&rows)));
+    /// For people: a terminal, or `docs/failover.md`.
+    pub fn report(&self) -> Report {
+        let cells = cells(&self.repeats);
+        let rate = match self.rate {
+            Some(rate) => format!("{} MB/s each way, all transfers together", rate / 1_000_000),
+            None => "transfers as fast as they go".to_owned(),
+        };
+        let run = format!("{}, seed {}, {rate}; times in ms", self.version, self.seed);
+        let ends = cells.iter().filter_map(ended);
+        let verdicts = judge(&cells, &self.quiet);
+        Report {
+            heading: heading(&self.machine, run, &[]),
+            closing: ends.chain(closing(&verdicts, &self.notes)).collect(),
+            tables: self.tables(cells),
         }
-        out.push('\n');
-        out.push_str(&lines("", self.closing()));
-        out
-    }
-
-    /// For `docs/failover.md`.
-    pub fn markdown(&self) -> String {
-        let mut out = lines("- ", self.heading());
-        for (title, rows) in self.tables() {
-            out.push_str(&format!("\n**{title}**\n\n{}", table::markdown(&rows)));
-        }
-        out.push('\n');
-        out.push_str(&lines("- ", self.closing()));
-        out
     }
 
     /// For programs; keys are stable.
@@ -91,23 +81,10 @@ impl Run {
             || self.quiet.iter().any(Quiet::is_wrong)
     }
 
-    fn heading(&self) -> Vec<String> {
-        let mut lines = self.machine.heading();
-        let rate = match self.rate {
-            Some(rate) => format!("{} MB/s each way, all transfers together", rate / 1_000_000),
-            None => "transfers as fast as they go".to_owned(),
-        };
-        lines.push(format!(
-            "{}, seed {}, {rate}; times in ms",
-            self.version, self.seed
-        ));
-        lines
-    }
-
     /// A table for each load and heartbeat, and one of the time without faults.
-    fn tables(&self) -> Vec<(String, Vec<Vec<String>>)> {
-        let mut tables: Vec<(String, Vec<Vec<String>>)> = Vec::new();
-        for cell in cells(&self.repeats) {
+    fn tables(&self, cells: Vec<Cell>) -> Vec<Titled> {
+        let mut tables: Vec<Titled> = Vec::new();
+        for cell in cells {
             let title = title(&cell.heartbeat, cell.downloads, cell.uploads);
             if tables.last().is_none_or(|(last, _)| *last != title) {
                 tables.push((title, vec![HEAD.map(str::to_owned).to_vec()]));
@@ -119,20 +96,6 @@ impl Run {
         tables.extend(self.quiet.iter().map(quiet_table));
         tables
     }
-
-    fn closing(&self) -> Vec<String> {
-        let cells = cells(&self.repeats);
-        let verdicts = judge(&cells, &self.quiet);
-        let mut lines: Vec<String> = cells.iter().filter_map(ended).collect();
-        lines.extend(verdicts.iter().map(Verdict::to_string));
-        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
-        lines
-    }
-}
-
-fn lines(before: &str, lines: Vec<String>) -> String {
-    let lines = lines.into_iter().map(|line| format!("{before}{line}\n"));
-    lines.collect()
 }
 
 fn title(heartbeat: &str, downloads: u32, uploads: u32) -> String {
@@ -182,7 +145,7 @@ fn ended(cell: &Cell) -> Option<String> {
     ))
 }
 
-fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
+fn quiet_table(quiet: &Quiet) -> Titled {
     let title = format!(
         "no fault for {} s, {} at {:.2} Gbit/s, {} of {} new connections failed, {} broken, {} damaged, {} leaks, machine paused {:.0} ms",
         quiet.seconds,
@@ -208,10 +171,6 @@ fn quiet_table(quiet: &Quiet) -> (String, Vec<Vec<String>>) {
         ]
     }));
     (title, rows)
-}
-
-fn to_value<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).expect("reports hold only strings, numbers and lists")
 }
 
 #[cfg(test)]
@@ -286,7 +245,7 @@ mod tests {
         let stalls = [100.0, 300.0, 200.0];
         let repeats = stalls.map(|ms| repeat(Fault::TransitKill, Some(ms), End::Complete));
         let run = run(repeats.to_vec());
-        let text = run.text();
+        let text = run.report().text();
         let rows: Vec<&str> = text.lines().skip(5).take(3).collect();
         let words = |row: &str| row.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(
@@ -305,7 +264,8 @@ mod tests {
         let exit = run(vec![repeat(Fault::ExitKill, None, End::Broken)]);
         assert!(!exit.is_wrong());
         assert!(
-            exit.markdown()
+            exit.report()
+                .markdown()
                 .contains("exit-kill: transfers ended 321 ms after the fault (median)")
         );
         let damaged = run(vec![repeat(Fault::ExitKill, None, End::Damaged)]);

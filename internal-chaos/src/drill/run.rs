@@ -2,11 +2,8 @@
 //! of them alike, then the report.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-
-use anyhow::Context;
 
 use super::cli::DrillArgs;
 use super::plot;
@@ -14,6 +11,7 @@ use super::repeat::{Drill, End, Repeat, Settings, heartbeat_name};
 use super::report::Run;
 use crate::machine::Machine;
 use crate::mesh;
+use crate::report::{say, write};
 
 /// Repeats in a row that may fail before the drill gives up.
 const MOST_FAILURES: u32 = 5;
@@ -42,7 +40,8 @@ pub async fn run(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     {
         run.notes.push(format!("plot: {error:#}"));
     }
-    publish(&run, args)?;
+    let (json, markdown) = (args.json.as_deref(), args.markdown.as_deref());
+    run.report().publish(&run.json(), json, markdown)?;
     Ok(if run.is_wrong() {
         ExitCode::FAILURE
     } else {
@@ -211,28 +210,6 @@ fn copy_files(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn publish(run: &Run, args: &DrillArgs) -> anyhow::Result<()> {
-    std::io::stdout()
-        .write_all(run.text().as_bytes())
-        .context("cannot print the table")?;
-    if let Some(file) = &args.json {
-        write(file, &format!("{:#}\n", run.json()))?;
-    }
-    if let Some(file) = &args.markdown {
-        write(file, &run.markdown())?;
-    }
-    Ok(())
-}
-
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// Progress goes to stderr; a closed stderr is no reason to stop.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

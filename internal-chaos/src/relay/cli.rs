@@ -1,6 +1,5 @@
 //! `internal-chaos relay`.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Context;
@@ -11,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::control::{Command, refusal};
 use super::{Options, Relay};
 use crate::condition::Condition;
+use crate::report::print;
 
 /// Put an impaired link between two agents, and change it while it runs.
 ///
@@ -46,7 +46,7 @@ pub async fn run(args: &RelayArgs) -> anyhow::Result<()> {
         seed: args.seed,
         allow_non_loopback: args.allow_non_loopback,
     })?;
-    print(&json!({
+    tell(&json!({
         "listen": relay.address(),
         "to": args.to,
         "condition": args.condition,
@@ -59,20 +59,18 @@ pub async fn run(args: &RelayArgs) -> anyhow::Result<()> {
         }
         match line.parse::<Command>() {
             Ok(command) => {
-                print(&relay.execute(command.clone()))?;
+                tell(&relay.execute(command.clone()))?;
                 if command == Command::Quit {
                     return Ok(());
                 }
             }
-            Err(error) => print(&refusal(&error.to_string()))?,
+            Err(error) => tell(&refusal(&error.to_string()))?,
         }
     }
     // Started without a terminal: a signal ends it.
     std::future::pending().await
 }
 
-fn print(answer: &Value) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{answer}")?;
-    Ok(out.flush()?)
+fn tell(answer: &Value) -> anyhow::Result<()> {
+    print(&format!("{answer}\n"))
 }

@@ -59,15 +59,6 @@ pub struct RuleGuard {
     id: Option<RuleId>,
 }
 
-/// Figures in force; dropping it restores those before. Several on one relay must go in the
-/// opposite order in which they came.
-#[derive(Debug)]
-#[must_use = "the figures before are restored when the guard is dropped"]
-pub struct Imposed {
-    shared: Arc<Shared>,
-    before: [(Direction, Impairment); 2],
-}
-
 impl Options {
     /// A clear link on a free port of loopback, with seed 0.
     pub fn to(server: SocketAddr) -> Self {
@@ -139,20 +130,6 @@ impl Relay {
         });
     }
 
-    /// As [`apply`](Self::apply), until the guard is dropped.
-    pub fn impose(&self, condition: &Condition) -> Imposed {
-        let imposed = self.keep_figures();
-        self.apply(condition);
-        imposed
-    }
-
-    /// As [`set`](Self::set), until the guard is dropped.
-    pub fn impose_on(&self, ways: Ways, impairment: Impairment) -> Imposed {
-        let imposed = self.keep_figures();
-        self.set(ways, impairment);
-        imposed
-    }
-
     /// What a direction does now.
     pub fn impairment(&self, direction: Direction) -> Impairment {
         self.shared.lock().core.impairment(direction)
@@ -191,14 +168,6 @@ impl Relay {
     pub fn counters(&self) -> Counters {
         self.shared.lock().counters()
     }
-
-    fn keep_figures(&self) -> Imposed {
-        let before = Direction::ALL.map(|direction| (direction, self.impairment(direction)));
-        Imposed {
-            shared: Arc::clone(&self.shared),
-            before,
-        }
-    }
 }
 
 impl Drop for Relay {
@@ -230,18 +199,5 @@ impl Drop for RuleGuard {
         if let Some(id) = self.id {
             self.shared.change(|state| state.core.rules.remove(id));
         }
-    }
-}
-
-impl Drop for Imposed {
-    fn drop(&mut self) {
-        self.shared.change(|state| {
-            for (direction, impairment) in self.before {
-                let now = Instant::now();
-                state
-                    .core
-                    .handle_impairment(now, direction.into(), impairment);
-            }
-        });
     }
 }

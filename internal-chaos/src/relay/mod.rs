@@ -48,7 +48,7 @@ mod shell;
 pub use cli::{RelayArgs, run};
 pub use core::Core;
 pub use counters::{Counters, PipeCounters};
-pub use handle::{Imposed, Options, Relay, RelayError, RuleGuard};
+pub use handle::{Options, Relay, RelayError, RuleGuard};
 pub use nat::MOST_FLOWS;
 pub use pipe::Pipe;
 

@@ -91,13 +91,13 @@ fn outward_ports_change_and_old_ones_are_deaf() {
 }
 
 #[test]
-fn delays_are_kept_and_figures_return_with_their_guard() {
+fn delays_are_kept_in_the_direction_that_has_them() {
     let (server, relay, client) = world();
     let slow = Impairment {
         delay: 30 * MS,
         ..Impairment::CLEAR
     };
-    let imposed = relay.impose_on(Ways::ToServer, slow);
+    relay.set(Ways::ToServer, slow);
     assert_eq!(relay.impairment(Direction::ToServer), slow);
     assert_eq!(relay.impairment(Direction::ToClient), Impairment::CLEAR);
     let sent = Instant::now();
@@ -106,7 +106,7 @@ fn delays_are_kept_and_figures_return_with_their_guard() {
     assert!(sent.elapsed() >= 30 * MS);
     server.send_to(b"answer", seen).unwrap();
     assert_eq!(receive(&client).0, b"answer");
-    drop(imposed);
+    relay.heal();
     assert_eq!(relay.impairment(Direction::ToServer), Impairment::CLEAR);
 }
 
@@ -115,7 +115,7 @@ fn a_cut_in_one_direction_spares_the_other() {
     let (server, relay, client) = world();
     client.send(b"hello").unwrap();
     let (_, seen) = receive(&server);
-    let deaf = relay.impose(&condition::DEAF_SERVER);
+    relay.apply(&condition::DEAF_SERVER);
     client.send(b"lost").unwrap();
     server.send_to(b"heard", seen).unwrap();
     assert_eq!(receive(&client).0, b"heard");
@@ -123,7 +123,7 @@ fn a_cut_in_one_direction_spares_the_other() {
     while relay.counters().to_server.cut == 0 {
         std::thread::yield_now();
     }
-    drop(deaf);
+    relay.apply(&condition::CLEAR);
     client.send(b"again").unwrap();
     assert_eq!(receive(&server).0, b"again");
 }

@@ -4,8 +4,7 @@ use serde_yaml::{Location, Spanned};
 
 use super::deed;
 use super::model::{Agent, AgentId, Expect, Link, Load, Scenario, Work, defaults};
-use super::raw::{RawAgent, RawExpect, RawLink, RawLoad, RawScenario, RawWork, Role};
-use super::text::Bound;
+use super::raw::{RawAgent, RawLink, RawLoad, RawScenario, RawWork, Role};
 use crate::condition;
 use crate::mesh::Settings;
 use crate::workload::checked::Kind;
@@ -26,6 +25,17 @@ pub(super) struct Problem {
     pub(super) line: u64,
     pub(super) column: u64,
     pub(super) message: String,
+}
+
+impl Problem {
+    /// Of no place in particular.
+    pub(super) fn whole(message: impl Into<String>) -> Self {
+        Self {
+            line: 0,
+            column: 0,
+            message: message.into(),
+        }
+    }
 }
 
 /// Collects problems while what can be read is read.
@@ -62,7 +72,7 @@ pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Pro
         resolvers: checker.names(raw.resolvers),
         faults: Vec::new(),
         loads: Vec::new(),
-        expect: expect(&raw.expect),
+        expect: Expect::default(),
     };
     for (name, agent) in raw.agents {
         let agent = checker.agent(&scenario, name, agent, &raw.settings);
@@ -91,7 +101,8 @@ pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Pro
         }
     }
     scenario.faults.sort_by_key(|fault| fault.at);
-    checker.expect(&mut scenario, raw.expect);
+    checker.expect(&scenario, &raw.expect);
+    scenario.expect = raw.expect;
     if checker.problems.is_empty() {
         return Ok(scenario);
     }
@@ -226,30 +237,6 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
     })
 }
 
-/// All but what names agents.
-fn expect(raw: &RawExpect) -> Expect {
-    let time = |time: Option<super::raw::Time>| time.map(humantime_serde::Serde::into_inner);
-    Expect {
-        forms_within: time(raw.forms_within),
-        failed_dials: raw.failed_dials,
-        link_downs: raw.link_downs,
-        broken: raw.broken.unwrap_or(Bound::NONE),
-        failed: raw.failed.unwrap_or(Bound::NONE),
-        stall: time(raw.stall),
-        wait: time(raw.wait),
-        ended_within: time(raw.ended_within),
-        recovers_within: time(raw.recovers_within),
-        replies: raw.replies.clone(),
-        failovers: raw.failovers,
-        path: None,
-        returns_within: time(raw.returns_within),
-        health: std::collections::BTreeMap::new(),
-        reason: raw.reason.clone(),
-        memory_growth_mib: raw.memory_growth_mib,
-        descriptor_growth: raw.descriptor_growth,
-    }
-}
-
 impl Checker {
     fn add(&mut self, place: Location, message: impl Into<String>) {
         self.problems.push(Problem {
@@ -323,45 +310,28 @@ impl Checker {
         }
     }
 
-    fn expect(&mut self, scenario: &mut Scenario, raw: RawExpect) {
-        if let Some(path) = raw.path {
-            for name in &path.value {
-                if let Err(message) = agent(scenario, name) {
-                    self.add(path.referenced, message);
-                }
+    fn expect(&mut self, scenario: &Scenario, expect: &Expect) {
+        let path = expect.path.iter();
+        let path = path.flat_map(|path| path.value.iter().map(|name| (name, path.referenced)));
+        let health = expect.health.iter();
+        let health = health.map(|(name, statuses)| (name, statuses.referenced));
+        for (name, place) in path.chain(health) {
+            if let Err(message) = agent(scenario, name) {
+                self.add(place, message);
             }
-            scenario.expect.path = Some(path.value);
-        } else if let Some(within) = raw.returns_within {
-            let message = format!(
-                "`returns-within: {:?}` to which path? Say `path`",
-                within.into_inner()
-            );
-            self.problems.push(Problem {
-                line: 0,
-                column: 0,
-                message,
-            });
         }
-        for (name, statuses) in raw.health {
-            match agent(scenario, &name) {
-                Ok(agent) => {
-                    scenario.expect.health.insert(agent, statuses.value.0);
-                }
-                Err(message) => self.add(statuses.referenced, message),
-            }
+        if let (None, Some(within)) = (&expect.path, expect.returns_within) {
+            let message = format!("`returns-within: {within:?}` to which path? Say `path`");
+            self.problems.push(Problem::whole(message));
         }
         let connects = |load: &Load| matches!(load.work, Work::Connect { .. } | Work::Storm { .. });
-        let waits = scenario.expect.wait.is_some() || scenario.expect.recovers_within.is_some();
+        let waits = expect.wait.is_some() || expect.recovers_within.is_some();
         // A load that is wrong was told of already.
         let is_sound = self.problems.is_empty();
         if is_sound && waits && !scenario.loads.iter().any(connects) {
             let message = "`wait` and `recovers-within` are of new connections; add a load \
                            `do: connect`";
-            self.problems.push(Problem {
-                line: 0,
-                column: 0,
-                message: message.to_owned(),
-            });
+            self.problems.push(Problem::whole(message));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! `run` and `list`.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -19,6 +17,7 @@ use super::page;
 use super::report::{Report, overview};
 use super::run::play;
 use crate::mesh;
+use crate::report::{print, say, write};
 
 /// An invariant was broken.
 pub(super) const BROKEN: u8 = 1;
@@ -67,15 +66,14 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let scenarios = match chosen(&args.scenarios, args.length()) {
         Ok(scenarios) => scenarios,
         Err(problem) => {
-            print(&mut std::io::stderr(), &format!("{problem}\n"))?;
+            say(&problem);
             return Ok(ExitCode::from(BAD));
         }
     };
     let count = scenarios.len();
     let (reports, failures) = LocalSet::new().run_until(all(args, scenarios)).await?;
     if count > 1 {
-        let text = format!("\n{}", overview(&reports, &failures));
-        print(&mut std::io::stdout(), &text)?;
+        print(&format!("\n{}", overview(&reports, &failures)))?;
     }
     if let Some(file) = &args.json {
         write(file, &serde_json::to_string_pretty(&reports)?)?;
@@ -116,7 +114,7 @@ async fn all(
                 Ok(report) => report.text(),
                 Err(error) => format!("{name}: could not be run: {error:#}\n"),
             };
-            print(&mut std::io::stdout(), &text)?;
+            print(&text)?;
             Ok::<_, anyhow::Error>(report.map_err(|error| (name, format!("{error:#}"))))
         }));
     }
@@ -153,7 +151,7 @@ pub fn list() -> anyhow::Result<ExitCode> {
         let Scenario { name, summary, .. } = scenario;
         format!("{name:width$}  {summary}\n")
     });
-    print(&mut std::io::stdout(), &lines.collect::<String>())?;
+    print(&lines.collect::<String>())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -178,16 +176,4 @@ fn chosen(arguments: &[String], length: Length) -> Result<Vec<Chosen>, String> {
         }
     }
     Ok(scenarios)
-}
-
-pub(super) fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-/// A reader that closes early is no failure.
-pub(super) fn print(out: &mut impl Write, text: &str) -> anyhow::Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::check::agent;
-use super::model::{AgentId, Fault, Figures, Link, LinkId, Scenario, Section, What, defaults};
+use super::model::{AgentId, Fault, Link, LinkId, Scenario, Section, What, defaults};
 use super::raw::{RawDeed, RawFault};
 use super::text::Place;
-use crate::condition;
+use crate::condition::{self, Condition};
 use crate::fault::Step;
 use crate::packet::{Plane, Ways};
 use crate::rules::{Matcher, Rule, Verdict};
@@ -71,7 +71,7 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
         RawDeed::Continue => What::Continue(one()?),
         RawDeed::Restart => What::Restart(one()?),
         RawDeed::Condition => What::Figures(sections()?, Box::new(figures(raw)?)),
-        RawDeed::Cut => What::Figures(sections()?, Box::new(Figures::of(&condition::BLACK_HOLE))),
+        RawDeed::Cut => What::Figures(sections()?, Box::new(condition::BLACK_HOLE)),
         RawDeed::Rule => {
             let rule = raw.rule.clone();
             let rule = rule.ok_or("say what the rule is: `rule: { verdict: drop }`")?;
@@ -81,10 +81,10 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
             let rule = Rule::new(Matcher::plane(Plane::Data), Verdict::Drop);
             What::Rule(sections()?, rule)
         }
-        RawDeed::Partition => {
-            let cut = Figures::of(&condition::BLACK_HOLE);
-            What::Figures(around(scenario, &raw.target.0)?, Box::new(cut))
-        }
+        RawDeed::Partition => What::Figures(
+            around(scenario, &raw.target.0)?,
+            Box::new(condition::BLACK_HOLE),
+        ),
         RawDeed::Heal if raw.target.0.is_empty() => What::Heal(all(scenario)),
         RawDeed::Heal => What::Heal(sections()?),
         RawDeed::Rebind => What::Rebind(sections()?),
@@ -106,10 +106,10 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
     })
 }
 
-fn figures(raw: &RawFault) -> Result<Figures, String> {
-    match (&raw.condition, raw.figures) {
-        (Some(condition), None) => Ok(Figures::of(condition)),
-        (None, Some(figures)) => Ok(Figures::both(figures)),
+fn figures(raw: &RawFault) -> Result<Condition, String> {
+    match (raw.condition, raw.figures) {
+        (Some(condition), None) => Ok(condition),
+        (None, Some(figures)) => Ok(Condition::of(figures)),
         _ => Err(
             "say either `condition: lossy-wan` (see `internal-chaos conditions`) or \
                   `figures: { loss: 0.1 }`"

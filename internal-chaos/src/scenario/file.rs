@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> Result<Scenario, BadScenario> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| BadScenario {
         file: file.clone(),
-        problems: vec![whole(format!("cannot read it: {error}"))],
+        problems: vec![Problem::whole(format!("cannot read it: {error}"))],
     })?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy());
     parse(&name.unwrap_or_default(), &file, &text)
@@ -57,14 +57,6 @@ pub fn parse(name: &str, file: &str, text: &str) -> Result<Scenario, BadScenario
     let raw: RawScenario =
         serde_yaml::from_str(text).map_err(|error| bad(vec![unreadable(&error)]))?;
     check::scenario(name, raw).map_err(bad)
-}
-
-fn whole(message: String) -> Problem {
-    Problem {
-        line: 0,
-        column: 0,
-        message,
-    }
 }
 
 fn unreadable(error: &serde_yaml::Error) -> Problem {

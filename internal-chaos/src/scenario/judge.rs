@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::model::{Expect, Scenario};
-use super::record::{Attempt, End, Flow, Outcome, Record};
+use super::record::{Attempt, End, Flow, Growth, Outcome, Record};
+use super::text::Bound;
 
 /// One invariant, and whether it held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +15,20 @@ pub struct Finding {
     pub holds: bool,
     pub wanted: String,
     pub seen: String,
+}
+
+impl Finding {
+    /// For a terminal.
+    pub fn line(&self) -> String {
+        let mark = if self.holds { "ok    " } else { "BROKEN" };
+        let Self {
+            invariant,
+            seen,
+            wanted,
+            ..
+        } = self;
+        format!("  {mark} {invariant}: {seen} (wanted: {wanted})\n")
+    }
 }
 
 /// Errors and names quoted in one finding.
@@ -32,7 +47,7 @@ pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
     findings.extend(linked(&scenario.expect, record));
     findings.extend(timed(&scenario.expect, record));
     findings.extend(told(&scenario.expect, record));
-    findings.extend(at_the_end(scenario, record));
+    findings.extend(at_the_end(&scenario.expect, record));
     findings.extend(growth(&scenario.expect, record));
     findings
 }
@@ -59,6 +74,21 @@ fn quote<'a>(what: impl Iterator<Item = &'a str>) -> String {
         0 => shown.join("; "),
         more => format!("{}; and {more} more", shown.join("; ")),
     }
+}
+
+/// How many of something there were, with what was told of them.
+fn counted<'a>(
+    invariant: &str,
+    bound: Bound,
+    count: usize,
+    texts: impl Iterator<Item = &'a str>,
+) -> Finding {
+    let seen = match count {
+        0 => "0".to_owned(),
+        count => format!("{count}: {}", quote(texts)),
+    };
+    let holds = bound.allows(count as u64);
+    finding(invariant, holds, bound.to_string(), seen)
 }
 
 fn ms(time: Duration) -> String {
@@ -151,21 +181,9 @@ fn broken(expect: &Expect, record: &Record) -> Finding {
     });
     let tallied = record.tallies.iter().filter(|tally| tally.broken > 0);
     let tallied = tallied.flat_map(|tally| &tally.errors).map(String::as_str);
-    let count = record.broken();
-    let seen = match count {
-        0 => "0".to_owned(),
-        count => {
-            let errors = quote(flows.chain(attempts).chain(tallied));
-            format!("{count}: {errors}")
-        }
-    };
-    let wanted = expect.broken.to_string();
-    finding(
-        "open connections broken",
-        expect.broken.allows(count),
-        wanted,
-        seen,
-    )
+    let errors = flows.chain(attempts).chain(tallied);
+    let count = record.broken() as usize;
+    counted("open connections broken", expect.broken, count, errors)
 }
 
 fn failed(expect: &Expect, record: &Record) -> Finding {
@@ -216,16 +234,8 @@ fn linked(expect: &Expect, record: &Record) -> Vec<Finding> {
             .iter()
             .map(|it| format!("{} at {}: {}", it.agent, ms(it.at), it.text));
         let texts: Vec<String> = texts.collect();
-        let seen = match downs.len() {
-            0 => "0".to_owned(),
-            count => format!("{count}: {}", quote(texts.iter().map(String::as_str))),
-        };
-        findings.push(finding(
-            "links went down",
-            bound.allows(downs.len() as u64),
-            bound.to_string(),
-            seen,
-        ));
+        let texts = texts.iter().map(String::as_str);
+        findings.push(counted("links went down", bound, downs.len(), texts));
     }
     findings
 }
@@ -328,18 +338,9 @@ fn told(expect: &Expect, record: &Record) -> Vec<Finding> {
         ));
     }
     if let Some(bound) = expect.failovers {
-        let count = record.failovers().count() as u64;
-        let texts = quote(record.failovers().map(|event| event.text.as_str()));
-        let seen = match count {
-            0 => "0".to_owned(),
-            count => format!("{count}: {texts}"),
-        };
-        findings.push(finding(
-            "failovers",
-            bound.allows(count),
-            bound.to_string(),
-            seen,
-        ));
+        let texts = record.failovers().map(|event| event.text.as_str());
+        let count = record.failovers().count();
+        findings.push(counted("failovers", bound, count, texts));
     }
     if let Some(wanted) = &expect.reason {
         let given = record.reasons.iter().map(|reason| reason.reason.as_str());
@@ -353,14 +354,13 @@ fn told(expect: &Expect, record: &Record) -> Vec<Finding> {
     findings
 }
 
-fn at_the_end(scenario: &Scenario, record: &Record) -> Vec<Finding> {
-    let expect = &scenario.expect;
+fn at_the_end(expect: &Expect, record: &Record) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(path) = &expect.path {
-        findings.push(returned(path, expect.returns_within, record));
+        findings.push(returned(&path.value, expect.returns_within, record));
     }
-    for (&agent, allowed) in &expect.health {
-        let name = &scenario.agents[agent].name;
+    for (name, allowed) in &expect.health {
+        let allowed = &allowed.value.0;
         let status = record.health.get(name).cloned().flatten();
         let holds = status
             .as_ref()
@@ -391,34 +391,22 @@ fn returned(path: &[String], within: Option<Duration>, record: &Record) -> Findi
 }
 
 fn growth(expect: &Expect, record: &Record) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(limit) = expect.memory_growth_mib {
-        let limit = limit as i64 * 1024 * 1024;
-        let most = record
-            .growth
-            .iter()
-            .max_by_key(|growth| growth.memory_bytes);
+    let grew = |invariant: &str, limit: i64, unit: &str, of: fn(&Growth) -> i64| {
+        let most = record.growth.iter().max_by_key(|growth| of(growth));
         let seen = most.map_or_else(
             || "nothing to measure".to_owned(),
-            |most| format!("{} KiB of {}", most.memory_bytes / 1024, most.agent),
+            |most| format!("{}{unit} of {}", of(most), most.agent),
         );
-        let holds = most.is_some_and(|most| most.memory_bytes <= limit);
-        let wanted = format!("at most {} KiB", limit / 1024);
-        findings.push(finding("memory grew by", holds, wanted, seen));
-    }
-    if let Some(limit) = expect.descriptor_growth {
-        let most = record.growth.iter().max_by_key(|growth| growth.descriptors);
-        let seen = most.map_or_else(
-            || "nothing to measure".to_owned(),
-            |most| format!("{} of {}", most.descriptors, most.agent),
-        );
-        let holds = most.is_some_and(|most| most.descriptors <= limit as i64);
-        findings.push(finding(
-            "descriptors grew by",
-            holds,
-            format!("at most {limit}"),
-            seen,
-        ));
-    }
-    findings
+        let holds = most.is_some_and(|most| of(most) <= limit);
+        finding(invariant, holds, format!("at most {limit}{unit}"), seen)
+    };
+    let memory = expect.memory_growth_mib.map(|limit| {
+        let kib = |growth: &Growth| growth.memory_bytes / 1024;
+        grew("memory grew by", limit as i64 * 1024, " KiB", kib)
+    });
+    let descriptors = expect.descriptor_growth.map(|limit| {
+        let open = |growth: &Growth| growth.descriptors;
+        grew("descriptors grew by", limit as i64, "", open)
+    });
+    memory.into_iter().chain(descriptors).collect()
 }

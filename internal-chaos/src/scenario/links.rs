@@ -13,10 +13,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
 
-use super::cli::{BAD, BROKEN, print, write};
+use super::cli::{BAD, BROKEN};
 use super::record::{Outcome, Record, in_millis};
 use super::{file, play};
 use crate::condition::Condition;
+use crate::report::{print, say, write};
 use crate::stats::Summary;
 use crate::{mesh, table};
 
@@ -120,19 +121,18 @@ pub async fn run(args: &LinksArgs) -> anyhow::Result<ExitCode> {
                 Ok(measured) => rows.extend(measured),
                 Err(error) => {
                     failed = true;
-                    let text = format!("{condition} {load}: {error:#}\n");
-                    print(&mut std::io::stderr(), &text)?;
+                    say(&format!("{condition} {load}: {error:#}"));
                 }
             }
         }
     }
-    print(&mut std::io::stdout(), &text(&rows))?;
+    print(&text(&rows))?;
     if let Some(file) = &args.json {
         write(file, &serde_json::to_string_pretty(&rows)?)?;
     }
     let missed: Vec<String> = limits.iter().filter_map(|it| it.missed(&rows)).collect();
     for missed in &missed {
-        print(&mut std::io::stdout(), &format!("missed: {missed}\n"))?;
+        print(&format!("missed: {missed}\n"))?;
     }
     Ok(match (failed, missed.is_empty()) {
         (true, _) => ExitCode::from(BAD),

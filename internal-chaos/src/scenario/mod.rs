@@ -41,7 +41,7 @@ mod wires;
 pub use cli::{RunArgs, list, run};
 pub use file::{BadScenario, parse, read};
 pub use run::play;
-pub use text::Bound;
+pub use text::{Bound, Texts};
 
 /// What the load talks to, as faults name it.
 const TARGET: &str = "target";

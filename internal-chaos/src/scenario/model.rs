@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::text::Bound;
+use serde::Deserialize;
+use serde_yaml::Spanned;
+
+use super::text::{Bound, Texts};
 use crate::condition::Condition;
 use crate::fault::Step;
-use crate::impairment::Impairment;
 /// Where an agent stands in [`Scenario::agents`].
 pub use crate::mesh::AgentId;
 use crate::mesh::Settings;
-use crate::packet::{Direction, Ways};
+use crate::packet::Ways;
 use crate::rules::Rule;
 use crate::units::Rate;
 use crate::workload::checked::Kind;
@@ -84,7 +86,7 @@ pub struct Fault {
     pub text: String,
 }
 
-/// One direction of a link, or both. [`Direction::ToServer`] is from the link's first agent to its
+/// One direction of a link, or both. [`Ways::ToServer`] is from the link's first agent to its
 /// second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
@@ -101,7 +103,8 @@ pub enum What {
     Continue(AgentId),
     /// Ends it if it runs, and starts it.
     Restart(AgentId),
-    Figures(Vec<Section>, Box<Figures>),
+    /// What links become.
+    Figures(Vec<Section>, Box<Condition>),
     Rule(Vec<Section>, Rule),
     /// Undoes figures and rules so far.
     Heal(Vec<Section>),
@@ -123,36 +126,6 @@ pub enum What {
     Close(String),
     /// The mesh CA's key is gone.
     LoseCa,
-}
-
-/// What a link becomes.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    to_server: Impairment,
-    to_client: Impairment,
-}
-
-impl Figures {
-    pub fn of(condition: &Condition) -> Self {
-        Self {
-            to_server: condition.to_server,
-            to_client: condition.to_client,
-        }
-    }
-
-    pub fn both(impairment: Impairment) -> Self {
-        Self {
-            to_server: impairment,
-            to_client: impairment,
-        }
-    }
-
-    pub fn towards(&self, direction: Direction) -> Impairment {
-        match direction {
-            Direction::ToServer => self.to_server,
-            Direction::ToClient => self.to_client,
-        }
-    }
 }
 
 /// What an application does.
@@ -200,9 +173,11 @@ pub enum Work {
 
 /// What must hold. Besides, always: every byte is exact, no connection reaches the target but from
 /// an exit, and no agent ends by itself.
-#[derive(Debug)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Expect {
     /// From the start of the agents until each knew every link and every ingress a way to every exit.
+    #[serde(with = "humantime_serde")]
     pub forms_within: Option<Duration>,
     /// Attempts to reach a peer that failed, of all agents, from their start to the end.
     pub failed_dials: Option<Bound>,
@@ -213,23 +188,28 @@ pub struct Expect {
     /// New connections that were refused or got no answer.
     pub failed: Bound,
     /// The longest silence of any transfer that lived on.
+    #[serde(with = "humantime_serde")]
     pub stall: Option<Duration>,
     /// The longest wait of a new connection.
+    #[serde(with = "humantime_serde")]
     pub wait: Option<Duration>,
     /// What broke had ended so long after the last fault before it.
+    #[serde(with = "humantime_serde")]
     pub ended_within: Option<Duration>,
     /// So long after the last fault ended, all new connections work.
+    #[serde(with = "humantime_serde")]
     pub recovers_within: Option<Duration>,
     /// SOCKS5 replies that failed connections may have had.
     pub replies: Option<Vec<u8>>,
     /// Failovers that the ingresses tell of.
     pub failovers: Option<Bound>,
     /// The hops of most connections at the end.
-    pub path: Option<Vec<String>>,
+    pub path: Option<Spanned<Vec<String>>>,
     /// So long after the last fault ended, the path is that one.
+    #[serde(with = "humantime_serde")]
     pub returns_within: Option<Duration>,
-    /// What `/healthz` may say at the end.
-    pub health: BTreeMap<AgentId, Vec<String>>,
+    /// What `/healthz` of an agent may say at the end.
+    pub health: BTreeMap<String, Spanned<Texts>>,
     /// What some agent's `/healthz` must have given as a reason at some time.
     pub reason: Option<String>,
     /// Resident memory, most over all agents that were not restarted.

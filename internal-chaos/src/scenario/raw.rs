@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
-use super::text::{Bound, Texts};
+use super::model::Expect;
+use super::text::Texts;
 use crate::condition::Condition;
 use crate::impairment::Impairment;
 use crate::mesh::Settings;
@@ -42,7 +43,7 @@ pub(super) struct RawScenario {
     pub(super) faults: Vec<Spanned<RawFault>>,
     pub(super) workload: Vec<Spanned<RawLoad>>,
     #[serde(default)]
-    pub(super) expect: RawExpect,
+    pub(super) expect: Expect,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,26 +158,4 @@ pub(super) struct RawLoad {
     pub(super) rate: Option<Rate>,
     #[serde(default)]
     pub(super) every: Option<Time>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct RawExpect {
-    pub(super) forms_within: Option<Time>,
-    pub(super) failed_dials: Option<Bound>,
-    pub(super) link_downs: Option<Bound>,
-    pub(super) broken: Option<Bound>,
-    pub(super) failed: Option<Bound>,
-    pub(super) stall: Option<Time>,
-    pub(super) wait: Option<Time>,
-    pub(super) ended_within: Option<Time>,
-    pub(super) recovers_within: Option<Time>,
-    pub(super) replies: Option<Vec<u8>>,
-    pub(super) failovers: Option<Bound>,
-    pub(super) path: Option<Spanned<Vec<String>>>,
-    pub(super) returns_within: Option<Time>,
-    pub(super) health: BTreeMap<String, Spanned<Texts>>,
-    pub(super) reason: Option<String>,
-    pub(super) memory_growth_mib: Option<u64>,
-    pub(super) descriptor_growth: Option<u64>,
 }

@@ -247,11 +247,6 @@ impl Record {
         ends.max().unwrap_or_default()
     }
 
-    /// The first fault.
-    pub fn first_fault(&self) -> Option<Duration> {
-        self.faults.iter().map(|fault| fault.at).min()
-    }
-
     /// What the ingresses told of moves.
     pub fn failovers(&self) -> impl Iterator<Item = &Event> {
         let events = self.events.iter();

@@ -66,18 +66,7 @@ impl Report {
             let more = moments.len() - MOST_MOMENTS;
             out.push_str(&format!("  … and {more} more, in --json and --html\n"));
         }
-        for finding in &self.findings {
-            let Finding {
-                invariant,
-                wanted,
-                seen,
-                holds,
-            } = finding;
-            let mark = if *holds { "ok    " } else { "BROKEN" };
-            out.push_str(&format!(
-                "  {mark} {invariant}: {seen} (wanted: {wanted})\n"
-            ));
-        }
+        out.extend(self.findings.iter().map(Finding::line));
         out.push_str(&format!(
             "  {}, machine paused {} ms at the longest; again: {}\n",
             self.sums(),

@@ -264,18 +264,21 @@ fn watched(scenario: &Scenario, field: &Field) -> Vec<Watched> {
 async fn settle(scenario: &Scenario, field: &Field) -> BTreeMap<String, Option<String>> {
     let started = Instant::now();
     let mut said = BTreeMap::new();
-    for (&agent, wanted) in &scenario.expect.health {
+    for (name, wanted) in &scenario.expect.health {
+        let Some(agent) = scenario.agent(name) else {
+            continue;
+        };
         let address = field.agents.place(agent).http;
         let mut status = watch::status(address).await;
         let is_good = |status: &Option<String>| {
             let status = status.as_ref();
-            status.is_some_and(|status| wanted.contains(status))
+            status.is_some_and(|status| wanted.value.0.contains(status))
         };
         while !is_good(&status) && started.elapsed() < SETTLE_LIMIT {
             tokio::time::sleep(POLL).await;
             status = watch::status(address).await;
         }
-        said.insert(scenario.agents[agent].name.clone(), status);
+        said.insert(name.clone(), status);
     }
     said
 }

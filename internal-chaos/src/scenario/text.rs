@@ -7,15 +7,13 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 /// How many of something there may be: `0` is exactly none; `at least 1`; `at most 3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
     pub least: u64,
     pub most: u64,
 }
 
 impl Bound {
-    pub const NONE: Self = Self { least: 0, most: 0 };
-
     pub fn allows(self, count: u64) -> bool {
         (self.least..=self.most).contains(&count)
     }
@@ -74,7 +72,7 @@ impl Serialize for Bound {
 
 /// One text, or a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Texts(pub(super) Vec<String>);
+pub struct Texts(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -158,14 +158,10 @@ fn lanes(record: &Record) -> Vec<Lane> {
     });
     lanes.push(lane("slow connects", DATA, waits.collect(), false));
     let failed = record.attempts.iter().filter_map(|attempt| {
-        let text = match &attempt.outcome {
-            Outcome::Echoed => return None,
-            Outcome::Failed { error, .. } | Outcome::Broken(error) => error.clone(),
-        };
         Some(Bar {
             from: attempt.begun,
             to: attempt.ended,
-            text,
+            text: attempt.outcome.error()?.to_owned(),
         })
     });
     lanes.push(lane("failed connects", FAULT, failed.collect(), false));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 
-use super::model::{AgentId, Figures, LinkId, Scenario, Section};
+use super::model::{AgentId, LinkId, Scenario, Section};
 use crate::condition::Condition;
 use crate::packet::{Direction, Ways};
 use crate::relay::{Options, Relay, RuleGuard};
@@ -29,7 +29,7 @@ struct Wire {
     /// The second one dials the first one.
     back: Relay,
     /// In force, the latest last.
-    figures: Vec<(FaultId, Ways, Figures)>,
+    figures: Vec<(FaultId, Ways, Condition)>,
     rules: Vec<(FaultId, Ways, [RuleGuard; 2])>,
 }
 
@@ -74,7 +74,7 @@ impl Wires {
     }
 
     /// Changes figures until [`lift`](Self::lift).
-    pub(super) fn impose(&mut self, fault: FaultId, sections: &[Section], figures: Figures) {
+    pub(super) fn impose(&mut self, fault: FaultId, sections: &[Section], figures: Condition) {
         for section in sections {
             let wire = &mut self.wires[section.link];
             wire.figures.push((fault, section.ways, figures));

@@ -1,6 +1,5 @@
 //! The `workload` subcommands. Each prints one JSON line; errors go to stderr.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use super::checked::{self, Kind};
 use super::serve::{self, Service};
 use super::socks::{Proxy, Route, Target};
 use super::{bulk, echo, hold, storm};
+use crate::report::print;
 use crate::units::Rate;
 
 /// One side of one load.
@@ -119,8 +119,8 @@ pub struct Storm {
 pub struct Checked {
     #[command(flatten)]
     path: Path,
-    /// download, upload, both, request, half-close, slow-reader or storm.
-    #[arg(long, default_value = "both")]
+    /// What each connection does.
+    #[arg(long, value_enum, default_value = "both")]
     kind: Kind,
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: u32,
@@ -206,7 +206,7 @@ impl Download {
             seed: self.seed,
             ..checked::Plan::new(route, target, kind, time)
         };
-        print(&bulk::run(&plan).await?)
+        tell(&bulk::run(&plan).await?)
     }
 }
 
@@ -221,7 +221,7 @@ impl Echo {
             pause: Duration::from_millis(self.pause_ms),
             reconnect: self.reconnect,
         };
-        print(&echo::run(&plan).await?)
+        tell(&echo::run(&plan).await?)
     }
 }
 
@@ -235,7 +235,7 @@ impl Storm {
             connections: self.connections,
             time: duration(self.seconds)?,
         };
-        print(&storm::run(&plan).await)
+        tell(&storm::run(&plan).await)
     }
 }
 
@@ -251,7 +251,7 @@ impl Checked {
             ..checked::Plan::new(route, target, self.kind, duration(self.seconds)?)
         })
         .await;
-        print(&report)?;
+        tell(&report)?;
         ensure!(report.damaged.is_empty(), "data was lost or altered");
         Ok(())
     }
@@ -283,7 +283,7 @@ async fn serve(mut bound: Bound, time: Duration) -> anyhow::Result<()> {
         !serving.is_empty(),
         "nothing to serve: give --bulk, --echo or --checked"
     );
-    print(&bound)?;
+    tell(&bound)?;
     match tokio::time::timeout(time, serving.join_next()).await {
         Ok(Some(failed)) => Ok(failed??),
         Ok(None) | Err(_) => Ok(()),
@@ -297,7 +297,7 @@ async fn hold(path: Path, count: u32, time: Duration) -> anyhow::Result<()> {
     }
     let (route, target) = path.split();
     let held = hold::open(&route, &target, count).await?;
-    print(&Held { held: held.len() })?;
+    tell(&Held { held: held.len() })?;
     // Input is data to skip; its end is the signal. Time over is as good an end.
     let mut end = Vec::new();
     let _ = tokio::time::timeout(time, tokio::io::stdin().read_to_end(&mut end)).await;
@@ -308,10 +308,6 @@ fn duration(seconds: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(seconds).with_context(|| format!("--seconds {seconds} is no time"))
 }
 
-fn print(report: &impl Serialize) -> anyhow::Result<()> {
-    let mut line = serde_json::to_string(report)?;
-    line.push('\n');
-    let mut out = std::io::stdout().lock();
-    out.write_all(line.as_bytes())?;
-    Ok(out.flush()?)
+fn tell(report: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string(report)?))
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::super::cli::{BAD, BROKEN, print, write};
+use super::super::cli::{BAD, BROKEN};
 use super::super::model::Scenario;
 use super::super::{BadScenario, file};
 use super::report::Report;
 use super::run::{Plan, soak};
 use crate::mesh;
+use crate::report::{print, say, write};
 
 /// The mesh, the load and the faults that come with the program.
 pub(super) const MESH: &str = include_str!("mesh.yaml");
@@ -47,7 +48,7 @@ pub async fn run(args: &SoakArgs) -> anyhow::Result<ExitCode> {
     let scenario = match args.scenario() {
         Ok(scenario) => scenario,
         Err(problem) => {
-            print(&mut std::io::stderr(), &format!("{problem}\n"))?;
+            say(&problem.to_string());
             return Ok(ExitCode::from(BAD));
         }
     };
@@ -58,17 +59,16 @@ pub async fn run(args: &SoakArgs) -> anyhow::Result<ExitCode> {
         keep: args.keep.clone(),
     };
     let version = mesh::version(&warren).await;
-    let tell = |line: &str| print(&mut std::io::stdout(), &format!("{line}\n"));
+    let tell = |line: &str| print(&format!("{line}\n"));
     let record = match soak(&scenario, &warren, &plan, tell).await {
         Ok(record) => record,
         Err(error) => {
-            let text = format!("{}: could not be run: {error:#}\n", scenario.name);
-            print(&mut std::io::stderr(), &text)?;
+            say(&format!("{}: could not be run: {error:#}", scenario.name));
             return Ok(ExitCode::from(BAD));
         }
     };
     let report = Report::new(&scenario.name, args.seed, version, args.replay(), record);
-    print(&mut std::io::stdout(), &report.text())?;
+    print(&report.text())?;
     if let Some(file) = &args.json {
         write(file, &serde_json::to_string_pretty(&report)?)?;
     }

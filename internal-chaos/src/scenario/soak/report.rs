@@ -169,13 +169,7 @@ impl Report {
         let verdict = if self.holds { "holds" } else { "BROKEN" };
         let mut out = format!("{}: {verdict}\n  {}\n", self.scenario, self.sums());
         out.push_str(&table::text_left(&self.rows()));
-        for finding in &self.findings {
-            let mark = if finding.holds { "ok    " } else { "BROKEN" };
-            out.push_str(&format!(
-                "  {mark} {}: {} (wanted: {})\n",
-                finding.invariant, finding.seen, finding.wanted
-            ));
-        }
+        out.extend(self.findings.iter().map(Finding::line));
         out.push_str(&format!("  again: {}\n", self.replay));
         out
     }

@@ -27,10 +27,10 @@ mod serve;
 mod watch;
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use client::carry;
@@ -45,7 +45,7 @@ use super::socks::{Route, Target};
 use crate::units::Rate;
 
 /// What a connection does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// A chained stream from the target.
@@ -93,18 +93,6 @@ pub struct Plan {
 /// What is in flight may be MiB; through a mesh that fails over it arrives within seconds.
 const GRACE: Duration = Duration::from_secs(10);
 
-impl Kind {
-    pub const ALL: [Self; 7] = [
-        Self::Download,
-        Self::Upload,
-        Self::Both,
-        Self::Request,
-        Self::HalfClose,
-        Self::SlowReader,
-        Self::Storm,
-    ];
-}
-
 impl Plan {
     /// One connection without limits but the time.
     pub fn new(route: Route, target: Target, kind: Kind, time: Duration) -> Self {
@@ -126,27 +114,8 @@ impl Plan {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Download => "download",
-            Self::Upload => "upload",
-            Self::Both => "both",
-            Self::Request => "request",
-            Self::HalfClose => "half-close",
-            Self::SlowReader => "slow-reader",
-            Self::Storm => "storm",
-        })
-    }
-}
-
-impl FromStr for Kind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = |kind: &Self| kind.to_string() == text;
-        Self::ALL.into_iter().find(known).ok_or_else(|| {
-            let names = Self::ALL.map(|kind| kind.to_string());
-            format!("unknown load; known are {}", names.join(", "))
-        })
+        let value = self.to_possible_value().expect("none is left out");
+        f.write_str(value.get_name())
     }
 }
 
