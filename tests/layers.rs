@@ -23,6 +23,17 @@ const LAYERS: &[&[&str]] = &[
     &["demo"],
 ];
 
+/// The same inside `tunnel`: its files and rooms from the lowest up.
+const TUNNEL: &[&[&str]] = &[
+    &["side", "journal", "metrics", "failover", "session_log"],
+    &["path"],
+    &["socket"],
+    &["stream"],
+    &["context"],
+    &["session"],
+    &["setup"],
+];
+
 /// No file is longer.
 const MOST_LINES: usize = 600;
 
@@ -32,8 +43,19 @@ const UNSTOPPED: &[&str] = &["Instant::now()", ".elapsed()"];
 /// What starts a task past `crate::task`.
 const SPAWNS: &[&str] = &["tokio::spawn(", "JoinSet", "spawn_local("];
 
-/// Crates that the pure core must not know.
-const IMPURE: &[&str] = &["tokio", "quinn", "rand", "SystemTime::now", "Instant::now"];
+/// What the pure rooms must not know: crates that wait, send or draw lots, clocks, what others change
+/// meanwhile, and the log.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "quinn",
+    "rand",
+    "SystemTime::now",
+    "Instant::now",
+    "clock::",
+    "Atomic",
+    "Mutex",
+    "tracing",
+];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -102,6 +124,40 @@ fn imports_go_down_only() {
     );
 }
 
+#[test]
+fn rooms_of_the_tunnel_import_downwards_only() {
+    let tunnel = src().join("tunnel");
+    let level = |name: &str| TUNNEL.iter().position(|names| names.contains(&name));
+    let mut wrong = Vec::new();
+    for file in sources(&tunnel) {
+        let inside = file.strip_prefix(&tunnel).unwrap();
+        let first = inside.components().next().unwrap();
+        let name = first.as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        let Some(own) = level(name) else {
+            assert!(["mod", "testing"].contains(&name), "{name} has no level");
+            continue;
+        };
+        for line in lines_with(&file, &["crate::tunnel::", "use super::"]) {
+            let above = |used: &str| {
+                let used = used.split(|c: char| !c.is_alphanumeric() && c != '_');
+                let used = used.into_iter().next().unwrap_or_default();
+                level(used).is_some_and(|other| other > own)
+            };
+            let by_crate = line.split("crate::tunnel::").skip(1).any(above);
+            let is_top = inside.components().count() == 1;
+            let by_super = is_top && line.split("use super::").skip(1).any(above);
+            if by_crate || by_super {
+                wrong.push(line);
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "imports of higher rooms:\n{}",
+        wrong.join("\n")
+    );
+}
+
 /// The lines of `file` that hold one of `words`; comments and tests aside.
 fn lines_with(file: &Path, words: &[&str]) -> Vec<String> {
     let name = file.file_name().unwrap().to_str().unwrap();
@@ -122,9 +178,10 @@ fn lines_with(file: &Path, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn the_routing_core_is_pure() {
-    let files = sources(&src().join("routing"));
-    let wrong: Vec<String> = files.iter().flat_map(|f| lines_with(f, IMPURE)).collect();
+fn routing_and_path_control_are_pure() {
+    let rooms = ["routing", "tunnel/path"];
+    let files = rooms.iter().flat_map(|room| sources(&src().join(room)));
+    let wrong: Vec<String> = files.flat_map(|f| lines_with(&f, IMPURE)).collect();
     assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
 }
 

@@ -8,10 +8,10 @@
 //!
 //! There is one such task per agent and it owns the core. It ends with the agent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::sleep_until;
@@ -75,7 +75,7 @@ pub(super) struct Control {
     pub(super) data_dir: Option<PathBuf>,
     /// Present: this agent is an exit, and these are its streams.
     pub(super) load: Option<Arc<StreamTable>>,
-    pub(super) suspects: BTreeSet<AgentId>,
+    pub(super) suspects: BTreeMap<AgentId, Option<Instant>>,
     /// From the sessions: what may be to blame for a path that failed end to end.
     pub(super) failed_paths: mpsc::Receiver<Avoid>,
     /// The same, as long as it counts.
@@ -202,11 +202,14 @@ impl Control {
 
     /// New paths keep away from a link that has fallen silent.
     fn suspect(&mut self, neighbor: AgentId, on: bool) {
-        let changed = match on {
-            true => self.suspects.insert(neighbor),
-            false => self.suspects.remove(&neighbor),
-        };
-        self.topology_changed |= changed;
+        self.topology_changed |= on != self.suspects.contains_key(&neighbor);
+        if on {
+            let link = self.fib.by_neighbor(neighbor.short());
+            let heard = link.and_then(|link| self.fib.last_heard(&link));
+            self.suspects.insert(neighbor, heard);
+        } else {
+            self.suspects.remove(&neighbor);
+        }
     }
 
     fn handle_report(&mut self, report: PathErrorReport) {
@@ -313,7 +316,7 @@ impl Control {
     fn path_table(&self) -> PathTable {
         let graph = Arc::new(Graph::build(self.own, self.core.link_advs()));
         let mut avoid = self.shunned.avoid();
-        for suspect in &self.suspects {
+        for suspect in self.suspects.keys() {
             avoid.insert_link(self.own, *suspect);
         }
         PathTable::build(graph, self.limits.max_hops, avoid)

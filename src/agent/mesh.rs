@@ -1,12 +1,12 @@
 //! The mesh as of one moment: what the control task publishes and everybody else reads.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::config::Congestion;
 use crate::identity::{AgentId, ShortId};
 use crate::routing::{Path, PathTable, RouteTable};
-use crate::tunnel::{MeshView, SessionSettings, inner_packet};
+use crate::tunnel::{MeshView, PathView, SessionSettings, inner_packet};
 
 /// Packets for sessions of which nothing is known yet.
 const UNKNOWN_MTU: u16 = 0;
@@ -20,8 +20,8 @@ pub(super) struct Mesh {
     pub(super) table: RouteTable,
     /// Which process of each origin advertises.
     pub(super) incarnations: BTreeMap<AgentId, u64>,
-    /// Neighbours whose links are silent.
-    pub(super) suspects: BTreeSet<AgentId>,
+    /// Neighbours whose links are suspect, and when each was last heard as far as packets tell.
+    pub(super) suspects: BTreeMap<AgentId, Option<Instant>>,
     /// Another process has this agent's key.
     pub(super) duplicate_identity: bool,
     pub(super) limits: SessionLimits,
@@ -76,7 +76,7 @@ impl Mesh {
     }
 }
 
-impl MeshView for Mesh {
+impl PathView for Mesh {
     fn path_table(&self) -> &PathTable {
         self.table.path_table()
     }
@@ -85,10 +85,18 @@ impl MeshView for Mesh {
         self.incarnations.get(&exit).copied()
     }
 
-    fn is_suspect(&self, neighbor: AgentId) -> bool {
-        self.suspects.contains(&neighbor)
+    fn is_suspect(&self, neighbor: ShortId) -> bool {
+        self.suspects.keys().any(|id| id.short() == neighbor)
     }
 
+    fn last_heard(&self, neighbor: ShortId) -> Option<Instant> {
+        let mut suspects = self.suspects.iter();
+        let (_, heard) = suspects.find(|(id, _)| id.short() == neighbor)?;
+        *heard
+    }
+}
+
+impl MeshView for Mesh {
     fn session_settings(&self, path: &Path) -> SessionSettings {
         self.session(Some(path.exit()))
     }

@@ -5,13 +5,9 @@
 //!   ┌──────┐ ─────────────► ┌─────────┐ ────────────────► ┌─────────┐
 //!   │ Lost │                │ Settled │ ◄──────────────── │ Tempted │
 //!   └──────┘ ◄───────────── └─────────┘  no longer, or    └─────────┘
-//!       ▲     active dies,     │   ▲     taken after 10 s     │
-//!       │     no way left      │   │                          │
-//!       │              suspect │   │ cleared,                 │ suspect
-//!       │                      ▼   │ or moved to the backup   │
-//!       │                   ┌─────────┐                       │
-//!       └────────────────── │ Doubted │ ◄─────────────────────┘
-//!             as above      └─────────┘
+//!              active dies,              taken after 10 s,
+//!              no way left               or the active one
+//!                                        is doubted
 //! ```
 //!
 //! In every state but Lost an active path that dies is left at once: for the backup if its link or
@@ -69,8 +65,6 @@ enum Mood {
         better: Path,
         since: Instant,
     },
-    /// The active path may be dead; packets are mirrored on the backup.
-    Doubted,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +79,8 @@ enum Input {
     LinkDown(AgentId),
     /// The active path failed beyond the first link.
     PathFailed(SwitchCause),
-    /// The active path is doubted, or trusted again.
-    Suspect(bool),
+    /// The active path is doubted: nothing tempts away from it now.
+    Doubt,
     /// Time passed.
     Tick,
 }
@@ -121,21 +115,6 @@ impl PathChoice {
         self.backup.as_ref()
     }
 
-    /// Where packets go a second time while the active path is under suspicion.
-    pub fn mirror(&self) -> Option<&Path> {
-        match &self.state {
-            State::On {
-                mood: Mood::Doubted,
-                ..
-            } => self.backup(),
-            State::Lost
-            | State::On {
-                mood: Mood::Settled | Mood::Tempted { .. },
-                ..
-            } => None,
-        }
-    }
-
     /// A new table of paths.
     pub fn handle_paths(&mut self, now: Instant, table: &PathTable) {
         let input = self.judge(table);
@@ -154,10 +133,9 @@ impl PathChoice {
         self.step(now, Input::LinkDown(neighbor));
     }
 
-    /// The active path is doubted (`true`: its link fell silent, or packets along it are not
-    /// answered), or trusted again.
-    pub fn handle_suspect(&mut self, now: Instant, suspect: bool) {
-        self.step(now, Input::Suspect(suspect));
+    /// The active path is doubted, which is said at least as often as there are tables.
+    pub fn handle_doubt(&mut self, now: Instant) {
+        self.step(now, Input::Doubt);
     }
 
     /// A transit refused the active path. Without another path the session stays where it is.
@@ -185,7 +163,7 @@ impl PathChoice {
             } => Some(*since + TAKEOVER_AFTER),
             State::Lost
             | State::On {
-                mood: Mood::Settled | Mood::Doubted,
+                mood: Mood::Settled,
                 ..
             } => None,
         }
@@ -206,7 +184,7 @@ impl PathChoice {
                 | Input::Alive { .. }
                 | Input::LinkDown(_)
                 | Input::PathFailed(_)
-                | Input::Suspect(_)
+                | Input::Doubt
                 | Input::Tick,
             ) => State::Lost,
 
@@ -233,13 +211,9 @@ impl PathChoice {
                 Some(backup) => self.go(Some(active), Some(backup), cause),
                 None => State::On { active, mood },
             },
-            (State::On { active, .. }, Input::Suspect(true)) => State::On {
+            (State::On { active, .. }, Input::Doubt) => State::On {
                 active,
-                mood: Mood::Doubted,
-            },
-            (State::On { active, mood }, Input::Suspect(false)) => State::On {
-                active,
-                mood: mood.cleared(),
+                mood: Mood::Settled,
             },
             (State::On { active, mood }, Input::Tick) => self.consider(now, active, mood),
         };
@@ -251,9 +225,7 @@ impl PathChoice {
             Mood::Tempted { better, since } if now >= since + TAKEOVER_AFTER => {
                 self.go(Some(active), Some(better), SwitchCause::Better)
             }
-            mood @ (Mood::Settled | Mood::Tempted { .. } | Mood::Doubted) => {
-                State::On { active, mood }
-            }
+            mood @ (Mood::Settled | Mood::Tempted { .. }) => State::On { active, mood },
         }
     }
 
@@ -322,7 +294,6 @@ impl Mood {
     /// The mood after a table named `better`.
     fn offered(self, now: Instant, better: Option<Path>) -> Self {
         match (self, better) {
-            (Self::Doubted, Some(_) | None) => Self::Doubted,
             (Self::Settled | Self::Tempted { .. }, None) => Self::Settled,
             (
                 Self::Tempted {
@@ -341,14 +312,6 @@ impl Mood {
     fn without(self, neighbor: AgentId) -> Self {
         match self {
             Self::Tempted { better, .. } if better.first_hop() == neighbor => Self::Settled,
-            mood @ (Self::Settled | Self::Tempted { .. } | Self::Doubted) => mood,
-        }
-    }
-
-    /// The mood after the active link was heard again.
-    fn cleared(self) -> Self {
-        match self {
-            Self::Doubted => Self::Settled,
             mood @ (Self::Settled | Self::Tempted { .. }) => mood,
         }
     }

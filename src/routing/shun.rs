@@ -142,7 +142,6 @@ mod tests {
                 false => choice.handle_unanswered(start),
             }
             let left = choice.poll_event().unwrap();
-            assert!(left.cause.blames_path());
             let (from, to) = (left.from.unwrap(), left.to.unwrap());
             let blamed = match reported {
                 true => Avoid::reported(agent(1), agent(3)),

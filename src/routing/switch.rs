@@ -2,8 +2,7 @@
 
 use super::path::Path;
 
-/// The session moved. Its mirroring ended with the move: report suspicion of the new path's link
-/// again if there is any.
+/// The session moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switched {
     /// `None`: it had no path.
@@ -58,20 +57,6 @@ impl SwitchCause {
             Self::PathGone => "path_gone",
             Self::Draining => "draining",
             Self::Better => "better",
-        }
-    }
-
-    /// Whether the path itself failed, though its links look alive: others are to keep away from
-    /// it, too.
-    pub fn blames_path(self) -> bool {
-        match self {
-            Self::PathError | Self::Unanswered => true,
-            Self::Found
-            | Self::LinkDown
-            | Self::PeerMoved
-            | Self::PathGone
-            | Self::Draining
-            | Self::Better => false,
         }
     }
 }

@@ -2,32 +2,39 @@
 //! proxied connection, over a virtual socket whose packets the mesh carries.
 //!
 //! ```text
-//! stream   relays, one per proxied connection
-//! session  open, accept; one task per session that keeps it on a live path
-//! socket   quinn ─► virtual socket ─► ring ─► port;  probes, echoes
-//! path     pure: is the path sound, and what is done while it is not
+//! session  opens and accepts; one task per session feeds its path control and does its outputs
+//! stream   a stream's head and bytes: relays, one per proxied connection
+//! socket   quinn ─► virtual socket ─► ring ─► port;  probes and echoes as they arrive
+//! path     pure: which path, is it sound, what is done while it may not be
 //! ```
+//!
+//! | word | what it means |
+//! |---|---|
+//! | suspect | a *link* that is silent and not given up yet; stored once, in the view of the mesh |
+//! | doubt | a *path* that may be dead, for a reason; stored once, in the state of its path control |
+//! | mirror | send packets along a second path, too, while the first is doubted |
+//! | kick | make quinn send at once, with room in a full window |
+//! | move | take another path |
 //!
 //! [`Tunnel`] owns the tasks that live as long as the agent: prober, echoer, and a flush task per
 //! virtual socket. Steering, following and relays are detached and end with their connections. All
 //! may be aborted: a session without its task stays on its path until it idles out, and a relay
 //! that is aborted ends its connection.
 //!
-//! | room, file | what lives there |
+//! | file | what lives there |
 //! |---|---|
-//! | `session` | sessions opened and accepted, their tasks, their QUIC settings |
-//! | `stream` | a stream's head and bytes, and what both ends say beside it |
-//! | `socket` | the socket under quinn, the path to each destination, probes as they arrive |
-//! | `path` | whether a path is sound |
 //! | `setup` | both sides put together, their tasks started |
-//! | `failover`, `journal` | failovers that are remembered; bounded lists |
+//! | `context` | what every session of an agent shares |
+//! | `failover`, `session_log`, `journal` | what is remembered of failovers and sessions; bounded lists |
 //! | `metrics`, `side` | counters; which end we are |
 
+mod context;
 mod failover;
 mod journal;
 mod metrics;
 mod path;
 mod session;
+mod session_log;
 mod setup;
 mod side;
 mod socket;
@@ -39,11 +46,12 @@ pub use failover::{Failover, Failovers, Recovery};
 pub use journal::{Entry, Journal, Numbers};
 pub use metrics::Metrics;
 pub use path::probe::{Flags as ProbeFlags, Probe, ProbeKey};
-pub use session::accept::{AcceptedSession, SessionListener};
+pub use path::{PathView, SessionInfo};
+pub use session::accept::{AcceptedSession, Accepting, SessionListener};
 pub use session::endpoint::{SessionSettings, inner_packet};
-pub use session::log::{SessionChange, SessionLog};
-pub use session::open::{MeshView, SessionCrypto, SessionInfo, SessionOpener, Sessions};
-pub use setup::{Accepting, Tunnel, TunnelSetup};
+pub use session::open::{MeshView, SessionCrypto, SessionOpener, Sessions};
+pub use session_log::{SessionChange, SessionLog};
+pub use setup::{Tunnel, TunnelSetup};
 pub use side::Side;
 pub use socket::echo::Echoer;
 pub use socket::outlet::{Outlet, Outlets};

@@ -4,26 +4,25 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicServerConfig;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::context::Context;
 use super::failover::Failovers;
 use super::journal::Numbers;
 use super::metrics::Metrics;
+use super::path::Timing;
+use super::session::accept::{Accepting, SessionListener};
+use super::session::open::{MeshView, SessionCrypto, Sessions};
+use super::session_log::SessionLog;
+use super::socket::echo::{Echoer, INBOX};
+use super::socket::outlet::Outlets;
+use super::socket::prober::Prober;
+use super::socket::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
-use crate::identity::{AgentId, Trust};
+use crate::identity::AgentId;
 use crate::routing::Avoid;
 use crate::task::Vital;
-use crate::tunnel::path::timing::Timing;
-use crate::tunnel::session::accept::{self, SessionListener};
-use crate::tunnel::session::endpoint::SessionSettings;
-use crate::tunnel::session::log::SessionLog;
-use crate::tunnel::session::open::{MeshView, Parts, SessionCrypto, Sessions};
-use crate::tunnel::socket::echo::{Echoer, INBOX};
-use crate::tunnel::socket::outlet::Outlets;
-use crate::tunnel::socket::prober::Prober;
-use crate::tunnel::socket::virtual_socket::VirtualSocket;
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
 
@@ -45,14 +44,6 @@ pub struct TunnelSetup<V> {
     pub exit: Option<Accepting>,
 }
 
-/// What accepting sessions takes.
-pub struct Accepting {
-    pub crypto: Arc<QuicServerConfig>,
-    /// The trust that `crypto` judges by.
-    pub trust: Arc<Trust>,
-    pub settings: SessionSettings,
-}
-
 /// The tunnel room of one agent.
 pub struct Tunnel<V> {
     /// Where the receive loops put what is for us.
@@ -70,42 +61,24 @@ pub struct Tunnel<V> {
     pub numbers: Numbers,
 }
 
-/// What both sides of the tunnel are made with.
-struct Common<V> {
-    fib: Arc<Fib>,
-    limits: Limits,
-    view: watch::Receiver<Arc<V>>,
-    prober: Arc<Prober>,
-    path_errors: broadcast::Sender<(AgentId, PathError)>,
-    failovers: Failovers,
-    log: SessionLog,
-    timing: Timing,
-}
-
-/// What one side's endpoint sends and receives through.
-struct Wiring {
-    inbox: Arc<Inbox>,
-    socket: Arc<VirtualSocket>,
-    outlets: Arc<Outlets>,
-}
-
 impl<V: MeshView> Tunnel<V> {
     /// Makes the sockets and endpoints and starts their tasks: flushers, the prober, the echoer.
     pub fn start(setup: TunnelSetup<V>, tasks: &mut Vital) -> io::Result<Self> {
         let (metrics, numbers) = (Metrics::default(), Numbers::default());
-        let common = Common {
+        let context = Arc::new(Context {
             prober: Prober::new(setup.fib.clone()),
             fib: setup.fib,
             limits: setup.limits,
             view: setup.view,
             path_errors: broadcast::channel(PATH_ERRORS).0,
+            failed_paths: setup.failed_paths,
             failovers: Failovers::new(metrics.clone(), &numbers),
             log: SessionLog::new(metrics.clone(), &numbers),
             timing: Timing::new(setup.heartbeat),
-        };
-        let probes = common.inbox();
-        tasks.spawn("prober", common.prober.clone().receive(probes.clone()));
-        let echoer = Echoer::new(common.fib.clone());
+        });
+        let probes = Arc::new(Inbox::new(context.limits.receive_queue));
+        tasks.spawn("prober", context.prober.clone().receive(probes.clone()));
+        let echoer = Echoer::new(context.fib.clone());
         let echoes = Arc::new(Inbox::new(INBOX));
         tasks.spawn("echoer", echoer.clone().receive(echoes.clone()));
         let mut local = Local {
@@ -115,92 +88,45 @@ impl<V: MeshView> Tunnel<V> {
         };
         let mut sessions = None;
         if let Some(crypto) = setup.ingress {
-            let wiring = common.wire(PacketType::ToExit, 0, tasks);
-            local.ingress = Some(wiring.inbox.clone());
-            sessions = Some(common.sessions(wiring, crypto, setup.failed_paths)?);
+            let (inbox, socket, outlets) = wire(&context, PacketType::ToExit, 0, tasks);
+            local.ingress = Some(inbox);
+            sessions = Some(Sessions::new(context.clone(), socket, outlets, crypto)?);
         }
         let mut listener = None;
         if let Some(accepting) = setup.exit {
-            let provisional = common.limits.provisional_paths;
-            let wiring = common.wire(PacketType::ToIngress, provisional, tasks);
-            local.exit = Some(wiring.inbox.clone());
-            listener = Some(common.listener(wiring, accepting)?);
+            let provisional = context.limits.provisional_paths;
+            let (inbox, socket, outlets) =
+                wire(&context, PacketType::ToIngress, provisional, tasks);
+            local.exit = Some(inbox);
+            let made = SessionListener::new(context.clone(), socket, outlets, accepting)?;
+            listener = Some(Arc::new(made));
         }
         Ok(Self {
             local,
             sessions,
             listener,
-            path_errors: common.path_errors,
+            path_errors: context.path_errors.clone(),
             metrics,
-            failovers: common.failovers,
-            log: common.log,
+            failovers: context.failovers.clone(),
+            log: context.log.clone(),
             echoer,
             numbers,
         })
     }
 }
 
-impl<V: MeshView> Common<V> {
-    fn inbox(&self) -> Arc<Inbox> {
-        Arc::new(Inbox::new(self.limits.receive_queue))
-    }
-
-    /// Makes the socket of one side and starts its flusher. `provisional`: so many destinations may
-    /// have unproven ways only.
-    fn wire(&self, kind: PacketType, provisional: usize, tasks: &mut Vital) -> Wiring {
-        let (fib, inbox) = (self.fib.clone(), self.inbox());
-        let outlets = Arc::new(Outlets::new(provisional, self.timing));
-        let socket = VirtualSocket::new(kind, fib, inbox.clone(), outlets.clone());
-        tasks.spawn("flush", socket.clone().flush_task());
-        Wiring {
-            inbox,
-            socket,
-            outlets,
-        }
-    }
-
-    /// The side that opens sessions.
-    fn sessions(
-        &self,
-        wiring: Wiring,
-        crypto: Box<SessionCrypto>,
-        failed_paths: mpsc::Sender<Avoid>,
-    ) -> io::Result<Arc<Sessions<V>>> {
-        Sessions::new(Parts {
-            fib: self.fib.clone(),
-            socket: wiring.socket,
-            outlets: wiring.outlets,
-            prober: self.prober.clone(),
-            view: self.view.clone(),
-            path_errors: self.path_errors.clone(),
-            crypto,
-            handshake_timeout: self.limits.handshake_timeout,
-            log: self.log.clone(),
-            failovers: self.failovers.clone(),
-            failed_paths,
-            timing: self.timing,
-        })
-    }
-
-    /// The side that accepts them.
-    fn listener(
-        &self,
-        wiring: Wiring,
-        accepting: Accepting,
-    ) -> io::Result<Arc<SessionListener<V>>> {
-        let parts = accept::Parts {
-            fib: self.fib.clone(),
-            socket: wiring.socket,
-            outlets: wiring.outlets,
-            prober: self.prober.clone(),
-            view: self.view.clone(),
-            crypto: accepting.crypto,
-            trust: accepting.trust,
-            limits: self.limits.clone(),
-            log: self.log.clone(),
-            failovers: self.failovers.clone(),
-            timing: self.timing,
-        };
-        SessionListener::new(parts, accepting.settings).map(Arc::new)
-    }
+/// Makes the socket of one side, with what it receives from and the paths that it sends along, and
+/// starts its flusher. `provisional`: so many destinations may have unproven ways only.
+fn wire<V>(
+    context: &Context<V>,
+    kind: PacketType,
+    provisional: usize,
+    tasks: &mut Vital,
+) -> (Arc<Inbox>, Arc<VirtualSocket>, Arc<Outlets>) {
+    let inbox = Arc::new(Inbox::new(context.limits.receive_queue));
+    let outlets = Arc::new(Outlets::new(provisional));
+    let fib = context.fib.clone();
+    let socket = VirtualSocket::new(kind, fib, inbox.clone(), outlets.clone());
+    tasks.spawn("flush", socket.clone().flush_task());
+    (inbox, socket, outlets)
 }

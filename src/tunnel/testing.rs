@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::congestion::{Controller, ControllerFactory as _};
 use quinn::{Connection, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{ExitStream, MeshView, OpenError, OpenStream, SessionSettings, SessionStreams};
+use super::{
+    ExitStream, MeshView, OpenError, OpenStream, PathView, SessionSettings, SessionStreams,
+};
 use crate::clock;
 use crate::config::Congestion;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, ShortId};
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, Graph, Path, PathTable};
 use crate::tunnel::session::congestion::{Factory, Signals};
@@ -140,6 +142,10 @@ impl OpenStream for Arc<Sessions> {
 /// What an agent sees of a mesh in which every link is heard.
 pub(crate) struct View {
     paths: PathTable,
+    /// Neighbours whose links are suspect, and when they were heard.
+    suspects: BTreeMap<ShortId, Instant>,
+    /// Of every exit.
+    incarnation: Option<u64>,
     /// Panics when it is asked for suspects.
     broken: bool,
 }
@@ -162,8 +168,22 @@ impl View {
         let graph = Arc::new(Graph::build(own, advs.values()));
         Self {
             paths: PathTable::build(graph, 8, Avoid::default()),
+            suspects: BTreeMap::new(),
+            incarnation: None,
             broken: false,
         }
+    }
+
+    /// The same, with the link to that neighbour suspect and last heard then.
+    pub(crate) fn suspecting(mut self, neighbor: AgentId, heard: Instant) -> Self {
+        self.suspects.insert(neighbor.short(), heard);
+        self
+    }
+
+    /// The same, whose agents all have that process.
+    pub(crate) fn of_process(mut self, incarnation: u64) -> Self {
+        self.incarnation = Some(incarnation);
+        self
     }
 
     /// The same, with a defect in it.
@@ -184,20 +204,26 @@ fn link_adv(origin: AgentId) -> LinkAdv {
     }
 }
 
-impl MeshView for View {
+impl PathView for View {
     fn path_table(&self) -> &PathTable {
         &self.paths
     }
 
     fn incarnation(&self, _exit: AgentId) -> Option<u64> {
-        None
+        self.incarnation
     }
 
-    fn is_suspect(&self, _neighbor: AgentId) -> bool {
+    fn is_suspect(&self, neighbor: ShortId) -> bool {
         assert!(!self.broken, "a defect, as the test wants it");
-        false
+        self.suspects.contains_key(&neighbor)
     }
 
+    fn last_heard(&self, neighbor: ShortId) -> Option<Instant> {
+        self.suspects.get(&neighbor).copied()
+    }
+}
+
+impl MeshView for View {
     fn session_settings(&self, _path: &Path) -> SessionSettings {
         unreachable!("the task of a session opens none")
     }

@@ -60,14 +60,12 @@ enum Then {
     ToBetter(SwitchCause),
     ToBackup(SwitchCause),
     Settles,
-    Doubts,
     /// By the better path of the input, from now on.
     IsTempted,
 }
 
-/// One row per input, `after` so long: what becomes of Lost, Settled, Tempted (since the start) and
-/// Doubted.
-fn rows() -> Vec<(Duration, Input, [Then; 4])> {
+/// One row per input, `after` so long: what becomes of Lost, Settled and Tempted (since the start).
+fn rows() -> Vec<(Duration, Input, [Then; 3])> {
     use SwitchCause::*;
     use Then::*;
 
@@ -84,22 +82,21 @@ fn rows() -> Vec<(Duration, Input, [Then; 4])> {
     let silent = ToBackup(Unanswered);
     #[rustfmt::skip]
     let rows = vec![
-        (early, Input::Gone(None),               [Stays, gone, gone, gone]),
-        (early, Input::Gone(Some(better())),     [ToBetter(Found), found, found, found]),
-        (early, Input::Draining(better()),       [Stays, leaves, leaves, leaves]),
-        (early, alive(None),                     [Stays, Stays, Settles, Stays]),
-        (early, alive(Some(better())),           [Stays, IsTempted, Stays, Stays]),
-        (late,  alive(Some(better())),           [Stays, IsTempted, ToBetter(Better), Stays]),
-        (late,  alive(Some(other)),              [Stays, IsTempted, IsTempted, Stays]),
-        (early, Input::LinkDown(agent(1)),       [Stays, down, down, down]),
-        (early, Input::LinkDown(agent(2)),       [Stays, Stays, Settles, Stays]),
-        (early, Input::LinkDown(agent(7)),       [Stays, Stays, Stays, Stays]),
-        (early, Input::PathFailed(PathError),    [Stays, failed, failed, failed]),
-        (early, Input::PathFailed(Unanswered),   [Stays, silent, silent, silent]),
-        (early, Input::Suspect(true),            [Stays, Doubts, Doubts, Stays]),
-        (early, Input::Suspect(false),           [Stays, Stays, Stays, Settles]),
-        (early, Input::Tick,                     [Stays, Stays, Stays, Stays]),
-        (late,  Input::Tick,                     [Stays, Stays, ToBetter(Better), Stays]),
+        (early, Input::Gone(None),               [Stays, gone, gone]),
+        (early, Input::Gone(Some(better())),     [ToBetter(Found), found, found]),
+        (early, Input::Draining(better()),       [Stays, leaves, leaves]),
+        (early, alive(None),                     [Stays, Stays, Settles]),
+        (early, alive(Some(better())),           [Stays, IsTempted, Stays]),
+        (late,  alive(Some(better())),           [Stays, IsTempted, ToBetter(Better)]),
+        (late,  alive(Some(other)),              [Stays, IsTempted, IsTempted]),
+        (early, Input::LinkDown(agent(1)),       [Stays, down, down]),
+        (early, Input::LinkDown(agent(2)),       [Stays, Stays, Settles]),
+        (early, Input::LinkDown(agent(7)),       [Stays, Stays, Stays]),
+        (early, Input::PathFailed(PathError),    [Stays, failed, failed]),
+        (early, Input::PathFailed(Unanswered),   [Stays, silent, silent]),
+        (early, Input::Doubt,                    [Stays, Stays, Settles]),
+        (early, Input::Tick,                     [Stays, Stays, Stays]),
+        (late,  Input::Tick,                     [Stays, Stays, ToBetter(Better)]),
     ];
     rows
 }
@@ -113,7 +110,6 @@ fn the_whole_transition_table() {
             State::Lost,
             on(active(), Mood::Settled),
             on(active(), tempted(start)),
-            on(active(), Mood::Doubted),
         ];
         for (state, then) in states.into_iter().zip(row) {
             let name = format!("{state:?} on {input:?} after {after:?}");
@@ -123,7 +119,6 @@ fn the_whole_transition_table() {
                 (Then::ToBetter(cause), _) => to(better(), cause),
                 (Then::ToBackup(cause), _) => to(backup(), cause),
                 (Then::Settles, _) => (on(active(), Mood::Settled), None),
-                (Then::Doubts, _) => (on(active(), Mood::Doubted), None),
                 (Then::IsTempted, Input::Alive { better, .. }) => {
                     let (better, since) = (better.clone().unwrap(), start + after);
                     (on(active(), Mood::Tempted { better, since }), None)
@@ -177,16 +172,14 @@ fn shown(path: Option<&Path>) -> Option<Vec<u32>> {
 }
 
 #[test]
-fn a_dead_link_moves_the_session_to_its_mirrored_backup() {
+fn a_dead_link_moves_a_doubted_session_to_its_backup() {
     let now = Instant::now();
     let mut mesh = diamond();
     let mut choice = settled(&mesh, now);
-    assert_eq!(choice.mirror(), None);
-    choice.handle_suspect(now, true);
-    assert_eq!(shown(choice.mirror()), Some(vec![2, 3]));
+    choice.handle_doubt(now);
+    assert_eq!(shown(choice.backup()), Some(vec![2, 3]));
     choice.handle_link_down(now, agent(1));
     assert_eq!(shown(choice.active()), Some(vec![2, 3]));
-    assert_eq!(choice.mirror(), None);
     mesh.cut(0, 1);
     choice.handle_paths(now, &mesh.table(8));
     assert_eq!(causes(&mut choice), [SwitchCause::LinkDown]);
@@ -292,7 +285,7 @@ fn figures_of_the_active_path_are_kept_current() {
 enum Happening {
     Toggle(usize),
     LinkDown(u32),
-    Suspect(bool),
+    Doubt,
     PathError,
     Tick,
 }
@@ -301,7 +294,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         4 => (0_usize..7).prop_map(Happening::Toggle),
         2 => (1_u32..4).prop_map(Happening::LinkDown),
-        1 => any::<bool>().prop_map(Happening::Suspect),
+        1 => Just(Happening::Doubt),
         1 => Just(Happening::PathError),
         2 => Just(Happening::Tick),
     ]
@@ -324,7 +317,7 @@ proptest! {
             match happening {
                 Happening::Toggle(link) => up[link] = !up[link],
                 Happening::LinkDown(neighbor) => choice.handle_link_down(now, agent(neighbor)),
-                Happening::Suspect(on) => choice.handle_suspect(now, on),
+                Happening::Doubt => choice.handle_doubt(now),
                 Happening::PathError => choice.handle_path_error(now),
                 Happening::Tick => choice.handle_tick(now),
             }

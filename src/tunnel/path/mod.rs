@@ -1,24 +1,40 @@
-//! Whether a session's path is sound, and what is done while it is not.
+//! Path control: which path a session takes, whether that one is sound, and what is done while it may
+//! not be. Pure: it is handed the time, the mesh and what packets tell, and says what it wants done.
 //!
-//! Lowest room of the tunnel: it sends nothing, and nothing here knows a connection.
+//! ```text
+//!  session::steer  ─ handle_*(now, …) ─► IngressPath ─ poll_output() ─► route, probe, kick, record …
+//!  session::follow ─ handle_*(now, …) ─► ExitPath    ─ poll_timeout()
+//! ```
+//!
+//! The ingress chooses the path; the exit answers along its reverse. Either end doubts, and while one
+//! does, both mirror.
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `doubt` | whether an opened session's path is trusted |
-//! | `timing`, `pace`, `reach` | how long that takes; how often things are repeated meanwhile; how long an exit is waited for |
-//! | `overdue`, `credit` | deadlines that our own lateness does not pass; what a peer may make us do |
-//! | `probe`, `probing` | probes: their bytes and key; one session's schedule |
-//! | `rescue` | the record of one failover while it happens |
+//! | `ingress` | an opened session's path: its doubt, and its moves |
+//! | `exit` | an accepted session's path back |
+//! | `probing` | when an opened session's probes are due, and which are on their way |
+//! | `deadlines` | every time that is waited for, and what a peer may make us do |
+//! | `recorder` | what a failover cost |
+//! | `input`, `output` | what is told to path control, and what it wants done |
+//! | `probe` | a probe's bytes and key |
 
-pub(crate) mod credit;
-pub(crate) mod doubt;
-pub(crate) mod overdue;
-pub(crate) mod pace;
+mod deadlines;
+mod exit;
+mod ingress;
+mod input;
+mod output;
 pub(crate) mod probe;
-pub(crate) mod probing;
-pub(crate) mod reach;
-pub(crate) mod rescue;
-pub(crate) mod timing;
+mod probing;
+mod recorder;
+
+pub(crate) use deadlines::Timing;
+pub(crate) use exit::ExitPath;
+pub(crate) use ingress::IngressPath;
+pub use ingress::SessionInfo;
+pub use input::PathView;
+pub(crate) use input::{Answer, Asked, Traffic};
+pub(crate) use output::{News, Output, Way};
 
 /// QUIC's smallest packet (RFC 9000 section 14): a path must carry this and the packet header.
 pub(crate) const SMALLEST: u16 = 1_200;

@@ -9,8 +9,7 @@
 //! The zeros make a probe as large as the session's packets, so that a path which passes probes
 //! passes those. The code covers type, source and hops of the header and the length too, so a probe
 //! proves its whole path. A probe with the active flag tells the exit to answer along its reverse.
-//! A reply nobody asked for is the exit's word that it doubts the path. Key and tag are exported from
-//! the session's TLS (RFC 8446 section 7.5).
+//! A reply nobody asked for is the exit's word that it doubts the path.
 
 use aws_lc_rs::hmac;
 
@@ -33,8 +32,6 @@ const SIGNAL: u8 = 4;
 
 /// Full packets do not pass this path.
 const NARROW: u8 = 8;
-
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-path-probe";
 
 /// What the two ends of a session share to make and check probes.
 pub struct ProbeKey {
@@ -66,15 +63,6 @@ pub struct Flags {
 }
 
 impl ProbeKey {
-    /// The key of a session; the same at both ends. `None` before the handshake is done.
-    pub(crate) fn export(connection: &quinn::Connection) -> Option<Self> {
-        let mut secret = [0; 8 + 32];
-        connection
-            .export_keying_material(&mut secret, EXPORTER_LABEL, b"")
-            .ok()?;
-        Some(Self::from_secret(&secret))
-    }
-
     /// The key and tag that 40 secret bytes make: the tag first.
     pub fn from_secret(secret: &[u8; 40]) -> Self {
         let (tag, key) = secret.split_at(8);

@@ -2,41 +2,32 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::congestion::Signals;
 use super::endpoint::{SessionSettings, endpoint, server_config};
-use super::follow::{Following, follow};
+use super::follow::follow;
+use super::hands::{Established, probe_key};
 use super::kick::Kicker;
-use super::log::SessionLog;
-use super::open::MeshView;
 use crate::clock::unix_now;
-use crate::config::Limits;
-use crate::forward::Fib;
 use crate::identity::{AgentId, Member, Refusal, ShortId, Trust, peer_certificate};
 use crate::limit::{STRANGERS, Shares, Told};
 use crate::link::patience;
 use crate::task::{self, Served};
-use crate::tunnel::failover::Failovers;
-use crate::tunnel::path::probe::ProbeKey;
-use crate::tunnel::path::timing::Timing;
+use crate::tunnel::context::Context;
+use crate::tunnel::path::PathView;
 use crate::tunnel::side::Side;
 use crate::tunnel::socket::address::{short_id, virtual_addr};
 use crate::tunnel::socket::outlet::Outlets;
-use crate::tunnel::socket::prober::Prober;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 
 /// Sessions handed over and not yet taken.
 const HANDOVER: usize = 16;
-
-/// How long the way back to a peer outlives its last session, at least.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// A session that an ingress opened. Streams are accepted from `connection`.
 pub struct AcceptedSession {
@@ -45,54 +36,47 @@ pub struct AcceptedSession {
     pub ingress: Arc<Member>,
 }
 
+/// What accepting sessions takes.
+pub struct Accepting {
+    pub crypto: Arc<QuicServerConfig>,
+    /// The trust that `crypto` judges by.
+    pub trust: Arc<Trust>,
+    pub settings: SessionSettings,
+}
+
 /// Accepts sessions.
 pub struct SessionListener<V> {
+    context: Arc<Context<V>>,
     endpoint: Endpoint,
     kicker: Arc<Kicker>,
-    parts: Parts<V>,
-}
-
-/// What a [`SessionListener`] is made of.
-pub(crate) struct Parts<V> {
-    pub(crate) fib: Arc<Fib>,
-    pub(crate) socket: Arc<VirtualSocket>,
-    pub(crate) outlets: Arc<Outlets>,
-    pub(crate) prober: Arc<Prober>,
-    pub(crate) view: watch::Receiver<Arc<V>>,
-    pub(crate) crypto: Arc<QuicServerConfig>,
+    outlets: Arc<Outlets>,
+    crypto: Arc<QuicServerConfig>,
     /// Who says which groups an ingress is of.
-    pub(crate) trust: Arc<Trust>,
-    pub(crate) limits: Limits,
-    pub(crate) log: SessionLog,
-    pub(crate) failovers: Failovers,
-    pub(crate) timing: Timing,
+    trust: Arc<Trust>,
 }
 
-/// A session with what its task needs to know.
-struct Shaken {
-    session: AcceptedSession,
-    signals: Arc<Signals>,
-}
-
-/// How long the way to a peer outlives its last session: what the peer sends until it has heard of the
-/// end is answered by a word of the end, too.
-pub(crate) fn linger(session: &Connection) -> Duration {
-    LINGER.max(session.rtt() * 2)
-}
-
-impl<V: MeshView> SessionListener<V> {
-    pub(crate) fn new(parts: Parts<V>, settings: SessionSettings) -> io::Result<Self> {
-        let config = server_config(
-            parts.crypto.clone(),
+impl<V: PathView> SessionListener<V> {
+    pub(crate) fn new(
+        context: Arc<Context<V>>,
+        socket: Arc<VirtualSocket>,
+        outlets: Arc<Outlets>,
+        accepting: Accepting,
+    ) -> io::Result<Self> {
+        let Accepting {
+            crypto,
+            trust,
             settings,
-            Arc::default(),
-            parts.limits.pending_handshakes,
-        );
-        let endpoint = endpoint(parts.socket.clone(), Some(config))?;
+        } = accepting;
+        let pending = context.limits.pending_handshakes;
+        let config = server_config(crypto.clone(), settings, Arc::default(), pending);
+        let endpoint = endpoint(socket.clone(), Some(config))?;
         Ok(Self {
-            kicker: Kicker::new(endpoint.clone(), parts.socket.clone()),
+            kicker: Kicker::new(endpoint.clone(), socket),
+            outlets,
+            context,
             endpoint,
-            parts,
+            crypto,
+            trust,
         })
     }
 
@@ -103,8 +87,8 @@ impl<V: MeshView> SessionListener<V> {
         settings: impl Fn(ShortId) -> SessionSettings + Send + Sync + 'static,
     ) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
-        let open = Arc::new(Semaphore::new(self.parts.limits.sessions));
-        let places = self.parts.limits.pending_handshakes;
+        let open = Arc::new(Semaphore::new(self.context.limits.sessions));
+        let places = self.context.limits.pending_handshakes;
         let pending = Shares::new(places, STRANGERS);
         let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
@@ -134,16 +118,17 @@ impl<V: MeshView> SessionListener<V> {
                 task::serve(Served::Session, async move {
                     let shaken = listener.shake_hands(incoming, settings).await;
                     drop(handshake);
-                    let shaken = match shaken {
+                    let (session, signals) = match shaken {
                         Ok(shaken) => shaken,
                         Err(reason) => return refused(&told, source, &reason),
                     };
                     match open.try_acquire_owned() {
-                        Ok(_slot) => listener.serve(shaken, accepted).await,
+                        Ok(_slot) => listener.serve(session, signals, accepted).await,
                         Err(_) => {
                             refused(&told, source, "limits.sessions reached");
-                            let connection = &shaken.session.connection;
-                            connection.close(0u32.into(), b"limits.sessions reached");
+                            session
+                                .connection
+                                .close(0u32.into(), b"limits.sessions reached");
                         }
                     }
                 });
@@ -156,15 +141,15 @@ impl<V: MeshView> SessionListener<V> {
         &self,
         incoming: Incoming,
         settings: SessionSettings,
-    ) -> Result<Shaken, String> {
+    ) -> Result<(AcceptedSession, Arc<Signals>), String> {
         let rtt = Some(settings.rtt).filter(|rtt| !rtt.is_zero());
-        let within = patience(self.parts.limits.handshake_timeout, rtt);
+        let within = patience(self.context.limits.handshake_timeout, rtt);
         let signals = Arc::new(Signals::default());
         let config = server_config(
-            self.parts.crypto.clone(),
+            self.crypto.clone(),
             settings,
             signals.clone(),
-            self.parts.limits.pending_handshakes,
+            self.context.limits.pending_handshakes,
         );
         let connecting = incoming
             .accept_with(Arc::new(config))
@@ -181,64 +166,51 @@ impl<V: MeshView> SessionListener<V> {
         if connection.remote_address() != virtual_addr(id.short()) {
             return Err(format!("{id} does not have the source id of its packets"));
         }
-        let ingress = Arc::new(Member::new(&certificate, &self.parts.trust, unix_now()));
-        Ok(Shaken {
-            session: AcceptedSession {
-                connection,
-                ingress,
-            },
-            signals,
-        })
+        let ingress = Arc::new(Member::new(&certificate, &self.trust, unix_now()));
+        let session = AcceptedSession {
+            connection,
+            ingress,
+        };
+        Ok((session, signals))
     }
 
     /// Follows the session for as long as it lives.
-    async fn serve(&self, shaken: Shaken, accepted: mpsc::Sender<AcceptedSession>) {
-        let session = shaken.session;
+    async fn serve(
+        &self,
+        session: AcceptedSession,
+        signals: Arc<Signals>,
+        accepted: mpsc::Sender<AcceptedSession>,
+    ) {
         let (connection, ingress) = (session.connection.clone(), session.ingress.id);
-        let ended = connection.clone();
-        let Some(key) = ProbeKey::export(&connection).map(Arc::new) else {
+        let Some(key) = probe_key(&connection) else {
             return warn!(%ingress, "session refused: no keying material");
         };
-        let parts = &self.parts;
-        let hold = parts.outlets.hold(ingress.short());
-        let following = Following {
-            ingress,
+        let prober = &self.context.prober;
+        let asked = prober.register_accepted(key.clone(), ingress.short());
+        let established = Arc::new(Established {
+            context: self.context.clone(),
+            side: Side::Exit,
+            peer: ingress,
             connection,
-            signals: shaken.signals,
-            asked: parts.prober.register_accepted(key.clone(), ingress.short()),
-            key: key.clone(),
-            view: parts.view.clone(),
-            fib: parts.fib.clone(),
-            outlets: parts.outlets.clone(),
-            prober: parts.prober.clone(),
+            key,
+            signals,
+            outlets: self.outlets.clone(),
+            _hold: self.outlets.hold(ingress.short()),
             kicker: self.kicker.clone(),
-            failovers: parts.failovers.clone(),
-            timing: parts.timing,
-        };
+        });
         info!(%ingress, "session accepted");
-        parts.log.opened(Side::Exit, ingress);
-        let reason = match accepted.send(session).await {
-            Ok(()) => {
-                let followed = task::contain(Served::Session, follow(following)).await;
-                followed.unwrap_or_else(|| {
-                    // Nobody would keep it on a live way back any more.
-                    ended.close(0u32.into(), b"a defect of this agent");
-                    "a defect of this agent".to_owned()
-                })
+        let followed = async {
+            match accepted.send(session).await {
+                Ok(()) => follow(established.clone(), asked).await,
+                Err(_) => "the agent stops".to_owned(),
             }
-            Err(_) => "the agent stops".to_owned(),
         };
-        debug!(%ingress, %reason, "session ended");
-        parts.log.ended(Side::Exit, ingress, &reason);
-        // What quinn still has to say (its last close) needs the way back.
-        sleep(linger(&ended)).await;
-        parts.prober.unregister(&key);
-        drop(hold);
+        established.attend(followed, || {}).await;
     }
 
     /// The hops that packets for `ingress` take now; empty if it has no session.
     pub fn way_back(&self, ingress: AgentId) -> Vec<ShortId> {
-        let outlet = self.parts.outlets.active(ingress.short());
+        let outlet = self.outlets.active(ingress.short());
         outlet.map_or_else(Vec::new, |outlet| outlet.hops().to_vec())
     }
 

@@ -13,15 +13,17 @@
 //! | `open` | the opening side: one live session per exit |
 //! | `accept` | the accepting side: handshakes, sessions handed to the exit |
 //! | `steer`, `follow` | the task of an opened and of an accepted session |
+//! | `hands` | what path control wants done, done to one session |
 //! | `endpoint`, `congestion` | QUIC settings; what may be in flight, and room for a kick in a full window |
 //! | `kick` | makes quinn send at once |
-//! | `log` | sessions opened and ended |
 
 pub(crate) mod accept;
 pub(crate) mod congestion;
 pub(crate) mod endpoint;
 mod follow;
+mod hands;
 mod kick;
-pub(crate) mod log;
 pub(crate) mod open;
 mod steer;
+#[cfg(test)]
+mod tests;

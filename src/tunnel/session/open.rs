@@ -8,46 +8,33 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::congestion::Signals;
 use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::hands::{Established, outlet, probe_key};
 use super::kick::Kicker;
-use super::log::SessionLog;
-use super::steer::{Steering, steer};
-use crate::forward::Fib;
-use crate::identity::{AgentId, Credential, Refusal, SERVER_NAME, ShortId, peer_certificate};
+use super::steer::steer;
+use crate::identity::{AgentId, Credential, Refusal, SERVER_NAME, peer_certificate};
 use crate::link::patience;
-use crate::routing::{Avoid, Path, PathTable};
+use crate::routing::Path;
 use crate::task::{self, Served};
-use crate::tunnel::failover::Failovers;
-use crate::tunnel::path::probe::ProbeKey;
-use crate::tunnel::path::timing::Timing;
+use crate::tunnel::context::Context;
+use crate::tunnel::path::{PathView, SessionInfo, Way};
+use crate::tunnel::side::Side;
 use crate::tunnel::socket::address::virtual_addr;
-use crate::tunnel::socket::outlet::{Outlet, Outlets};
-use crate::tunnel::socket::prober::Prober;
+use crate::tunnel::socket::outlet::Outlets;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 use crate::tunnel::stream::exit_stream::{ExitStream, OpenError, OpenStream};
 use crate::tunnel::stream::notes::SessionStreams;
-use crate::wire::PathError;
-use crate::wire::packet::PacketType;
 
 /// Application error code of a session whose certificate counts no more.
 const DISTRUSTED: quinn::VarInt = quinn::VarInt::from_u32(3);
 
 /// What sessions follow: the routing core's view of the mesh, as snapshots.
-pub trait MeshView: Send + Sync + 'static {
-    /// Every path there is.
-    fn path_table(&self) -> &PathTable;
-
-    /// Names the process that advertises as `exit`: another one means that it restarted.
-    fn incarnation(&self, exit: AgentId) -> Option<u64>;
-
-    /// Whether the link with `neighbor` is silent.
-    fn is_suspect(&self, neighbor: AgentId) -> bool;
-
+pub trait MeshView: PathView {
     /// What a session over `path` may use.
     fn session_settings(&self, path: &Path) -> SessionSettings;
 }
@@ -55,49 +42,22 @@ pub trait MeshView: Send + Sync + 'static {
 /// Makes the TLS configuration for a session with an exit, which must have that id.
 pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
 
-/// A session's state as people see it.
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    pub exit: AgentId,
-    pub path: Path,
-    pub alternate: Option<Path>,
-    /// Round trip by the last answered probe of the active path.
-    pub rtt: Option<Duration>,
-    /// The path may be dead.
-    pub suspect: bool,
-    /// Packets go along the alternate too.
-    pub mirroring: bool,
-    /// Probes that were not answered though later ones of the same path were.
-    pub probes_lost: u64,
-}
-
 /// Every session that this agent opened.
 pub struct Sessions<V> {
-    pub(crate) fib: Arc<Fib>,
+    context: Arc<Context<V>>,
     endpoint: Endpoint,
     kicker: Arc<Kicker>,
-    pub(crate) outlets: Arc<Outlets>,
-    pub(crate) prober: Arc<Prober>,
-    pub(crate) view: watch::Receiver<Arc<V>>,
-    pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,
-    pub(crate) log: SessionLog,
-    pub(crate) failovers: Failovers,
-    /// What to keep away from, because a path failed end to end.
-    pub(crate) failed_paths: mpsc::Sender<Avoid>,
-    pub(crate) timing: Timing,
+    outlets: Arc<Outlets>,
     crypto: Box<SessionCrypto>,
-    handshake_timeout: Duration,
     slots: Mutex<HashMap<AgentId, Slot>>,
 }
 
 /// A session, or one on its way that several callers wait for.
 #[derive(Clone)]
 enum Slot {
-    Opening(watch::Receiver<Option<Outcome>>),
+    Opening(watch::Receiver<Option<Result<Live, OpenError>>>),
     Live(Live),
 }
-
-type Outcome = Result<Live, OpenError>;
 
 #[derive(Clone)]
 struct Live {
@@ -108,39 +68,20 @@ struct Live {
     info: watch::Receiver<SessionInfo>,
 }
 
-/// What [`Sessions`] is made of.
-pub(crate) struct Parts<V> {
-    pub(crate) fib: Arc<Fib>,
-    pub(crate) socket: Arc<VirtualSocket>,
-    pub(crate) outlets: Arc<Outlets>,
-    pub(crate) prober: Arc<Prober>,
-    pub(crate) view: watch::Receiver<Arc<V>>,
-    pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,
-    pub(crate) crypto: Box<SessionCrypto>,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) log: SessionLog,
-    pub(crate) failovers: Failovers,
-    pub(crate) failed_paths: mpsc::Sender<Avoid>,
-    pub(crate) timing: Timing,
-}
-
 impl<V: MeshView> Sessions<V> {
-    pub(crate) fn new(parts: Parts<V>) -> io::Result<Arc<Self>> {
-        let endpoint = endpoint(parts.socket.clone(), None)?;
+    pub(crate) fn new(
+        context: Arc<Context<V>>,
+        socket: Arc<VirtualSocket>,
+        outlets: Arc<Outlets>,
+        crypto: Box<SessionCrypto>,
+    ) -> io::Result<Arc<Self>> {
+        let endpoint = endpoint(socket.clone(), None)?;
         Ok(Arc::new(Self {
-            kicker: Kicker::new(endpoint.clone(), parts.socket),
+            kicker: Kicker::new(endpoint.clone(), socket),
+            context,
             endpoint,
-            fib: parts.fib,
-            outlets: parts.outlets,
-            prober: parts.prober,
-            view: parts.view,
-            path_errors: parts.path_errors,
-            log: parts.log,
-            failovers: parts.failovers,
-            failed_paths: parts.failed_paths,
-            timing: parts.timing,
-            crypto: parts.crypto,
-            handshake_timeout: parts.handshake_timeout,
+            outlets,
+            crypto,
             slots: Mutex::default(),
         }))
     }
@@ -231,7 +172,7 @@ impl<V: MeshView> Sessions<V> {
     }
 
     async fn open_session(self: &Arc<Self>, exit: AgentId) -> Result<Live, OpenError> {
-        let view = self.view.borrow().clone();
+        let view = self.context.view.borrow().clone();
         let path = view
             .path_table()
             .best(exit)
@@ -246,31 +187,22 @@ impl<V: MeshView> Sessions<V> {
             () = self.follow_paths(exit) => Err(OpenError::NoPath(exit)),
             connected = self.connect(exit, settings, signals.clone()) => connected,
         }?;
-        let key = ProbeKey::export(&connection).ok_or(OpenError::NoPath(exit))?;
-        let flow = self.outlets.flow(exit.short());
-        let flow = flow.ok_or(OpenError::NoPath(exit))?;
-        info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
-        let (info, receiver) = watch::channel(SessionInfo {
-            exit,
-            path,
-            alternate: None,
-            rtt: None,
-            suspect: false,
-            mirroring: false,
-            probes_lost: 0,
-        });
-        let steering = Steering {
-            exit,
-            incarnation,
+        let session = Established {
+            context: self.context.clone(),
+            side: Side::Ingress,
+            peer: exit,
+            key: probe_key(&connection).ok_or(OpenError::NoPath(exit))?,
             connection: connection.clone(),
-            key: Arc::new(key),
-            packet: settings.packet,
             signals,
-            flow,
-            hold,
-            info,
+            outlets: self.outlets.clone(),
+            _hold: hold,
+            kicker: self.kicker.clone(),
         };
-        task::serve(Served::Session, steer(self.clone(), steering));
+        info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
+        let (info, receiver) = watch::channel(SessionInfo::new(exit, path));
+        let known = (incarnation, settings.packet);
+        let steering = steer(self.clone(), session, known, info);
+        task::serve(Served::Session, steering);
         let certificate = peer_certificate(&connection).ok();
         Ok(Live {
             streams: SessionStreams::new(connection.clone(), settings.window.into()),
@@ -283,15 +215,16 @@ impl<V: MeshView> Sessions<V> {
     /// Sends a handshake along the best path and the alternate at once: it has no time to find out
     /// which of them is dead. Ends when there is no path.
     async fn follow_paths(&self, exit: AgentId) {
-        let mut view = self.view.clone();
+        let mut view = self.context.view.clone();
+        let own = self.context.fib.own;
+        let outlet = |path: &Path| outlet(Side::Ingress, own, &Way::of(path, path.mtu));
         loop {
             let current = view.borrow_and_update().clone();
             let Some(paths) = current.path_table().paths(exit) else {
                 return;
             };
-            let way = |path: &'_ Path| path.mtu;
-            let mirror = paths.alternate.as_ref().map(|path| (path, way(path)));
-            self.route(exit, (&paths.best, way(&paths.best)), mirror);
+            let mirror = paths.alternate.as_ref().map(outlet);
+            self.outlets.set(exit.short(), outlet(&paths.best), mirror);
             if view.changed().await.is_err() {
                 return;
             }
@@ -304,7 +237,7 @@ impl<V: MeshView> Sessions<V> {
         settings: SessionSettings,
         signals: Arc<Signals>,
     ) -> Result<Connection, OpenError> {
-        let within = patience(self.handshake_timeout, Some(settings.rtt));
+        let within = patience(self.context.limits.handshake_timeout, Some(settings.rtt));
         let refused = |reason| OpenError::Refused { exit, reason };
         let crypto = (self.crypto)(exit).map_err(refused)?;
         let connecting = self
@@ -327,23 +260,8 @@ impl<V: MeshView> Sessions<V> {
             })
     }
 
-    /// Sends what goes to `exit` along `path` from now on, and a copy along `mirror`; each with the UDP
-    /// payload that passes it.
-    pub(crate) fn route(&self, exit: AgentId, path: (&Path, u16), mirror: Option<(&Path, u16)>) {
-        let outlet = |(path, width): (&Path, u16)| {
-            Outlet::new(PacketType::ToExit, self.fib.own, &short_hops(path)).within(width)
-        };
-        self.outlets
-            .set(exit.short(), outlet(path), mirror.map(outlet));
-    }
-
-    /// Makes the sessions send at once.
-    pub(crate) fn kick(&self) {
-        self.kicker.kick();
-    }
-
     /// Forgets a session that has ended, unless another has taken its place.
-    pub(crate) fn forget(&self, exit: AgentId, connection: &Connection) {
+    pub(super) fn forget(&self, exit: AgentId, connection: &Connection) {
         let mut slots = self.lock();
         let ended = |slot: &Slot| match slot {
             Slot::Live(live) => live.connection.stable_id() == connection.stable_id(),
@@ -359,11 +277,6 @@ impl<V: MeshView> Sessions<V> {
     }
 }
 
-/// A path as headers carry it.
-pub(crate) fn short_hops(path: &Path) -> Vec<ShortId> {
-    path.hops.iter().map(|hop| hop.short()).collect()
-}
-
 /// A handle on [`Sessions`] for the ingress.
 pub struct SessionOpener<V>(pub Arc<Sessions<V>>);
 
@@ -375,13 +288,13 @@ impl<V: MeshView> OpenStream for SessionOpener<V> {
     }
 
     fn round_trip(&self, exit: AgentId) -> Duration {
-        let view = self.0.view.borrow();
+        let view = self.0.context.view.borrow();
         let path = view.path_table().best(exit);
         path.map_or(Duration::ZERO, |path| path.rtt())
     }
 
     async fn lost(&self, exit: AgentId) {
-        let mut view = self.0.view.clone();
+        let mut view = self.0.context.view.clone();
         // An error means that the agent stops, and its paths with it.
         let lost = view.wait_for(|view| !view.path_table().is_reachable(exit));
         drop(lost.await);

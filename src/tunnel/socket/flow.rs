@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::tunnel::path::timing::Timing;
+use crate::tunnel::path::Traffic;
 
 /// A packet sent this long after the last arrival is no mere acknowledgement of it: those leave
 /// within 25 ms (`max_ack_delay`, RFC 9000 section 18.2). So it will be answered if it arrives.
@@ -25,7 +25,6 @@ const WAKE: Duration = Duration::from_millis(10);
 /// session's task, which judges.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    timing: Timing,
     start: Instant,
     /// All in microseconds after `start`; 0: never.
     arrived: AtomicU64,
@@ -42,9 +41,8 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn new(now: Instant, timing: Timing) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
-            timing,
             start: now,
             arrived: AtomicU64::new(0),
             proved: AtomicU64::new(0),
@@ -86,48 +84,32 @@ impl Flow {
         }
     }
 
-    /// Whether packets arrived along the path that ours take, at that time or later.
-    pub(crate) fn was_proved(&self, since: Instant) -> bool {
-        self.proved.load(Ordering::Relaxed) >= self.micros(since)
-    }
-
     /// Nothing waits for an answer any more: the path was judged by other means, or was left.
     pub(crate) fn forgive(&self) {
         self.unanswered.store(0, Ordering::Relaxed);
         self.told.store(false, Ordering::Relaxed);
     }
 
-    /// When the packets that wait for an answer will have waited too long on a path of that round
-    /// trip; `None`: none waits.
-    pub(crate) fn overdue_at(&self, rtt: Duration) -> Option<Instant> {
-        let sent = match self.unanswered.load(Ordering::Relaxed) {
-            0 => return None,
-            sent => self.instant(sent),
+    /// What the packets tell now, of a connection that measured that round trip and has so many bytes
+    /// in flight.
+    pub(crate) fn traffic(&self, rtt: Duration, in_flight: u64) -> Traffic {
+        let at = |micros: &AtomicU64| match micros.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(self.start + Duration::from_micros(micros)),
         };
-        let proved = self.instant(self.proved.load(Ordering::Relaxed));
-        Some(sent.max(proved + self.timing.quiet) + self.timing.packet_wait(rtt))
+        Traffic {
+            rtt,
+            in_flight,
+            sent: at(&self.sent),
+            arrived: at(&self.arrived),
+            proved: at(&self.proved).unwrap_or(self.start),
+            unanswered: at(&self.unanswered),
+        }
     }
 
     /// Waits until a packet leaves that must be answered.
     pub(crate) async fn unanswered(&self) {
         self.wake.notified().await;
-    }
-
-    /// When packets last arrived.
-    pub(crate) fn last_arrival(&self) -> Option<Instant> {
-        match self.arrived.load(Ordering::Relaxed) {
-            0 => None,
-            at => Some(self.instant(at)),
-        }
-    }
-
-    /// When packets last came or went.
-    pub(crate) fn last_activity(&self) -> Option<Instant> {
-        let arrived = self.arrived.load(Ordering::Relaxed);
-        match arrived.max(self.sent.load(Ordering::Relaxed)) {
-            0 => None,
-            at => Some(self.instant(at)),
-        }
     }
 
     /// The longest time between two arrivals since the last call.
@@ -140,10 +122,6 @@ impl Flow {
         let elapsed = now.saturating_duration_since(self.start);
         (elapsed.as_micros() as u64).max(1)
     }
-
-    fn instant(&self, micros: u64) -> Instant {
-        self.start + Duration::from_micros(micros)
-    }
 }
 
 #[cfg(test)]
@@ -151,77 +129,62 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
-    const RTT: Duration = Duration::from_millis(1);
     const SMALL: usize = 40;
 
-    /// Heard 100 ms after it began, with the times of that heartbeat.
-    fn flow(heartbeat: u32) -> (Flow, Instant) {
+    /// Heard 100 ms after it began.
+    fn flow() -> (Flow, Instant) {
         let start = Instant::now();
-        let flow = Flow::new(start, Timing::new(heartbeat * MS));
+        let flow = Flow::new(start);
         flow.handle_arrived(start + 100 * MS, true);
         (flow, start + 100 * MS)
     }
 
+    /// When the first packet left that waits for an answer.
+    fn waits(flow: &Flow) -> Option<Instant> {
+        flow.traffic(Duration::ZERO, 0).unanswered
+    }
+
     #[test]
     fn an_acknowledgement_waits_for_no_answer() {
-        for heartbeat in [10, 50, 100] {
-            let (flow, heard) = flow(heartbeat);
-            flow.handle_sent(heard + 25 * MS, SMALL);
-            assert_eq!(flow.overdue_at(RTT), None);
-        }
+        let (flow, heard) = flow();
+        flow.handle_sent(heard + 25 * MS, SMALL);
+        assert_eq!(waits(&flow), None);
     }
 
     #[test]
     fn a_later_packet_does_and_the_first_of_them_counts() {
-        let (flow, heard) = flow(100);
+        let (flow, heard) = flow();
         flow.handle_sent(heard + 30 * MS, SMALL);
         flow.handle_sent(heard + 60 * MS, SMALL);
-        assert_eq!(flow.overdue_at(RTT), Some(heard + 100 * MS));
-        let far = Duration::from_millis(300);
-        assert_eq!(flow.overdue_at(far), Some(heard + 30 * MS + 650 * MS));
+        assert_eq!(waits(&flow), Some(heard + 30 * MS));
     }
 
     #[test]
     fn a_full_packet_does_at_once_though_the_path_was_heard_just_now() {
-        let (flow, heard) = flow(100);
+        let (flow, heard) = flow();
         flow.handle_sent(heard + MS, 1_400);
-        assert_eq!(flow.overdue_at(RTT), Some(heard + (30 + 70) * MS));
-        let (flow, heard) = self::flow(50);
-        flow.handle_sent(heard + MS, 1_400);
-        assert_eq!(flow.overdue_at(RTT), Some(heard + (15 + 42) * MS));
-        // One that leaves later is waited for from then on.
-        let (flow, heard) = self::flow(50);
-        flow.handle_sent(heard + 40 * MS, 1_400);
-        assert_eq!(flow.overdue_at(RTT), Some(heard + (40 + 42) * MS));
-    }
-
-    #[test]
-    fn a_delayed_acknowledgement_is_in_time_at_any_heartbeat() {
-        for heartbeat in [1, 10, 50] {
-            let (flow, heard) = flow(heartbeat);
-            flow.handle_sent(heard + MS, 1_400);
-            let answered = heard + MS + RTT + 25 * MS;
-            assert!(flow.overdue_at(RTT).unwrap() > answered + 15 * MS - MS);
-        }
+        assert_eq!(waits(&flow), Some(heard + MS));
+        assert_eq!(flow.traffic(Duration::ZERO, 0).proved, heard);
     }
 
     #[test]
     fn an_arrival_answers() {
-        let (flow, heard) = flow(100);
+        let (flow, heard) = flow();
         flow.handle_sent(heard + 40 * MS, SMALL);
         flow.handle_arrived(heard + 40 * MS, false);
-        let overdue = flow.overdue_at(RTT);
-        assert!(overdue.is_some(), "another path proves nothing");
+        assert!(waits(&flow).is_some(), "another path proves nothing");
         flow.handle_arrived(heard + 60 * MS, false);
-        assert_eq!(flow.overdue_at(RTT), overdue, "nor does it excuse");
+        let traffic = flow.traffic(Duration::ZERO, 0);
+        assert_eq!(traffic.proved, heard, "nor does it excuse");
         flow.handle_arrived(heard + 61 * MS, true);
-        assert_eq!(flow.overdue_at(RTT), None);
-        assert_eq!(flow.last_arrival(), Some(heard + 61 * MS));
+        assert_eq!(waits(&flow), None);
+        let traffic = flow.traffic(Duration::ZERO, 0);
+        assert_eq!(traffic.arrived, Some(heard + 61 * MS));
     }
 
     #[test]
     fn the_longest_gap_is_told_once() {
-        let (flow, heard) = flow(100);
+        let (flow, heard) = flow();
         flow.take_gap();
         flow.handle_arrived(heard + 5 * MS, true);
         flow.handle_arrived(heard + 25 * MS, true);
@@ -234,7 +197,7 @@ mod tests {
     async fn the_judge_is_woken_after_some_silence() {
         use futures_util::FutureExt as _;
 
-        let (flow, heard) = flow(100);
+        let (flow, heard) = flow();
         flow.handle_sent(heard + 9 * MS, 1_400);
         assert_eq!(flow.unanswered().now_or_never(), None);
         // Whatever leaves then, because it leaves: the window may hold no more full ones.

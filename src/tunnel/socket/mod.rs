@@ -12,7 +12,8 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `virtual_socket`, `ring`, `address` | the socket under quinn; runs of packets; virtual addresses |
+//! | `virtual_socket`, `address` | the socket under quinn; virtual addresses |
+//! | `transmitting`, `ring` | what leaves; its packets in runs |
 //! | `outlet`, `provisional` | the path to each destination, ready to be written; ways back that nothing authenticates |
 //! | `answer` | handshake packets that are said again along a new way back |
 //! | `parts` | packets in halves |
@@ -31,4 +32,5 @@ pub(crate) mod prober;
 mod provisional;
 mod replay;
 mod ring;
+mod transmitting;
 pub(crate) mod virtual_socket;

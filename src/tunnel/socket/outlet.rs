@@ -9,7 +9,6 @@ use super::flow::Flow;
 use super::provisional::Provisional;
 use crate::clock;
 use crate::identity::ShortId;
-use crate::tunnel::path::timing::Timing;
 use crate::wire::packet::{Header, PacketType, header_len, write_header};
 
 /// One path in the form that packets carry. Equal are those that lead the same way.
@@ -42,8 +41,6 @@ impl Eq for Outlet {}
 /// the verified one alone.
 #[derive(Debug)]
 pub struct Outlets {
-    /// Of the flows.
-    timing: Timing,
     tables: RwLock<Tables>,
 }
 
@@ -142,9 +139,8 @@ impl Outlet {
 
 impl Outlets {
     /// No paths; at most `provisional_limit` destinations with unproven ones later.
-    pub(crate) fn new(provisional_limit: usize, timing: Timing) -> Self {
+    pub(crate) fn new(provisional_limit: usize) -> Self {
         Self {
-            timing,
             tables: RwLock::new(Tables {
                 verified: HashMap::new(),
                 holds: HashMap::new(),
@@ -176,7 +172,7 @@ impl Outlets {
                 let verified = Verified {
                     active,
                     mirror,
-                    flow: Arc::new(Flow::new(clock::now(), self.timing)),
+                    flow: Arc::new(Flow::new(clock::now())),
                 };
                 tables.verified.insert(destination, verified);
                 tables.provisional.forget(destination);
@@ -268,15 +264,12 @@ impl Outlets {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const PEER: ShortId = ShortId(9);
 
     fn outlets(provisional_limit: usize) -> Outlets {
-        let timing = Timing::new(Duration::from_millis(100));
-        Outlets::new(provisional_limit, timing)
+        Outlets::new(provisional_limit)
     }
 
     fn path(hop: u64) -> Arc<Outlet> {

@@ -12,6 +12,7 @@ use super::replay::ReplayWindow;
 use crate::forward::{DropReason, Fib, Inbox};
 use crate::identity::ShortId;
 use crate::tunnel::path::probe::{Probe, ProbeKey};
+use crate::tunnel::path::{Answer, Asked};
 use crate::wire::packet::{Header, PacketType};
 
 /// Probes that a session has not looked at yet; more are dropped, the next one follows soon.
@@ -21,23 +22,6 @@ const QUEUED: usize = 16;
 pub(crate) struct Prober {
     fib: Arc<Fib>,
     sessions: Mutex<HashMap<u64, Session>>,
-}
-
-/// What an opened session hears.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The probe of this sequence was answered.
-    Reply(u64),
-    /// The exit doubts the path that it answers along.
-    PeerDoubts,
-}
-
-/// A probe that an accepted session was sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) probe: Probe,
-    /// The way it came, backwards: each hop, the ingress last.
-    pub(crate) back: Vec<ShortId>,
 }
 
 enum Session {

@@ -16,12 +16,12 @@ use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
-use super::answer::Answers;
 use super::outlet::{Outlet, Outlets};
-use super::parts::{Joiner, split};
-use super::ring::{Ring, RingRun};
+use super::parts::Joiner;
+use super::ring::RingRun;
+use super::transmitting::Transmitting;
 use crate::clock;
-use crate::forward::{Adjacency, Delivery, DropReason, Fib, Inbox, Port, Run};
+use crate::forward::{Delivery, DropReason, Fib, Inbox, Run};
 use crate::identity::ShortId;
 use crate::tunnel::path::SMALLEST;
 use crate::wire::packet::{Header, PacketType};
@@ -54,18 +54,6 @@ pub struct VirtualSocket {
     flush: Notify,
 }
 
-#[derive(Default)]
-struct Transmitting {
-    ring: Ring,
-    answers: Answers,
-    /// The port that took no more; nothing is accepted until it does.
-    blocked: Option<Arc<Port>>,
-    flush_wanted: bool,
-    waiting: Vec<Waker>,
-    /// Of the last packet that was sent in halves.
-    number: u32,
-}
-
 /// What arrived and quinn has not taken.
 #[derive(Default)]
 struct Receiving {
@@ -73,25 +61,6 @@ struct Receiving {
     joiner: Joiner,
     /// Packets put together from halves, and their sources.
     joined: VecDeque<(ShortId, Option<EcnCodepoint>, Vec<u8>)>,
-}
-
-impl Transmitting {
-    /// Adds a packet to the ring, in halves if that way is too narrow for it.
-    fn append(
-        &mut self,
-        outlet: &Arc<Outlet>,
-        adjacency: &Arc<Adjacency>,
-        ecn: Option<EcnCodepoint>,
-        packet: &[u8],
-    ) {
-        let Some(parts) = outlet.parts(packet.len()) else {
-            return self.ring.append(outlet, adjacency, ecn, packet);
-        };
-        self.number = self.number.wrapping_add(1);
-        for half in split(self.number, packet) {
-            self.ring.append(parts, adjacency, ecn, &half);
-        }
-    }
 }
 
 impl VirtualSocket {

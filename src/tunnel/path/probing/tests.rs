@@ -1,34 +1,60 @@
 use super::*;
-use crate::forward::Fib;
 
 const MS: Duration = Duration::from_millis(1);
 const HURRY: Option<Duration> = Some(Duration::from_millis(20));
 
-/// A session that sends into the void; only its schedule shows.
-fn probing(now: Instant) -> Probing {
-    let (fib, _) = Fib::new(ShortId(1), true);
-    let key = Arc::new(ProbeKey::from_secret(&[5; 40]));
-    let timing = Timing::new(100 * MS);
-    Probing::new(now, Prober::new(fib), key, 1_400, timing)
+/// A session's probes, which its test says are answered.
+struct Probed {
+    probing: Probing,
+    doubted: bool,
+}
+
+impl std::ops::Deref for Probed {
+    type Target = Probing;
+
+    fn deref(&self) -> &Probing {
+        &self.probing
+    }
+}
+
+impl std::ops::DerefMut for Probed {
+    fn deref_mut(&mut self) -> &mut Probing {
+        &mut self.probing
+    }
+}
+
+fn probing(now: Instant) -> Probed {
+    Probed {
+        probing: Probing::new(now, 1_400, Timing::new(100 * MS)),
+        doubted: false,
+    }
 }
 
 /// Ticks; what was sent.
-fn tick(probing: &mut Probing, now: Instant, hurry: Option<Duration>) -> Vec<Sent> {
-    let last = probing.sequence;
-    let (active, backup) = ([ShortId(2), ShortId(4)], [ShortId(3), ShortId(4)]);
-    let ways = Ways {
-        active: Some(&active),
-        backup: Some(&backup),
-        widths: [0; 2],
-        narrow: false,
+fn tick(probed: &mut Probed, now: Instant, doubt: Option<Duration>) -> Vec<Sent> {
+    let last = probed.sequence;
+    let way = |hop| Way {
+        hops: vec![ShortId(hop), ShortId(4)],
+        width: 0,
     };
-    probing.handle_tick(now, ways, Some(now), hurry);
-    let new = probing.outstanding.iter().filter(|it| it.sequence > last);
+    if doubt.is_some() && !std::mem::replace(&mut probed.doubted, doubt.is_some()) {
+        probed.handle_doubt(now);
+    }
+    probed.doubted = doubt.is_some();
+    let turn = Turn {
+        active: Some(&way(2)),
+        backup: Some(&way(3)),
+        narrow: false,
+        activity: Some(now),
+        doubt,
+    };
+    probed.handle_tick(now, turn, &mut VecDeque::new());
+    let new = probed.outstanding.iter().filter(|it| it.sequence > last);
     new.copied().collect()
 }
 
 /// A session whose first probes were answered.
-fn settled(start: Instant) -> Probing {
+fn settled(start: Instant) -> Probed {
     let mut probing = probing(start);
     for sent in tick(&mut probing, start, None).into_iter().rev() {
         assert!(sent.full);
@@ -45,7 +71,7 @@ fn a_busy_path_is_probed_in_full_every_200_ms() {
         let due = start + (20 + round * 200) * MS;
         assert_eq!(probing.due(), due);
         let sent = tick(&mut probing, due, None);
-        assert!(sent.iter().all(|sent| sent.full && sent.way == Way::Active));
+        assert!(sent.iter().all(|sent| sent.full && sent.aim == Aim::Active));
         assert_eq!(sent.len(), 1);
     }
 }
@@ -55,10 +81,10 @@ fn an_unanswered_backup_is_shown_again_once_the_exit_answers() {
     let start = Instant::now();
     let mut probing = probing(start);
     let first = tick(&mut probing, start, None);
-    assert_eq!((first.len(), first[0].way), (2, Way::Active));
+    assert_eq!((first.len(), first[0].aim), (2, Aim::Active));
     probing.handle_reply(first[0].sequence);
     let again = tick(&mut probing, start + 5 * MS, None);
-    assert_eq!((again.len(), again[0].way), (1, Way::Backup));
+    assert_eq!((again.len(), again[0].aim), (1, Aim::Backup));
     assert!(tick(&mut probing, start + 6 * MS, None).is_empty());
 }
 
@@ -87,12 +113,12 @@ fn once_a_short_probe_is_answered_all_are_full() {
     let at = |round: u32| start + (50 + 20 * round) * MS;
     assert!(tick(&mut probing, at(0), HURRY).iter().all(|it| it.full));
     let short = tick(&mut probing, at(1), HURRY)[0];
-    assert!(!short.full && short.way == Way::Active);
+    assert!(!short.full && short.aim == Aim::Active);
     probing.handle_reply(short.sequence);
     for round in 2..5 {
         let full = tick(&mut probing, at(round), HURRY);
-        let full = full.iter().map(|it| (it.way, it.full));
-        assert!(full.eq([(Way::Active, true), (Way::Backup, false)]));
+        let full = full.iter().map(|it| (it.aim, it.full));
+        assert!(full.eq([(Aim::Active, true), (Aim::Backup, false)]));
     }
     // The next doubt begins anew.
     tick(&mut probing, at(5), None);
@@ -120,7 +146,7 @@ fn full_before_verdict(heartbeat: u32, rtt: u32) -> usize {
         });
         let hurry = Some(pace(now - begun));
         let sent = tick(&mut probing, now, hurry);
-        for sent in sent.into_iter().filter(|sent| sent.way == Way::Active) {
+        for sent in sent.into_iter().filter(|sent| sent.aim == Aim::Active) {
             full += usize::from(sent.full);
             short.extend((!sent.full).then_some(sent));
         }
@@ -148,7 +174,7 @@ fn a_short_answer_does_not_stand_for_a_full_one() {
     let full = tick(&mut probing, start + 50 * MS, HURRY)[0];
     let short = tick(&mut probing, start + 70 * MS, HURRY)[0];
     assert_eq!(probing.handle_reply(short.sequence), Some(short));
-    let waits = probing.overdue_at(Duration::ZERO);
+    let waits = probing.missed_at(Duration::ZERO);
     assert_eq!(
         waits,
         Some(full.at + 150 * MS),
@@ -156,10 +182,7 @@ fn a_short_answer_does_not_stand_for_a_full_one() {
     );
     let later = tick(&mut probing, start + 90 * MS, HURRY)[0];
     assert_eq!(probing.handle_reply(full.sequence), Some(full));
-    assert_eq!(
-        probing.overdue_at(Duration::ZERO),
-        Some(later.at + 150 * MS)
-    );
+    assert_eq!(probing.missed_at(Duration::ZERO), Some(later.at + 150 * MS));
     assert_eq!(probing.missed(), 0);
 }
 
@@ -172,7 +195,7 @@ fn a_full_answer_stands_for_all_before_it() {
     }
     let full = tick(&mut probing, start + 150 * MS, HURRY)[0];
     probing.handle_reply(full.sequence);
-    assert_eq!(probing.overdue_at(Duration::ZERO), None);
+    assert_eq!(probing.missed_at(Duration::ZERO), None);
     assert_eq!(probing.missed(), 5);
 }
 
@@ -184,7 +207,7 @@ fn a_new_path_is_probed_until_it_is_confirmed() {
     let mut full = Vec::new();
     for round in 0..6 {
         let sent = tick(&mut probing, start + (100 + 20 * round) * MS, None);
-        let active = sent.iter().find(|sent| sent.way == Way::Active).unwrap();
+        let active = sent.iter().find(|sent| sent.aim == Aim::Active).unwrap();
         full.extend(active.full.then_some(round));
     }
     assert_eq!(full, [0, 5]);
@@ -204,8 +227,8 @@ fn narrow_after(short: bool, lost: usize) -> Option<u32> {
     (1..50).map(|step| 20 * step).find(|ms| {
         let now = start + (50 + ms) * MS;
         for sent in tick(&mut probing, now, HURRY) {
-            let answered = match (sent.way, sent.full) {
-                (Way::Backup, _) => true,
+            let answered = match (sent.aim, sent.full) {
+                (Aim::Backup, _) => true,
                 (_, false) => short,
                 (_, true) => {
                     full += 1;

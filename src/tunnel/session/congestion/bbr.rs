@@ -19,20 +19,10 @@
 use std::time::{Duration, Instant};
 
 use super::filling::Filling;
+use super::initial::{first_window, initial_window};
 use super::loss::Losses;
 use super::path_model::PathModel;
 use super::rate::{Sample, Sampler};
-
-/// Packets at the beginning (RFC 6928).
-const INITIAL_PACKETS: u64 = 10;
-
-/// On a longer path than this the first window is larger by as much, so that no path begins with less
-/// than a megabit per second: on one of 600 ms ten packets are a fifth of that, and take seven round
-/// trips to 20 Mbit/s. quinn paces them.
-const INITIAL_RTT: Duration = Duration::from_millis(100);
-
-/// How many times as large it is at most.
-const INITIAL_MOST: f64 = 4.0;
 
 /// Packets at least: BBRMinPipeCwnd.
 const LEAST_PACKETS: u64 = 4;
@@ -139,7 +129,7 @@ impl Bbr {
             patience: CRUISE_ROUNDS,
             ceiling: None,
             stale: false,
-            window: (INITIAL_PACKETS * packet) as f64,
+            window: initial_window(packet) as f64,
             in_flight: 0,
             acked: 0,
             doubted: false,
@@ -155,7 +145,7 @@ impl Bbr {
 
     /// Bytes that may be in flight at the beginning.
     pub(super) fn initial_window(&self) -> u64 {
-        INITIAL_PACKETS * self.packet
+        initial_window(self.packet)
     }
 
     pub(super) fn handle_packet_size(&mut self, packet: u64) {
@@ -188,7 +178,7 @@ impl Bbr {
             return;
         };
         if !self.model.is_known() && self.window <= self.initial_window() as f64 {
-            self.window = self.window.max(self.first_window(sample.rtt));
+            self.window = self.window.max(first_window(self.packet, sample.rtt));
         }
         self.model.handle_sample(now, &sample, acked);
         self.losses.handle_acked(acked);
@@ -326,12 +316,6 @@ impl Bbr {
                 }
             }
         }
-    }
-
-    /// The window once the round trip is known.
-    fn first_window(&self, rtt: Duration) -> f64 {
-        let round_trips = rtt.as_secs_f64() / INITIAL_RTT.as_secs_f64();
-        self.initial_window() as f64 * round_trips.clamp(1.0, INITIAL_MOST)
     }
 
     /// What an application sends that has no more says nothing of either.

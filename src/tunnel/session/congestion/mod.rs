@@ -3,7 +3,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `bbr` | the controller: phases and windows, pure |
-//! | `path_model`, `rate`, `loss`, `filling` | what it believes of the path, and the measures that it takes |
+//! | `path_model`, `rate`, `loss`, `filling`, `initial` | what it believes of the path, and the measures that it takes |
 //!
 //! quinn sends the PING of a kick only if the congestion window has room, and while a path is dead
 //! the window is full of what died in it: without room of its own a kick waits for the next
@@ -15,6 +15,7 @@ mod bottleneck;
 #[cfg(test)]
 mod cubic;
 mod filling;
+mod initial;
 mod loss;
 mod path_model;
 mod rate;

@@ -6,9 +6,8 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::*;
-use crate::forward::{Adjacency, BufferPool, Delivery, Remote};
+use crate::forward::{Adjacency, BufferPool, Delivery, Port, Remote};
 use crate::identity::{AgentId, ShortId};
-use crate::tunnel::path::timing::Timing;
 use crate::tunnel::session::endpoint::endpoint;
 use crate::tunnel::testing::PATIENCE;
 use crate::wire::packet::write_header;
@@ -53,7 +52,7 @@ impl World {
             (id.short(), socket)
         };
         let transits = [neighbor(2).await, neighbor(3).await];
-        let outlets = Arc::new(Outlets::new(4, Timing::new(Duration::from_millis(100))));
+        let outlets = Arc::new(Outlets::new(4));
         let inbox = Arc::new(Inbox::new(16));
         let kind = PacketType::ToIngress;
         let socket = VirtualSocket::new(kind, fib, inbox.clone(), outlets.clone());
@@ -229,9 +228,9 @@ async fn handshakes_are_not_waited_for_and_data_is() {
     world.prove(0);
     let flow = world.outlets.flow(INGRESS).unwrap();
     world.answer(HANDSHAKE);
-    assert_eq!(flow.overdue_at(Duration::ZERO), None);
+    assert_eq!(flow.traffic(Duration::ZERO, 0).unanswered, None);
     world.answer(DATA);
-    assert!(flow.overdue_at(Duration::ZERO).is_some());
+    assert!(flow.traffic(Duration::ZERO, 0).unanswered.is_some());
 }
 
 #[tokio::test]

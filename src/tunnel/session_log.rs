@@ -1,9 +1,9 @@
 //! Sessions that opened and ended: listed for people, and counted.
 
+use super::journal::{Entry, Journal, Numbers};
+use super::metrics::Metrics;
+use super::side::Side;
 use crate::identity::AgentId;
-use crate::tunnel::journal::{Entry, Journal, Numbers};
-use crate::tunnel::metrics::Metrics;
-use crate::tunnel::side::Side;
 
 /// Changes that are remembered: some minutes of an agent whose sessions come and go.
 const CHANGES: usize = 256;
