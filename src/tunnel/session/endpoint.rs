@@ -14,14 +14,8 @@ use super::congestion::{Factory, Signals};
 use crate::config::Congestion;
 use crate::tunnel::path::SMALLEST;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
+use crate::tunnel::stream::stream_window;
 use crate::wire::packet::header_len;
-
-/// Credit of one stream on a short path. It bounds what one connection carries, because a round
-/// trip grows with every agent on the way; larger ones make streams unfair to each other and let
-/// short messages wait behind bulk. The worst gap of one of 8 streams was 2.1 s with 8 MiB; a byte's
-/// echo beside a download through one transit took 1.4 to 1.7 ms (median) with 512 KiB, 1.8 ms with
-/// this, 2.6 ms with 1 MiB; through three transits 1.9, 2.9 and 3.2 ms.
-const STREAM_WINDOW: u64 = 768 * 1024;
 
 /// Packets that the other end may leave unacknowledged (ACK frequency extension of QUIC). At
 /// QUIC's default every batch of some 44 packets is answered by itself, and 57 % of what a transit
@@ -43,13 +37,6 @@ const ACK_WITHIN: Duration = Duration::from_millis(1);
 /// path if there is another. On a path of 40 ms they are about 2 s: what is lost in a shorter silence
 /// costs a sender 30 % of its window, as any loss does.
 const PERSISTENT: u32 = 40;
-
-/// Largest credit of one stream, on long paths: 0.8 Gbit/s at 40 ms. More would let a few streams
-/// use up the session's window, and quinn gives freed credit to the last one that waited.
-const STREAM_WINDOW_MAX: u64 = 4 * 1024 * 1024;
-
-/// The rate one stream shall reach on a long path, bytes per second: 4 Gbit/s.
-const STREAM_RATE: f64 = 500e6;
 
 /// A session of which nothing was heard for this long has ended.
 const IDLE: Duration = Duration::from_secs(30);
@@ -122,8 +109,7 @@ pub(crate) fn server_config(
 }
 
 fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportConfig> {
-    let long = (settings.rtt.as_secs_f64() * STREAM_RATE) as u64;
-    let stream = long.clamp(STREAM_WINDOW, STREAM_WINDOW_MAX) as u32;
+    let stream = stream_window(settings.rtt) as u32;
     let idle = IdleTimeout::try_from(IDLE).expect("30 s is a valid idle time-out");
     let mut acks = AckFrequencyConfig::default();
     acks.ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER))

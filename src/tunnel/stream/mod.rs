@@ -8,7 +8,8 @@
 //! | `exit_stream` | the seam between an ingress and the sessions that carry its streams |
 //! | `framed`, `relay`, `table` | the head of a stream, its bytes, the table of all |
 //! | `notes`, `ledger` | a session's streams, and what both ends say beside them; what each may send |
-//! | `urgency` | which streams go first |
+//! | `urgency`, `turns` | which streams go first: those that send little; whose turn it is of the others |
+//! | `window` | what one may have under way |
 
 pub(crate) mod exit_stream;
 pub(crate) mod framed;
@@ -16,4 +17,8 @@ mod ledger;
 pub(crate) mod notes;
 pub(crate) mod relay;
 pub(crate) mod table;
+mod turns;
 mod urgency;
+mod window;
+
+pub(crate) use window::stream_window;

@@ -17,6 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -25,6 +26,7 @@ use tokio::sync::Notify;
 use self::mailbox::Mailbox;
 use super::exit_stream::ExitStream;
 use super::ledger::Ledger;
+use super::turns::Turns;
 use crate::wire::{Note, encode_frame};
 
 /// Notes that wait to be written, at most. More come only from streams that end faster than the
@@ -57,12 +59,14 @@ struct Notes {
     ledger: Mutex<Ledger>,
     /// The other end says that it is short of our window.
     peer_is_short: AtomicBool,
+    turns: Arc<Turns>,
 }
 
 /// A stream's place among the notes; frees it when dropped.
 #[derive(Debug)]
 pub struct StreamNotes {
     notes: Arc<Notes>,
+    connection: Connection,
     stream: u64,
     mailbox: Arc<Mailbox>,
 }
@@ -81,6 +85,7 @@ impl SessionStreams {
             // Until it tells its own.
             ledger: Mutex::new(Ledger::new(window)),
             peer_is_short: AtomicBool::new(false),
+            turns: Arc::default(),
         });
         notes.push(Note {
             window: Some(window),
@@ -120,6 +125,7 @@ impl SessionStreams {
         lock(&self.notes.ledger).open(stream);
         let notes = StreamNotes {
             notes: self.notes.clone(),
+            connection: self.connection.clone(),
             stream,
             mailbox,
         };
@@ -172,6 +178,16 @@ impl StreamNotes {
         drop(ledger);
         asks.into_iter().for_each(|stream| self.notes.ask(stream));
         self.notes.tell_short(short);
+    }
+
+    /// Whose turn it is among the session's streams, by what it has sent until now.
+    pub(crate) fn turns(&self, now: Instant) -> &Arc<Turns> {
+        let turns = &self.notes.turns;
+        if turns.is_due(now) {
+            let stats = self.connection.stats();
+            turns.handle_sent(now, stats.udp_tx.bytes, stats.path.rtt);
+        }
+        turns
     }
 
     /// Our TCP connection took what was received up to this position.

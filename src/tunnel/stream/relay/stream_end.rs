@@ -48,6 +48,8 @@ enum Sending {
 
 impl StreamEnd {
     pub(super) fn new(stream: ExitStream) -> Self {
+        let now = clock::now();
+        let turns = stream.notes.turns(now).clone();
         Self {
             send: stream.send,
             recv: stream.recv,
@@ -55,7 +57,7 @@ impl StreamEnd {
             sent: 0,
             received: 0,
             delivered: 0,
-            urgency: Urgency::new(clock::now()),
+            urgency: Urgency::new(now, turns),
             sending: Sending::Open,
             stopped: None,
             gone: None,
@@ -150,7 +152,9 @@ impl End for StreamEnd {
             done += usize::from(chunk.is_empty());
         };
         if bytes > 0 {
-            self.urgency.handle_written(clock::now(), bytes, &self.send);
+            let now = clock::now();
+            self.notes.turns(now);
+            self.urgency.handle_written(now, bytes, &self.send);
         }
         Put { done, bytes, flow }
     }
