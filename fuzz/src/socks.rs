@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::{Builder, Runtime};
 use warren::identity::{Checks, Login};
-use warren::ingress::{Destination, HandshakeError, handshake};
+use warren::ingress::{HandshakeError, handshake};
+use warren::wire::Target;
 
 /// Longer than the longest handshake with something behind it: 257 + 513 + 262 bytes.
 const LONGEST: usize = 2_048;
@@ -37,8 +38,8 @@ pub fn run(input: &[u8]) {
     let (result, heard, unread) = RUNTIME.block_on(serve(sent, users.as_ref()));
     let expected = expect(sent, users.is_some());
     match (&result, &expected) {
-        (Ok(destination), Some(client)) => {
-            check_destination(destination, &client.asked);
+        (Ok(target), Some(client)) => {
+            check_target(target, &client.asked);
             assert_eq!(unread, sent[client.length..], "read ahead");
             assert_eq!(heard, client.replies);
         }
@@ -55,7 +56,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-type Served = (Result<Destination, HandshakeError>, Vec<u8>, Vec<u8>);
+type Served = (Result<Target, HandshakeError>, Vec<u8>, Vec<u8>);
 
 /// What became of a client that sends all this and then nothing more, what it heard, and what was
 /// not read.
@@ -63,7 +64,10 @@ async fn serve(sent: &[u8], users: Option<&Login>) -> Served {
     let (mut client, mut server) = duplex(2 * LONGEST);
     client.write_all(sent).await.expect("room for it");
     client.shutdown().await.expect("an open stream");
-    let result = handshake(&mut server, users, Ipv4Addr::LOCALHOST.into()).await;
+    let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let result = handshake(&mut server, users, source)
+        .await
+        .map(|request| request.target);
     let (mut heard, mut unread) = (Vec::new(), Vec::new());
     server.read_to_end(&mut unread).await.expect("in memory");
     drop(server);
@@ -156,13 +160,13 @@ impl Asked<'_> {
     }
 }
 
-fn check_destination(destination: &Destination, asked: &Asked<'_>) {
-    match (destination, asked) {
-        (Destination::Address(address), Asked::Ip(asked)) => {
+fn check_target(target: &Target, asked: &Asked<'_>) {
+    match (target, asked) {
+        (Target::Address(address), Asked::Ip(asked)) => {
             assert_eq!(address.ip(), asked.ip().to_canonical());
             assert_eq!(address.port(), asked.port());
         }
-        (Destination::Address(address), Asked::Name(name, port)) => {
+        (Target::Address(address), Asked::Name(name, port)) => {
             assert_eq!(address.ip(), address.ip().to_canonical());
             assert_eq!(address.port(), *port);
             let name = String::from_utf8_lossy(name);
@@ -170,7 +174,7 @@ fn check_destination(destination: &Destination, asked: &Asked<'_>) {
             let ip: IpAddr = name.trim_matches(['[', ']']).parse().expect("an address");
             assert_eq!(ip.to_canonical(), address.ip());
         }
-        (Destination::Name(name, named), Asked::Name(asked, port)) => {
+        (Target::Domain(name, named), Asked::Name(asked, port)) => {
             assert_eq!(named, port);
             // The dot of an absolute name is kept, and is no label.
             let asked = asked.strip_suffix(b".").unwrap_or(asked);
@@ -180,8 +184,8 @@ fn check_destination(destination: &Destination, asked: &Asked<'_>) {
             assert!(name.parse::<IpAddr>().is_err(), "{name} is an address");
             assert!(name.split('.').all(|label| (1..=63).contains(&label.len())));
         }
-        (Destination::Name(..), Asked::Ip(_)) | (_, Asked::Unknown) => {
-            panic!("{destination:?} for {asked:?}")
+        (Target::Domain(..), Asked::Ip(_)) | (_, Asked::Unknown) => {
+            panic!("{target:?} for {asked:?}")
         }
     }
 }

@@ -89,7 +89,7 @@ impl Exit {
             return Err(ConnectError::Draining);
         }
         let failed = |source| ConnectError::Dial {
-            target: describe(target),
+            target: target.to_string(),
             source,
         };
         let tcp = self.dial(ingress, target).await?;
@@ -101,7 +101,7 @@ impl Exit {
     /// Dials the target's addresses inside our routes, as they become known.
     async fn dial(&self, ingress: &Member, target: &Target) -> Result<TcpStream, ConnectError> {
         let mut found = Found::default();
-        let (dialled, timeout) = (describe(target), self.connect_timeout);
+        let (dialled, timeout) = (target.to_string(), self.connect_timeout);
         let result = match target {
             Target::Address(address) => {
                 let part = Part {
@@ -204,13 +204,5 @@ impl Found {
             .collect();
         self.allowed |= !part.addresses.is_empty();
         (!part.addresses.is_empty()).then_some(part)
-    }
-}
-
-/// `host:port` for people.
-pub(super) fn describe(target: &Target) -> String {
-    match target {
-        Target::Address(address) => address.to_string(),
-        Target::Domain(name, port) => format!("{name}:{port}"),
     }
 }

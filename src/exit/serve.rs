@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Exit;
-use super::connect::{ConnectError, Dialled, describe};
+use super::connect::{ConnectError, Dialled};
 use super::dns::{ResolveError, Resolving};
 use crate::identity::{AgentId, Member};
 use crate::names::Families;
@@ -123,7 +123,9 @@ impl Exit {
         target: &Target,
         Dialled { tcp, bound }: Dialled,
     ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
-        let guard = self.streams.open(Side::Exit, peer, None, describe(target));
+        let guard = self
+            .streams
+            .open(Side::Exit, peer, None, target.to_string());
         let connected = reply(ConnectStatus::Connected, Some(bound), String::new());
         if send_message(&mut stream.send, &connected).await.is_err() {
             reset_on_drop(&tcp);

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use fast_socks5::ReplyError;
-
+use super::outcome::Refusal;
 use crate::identity::AgentId;
 use crate::tunnel::OpenError;
 use crate::wire::ConnectStatus;
@@ -47,43 +46,24 @@ pub(super) enum Blame {
 }
 
 impl ConnectError {
-    /// The SOCKS5 reply for this error.
-    pub fn reply(&self) -> ReplyError {
+    /// What the client is told.
+    pub fn refusal(&self) -> Refusal {
         match self {
-            Self::NoRoute(_) | Self::Mesh(_) | Self::Stream { .. } => {
-                ReplyError::NetworkUnreachable
-            }
-            Self::NotFound(_) | Self::NotResolved(_) => ReplyError::HostUnreachable,
-            Self::TimedOut(_) | Self::Silent { .. } => ReplyError::TtlExpired,
+            Self::NoRoute(_) | Self::Mesh(_) | Self::Stream { .. } => Refusal::NoRoute,
+            Self::NotFound(_) | Self::NotResolved(_) => Refusal::HostUnreachable,
+            Self::TimedOut(_) | Self::Silent { .. } => Refusal::TimedOut,
             Self::Exit { status, .. } => match status {
-                ConnectStatus::NotAllowed => ReplyError::ConnectionNotAllowed,
-                ConnectStatus::NetworkUnreachable | ConnectStatus::Draining => {
-                    ReplyError::NetworkUnreachable
-                }
+                ConnectStatus::NotAllowed => Refusal::NotAllowed,
+                ConnectStatus::NetworkUnreachable | ConnectStatus::Draining => Refusal::NoRoute,
                 ConnectStatus::HostUnreachable | ConnectStatus::NameNotFound => {
-                    ReplyError::HostUnreachable
+                    Refusal::HostUnreachable
                 }
-                ConnectStatus::Refused => ReplyError::ConnectionRefused,
-                ConnectStatus::TimedOut => ReplyError::TtlExpired,
+                ConnectStatus::Refused => Refusal::Refused,
+                ConnectStatus::TimedOut => Refusal::TimedOut,
                 ConnectStatus::Internal | ConnectStatus::Pending | ConnectStatus::Connected => {
-                    ReplyError::GeneralFailure
+                    Refusal::Internal
                 }
             },
-        }
-    }
-
-    /// Its metrics label.
-    pub(super) fn result(&self) -> &'static str {
-        match self.reply() {
-            ReplyError::Succeeded => "connected",
-            ReplyError::GeneralFailure => "internal",
-            ReplyError::ConnectionNotAllowed => "not_allowed",
-            ReplyError::NetworkUnreachable => "no_route",
-            ReplyError::HostUnreachable => "host_unreachable",
-            ReplyError::ConnectionRefused => "refused",
-            ReplyError::ConnectionTimeout | ReplyError::TtlExpired => "timed_out",
-            ReplyError::CommandNotSupported => "command_not_supported",
-            ReplyError::AddressTypeNotSupported => "address_type_not_supported",
         }
     }
 

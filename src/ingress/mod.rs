@@ -7,23 +7,24 @@
 //! connection. The accept loop may be aborted at any time (drain, a changed address); the clients'
 //! tasks live on.
 
+mod accept;
+mod attempts;
 mod connect;
 mod error;
+mod exchange;
 mod metrics;
+mod outcome;
+mod patience;
 mod resolve;
 mod serve;
-mod socks;
-mod stranger;
+mod socks5;
 mod waiting;
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
 
 use crate::clock::Allowance;
 use crate::config;
@@ -31,17 +32,14 @@ use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Login, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::names::Families;
-use crate::task::{self, Served};
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
 
-pub use connect::Patience;
 pub use error::ConnectError;
 pub use metrics::Metrics;
-pub use socks::{Destination, HandshakeError, handshake};
-
-/// How long accepting rests after the kernel refused to (no file descriptors, no memory).
-const ACCEPT_REST: Duration = Duration::from_millis(100);
+pub use outcome::{Refusal, Request};
+pub use patience::Patience;
+pub use socks5::{HandshakeError, handshake};
 
 /// What an ingress asks the routing core. Answers name live exits only, best first; the choice
 /// among equals (`routing.balance`) is the implementer's.
@@ -174,48 +172,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     fn waiting(&self, time: Duration) -> Waiting<'_> {
         Waiting::new(Allowance::new(time), &self.waiting_places, &self.metrics)
     }
-
-    /// Accepts clients for ever.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        let mut failing = false;
-        loop {
-            match listener.accept().await {
-                Ok((tcp, client)) => {
-                    failing = false;
-                    self.admit(tcp, client);
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(%error, "accepting SOCKS5 clients fails; check the limit of open files");
-                    }
-                    self.metrics.handshake_failed("accept");
-                    if !is_of_one_client(&error) {
-                        tokio::time::sleep(ACCEPT_REST).await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Starts serving a client, or closes its connection if its network has its share already.
-    fn admit(self: &Arc<Self>, tcp: TcpStream, client: SocketAddr) {
-        let network = Network::from(client.ip());
-        let Some(place) = self.places.take(network) else {
-            self.metrics.handshake_failed("max_connections");
-            debug!(%client, "client refused: its share of socks5.max_connections is connected");
-            return;
-        };
-        let Some(handshake) = self.handshakes.take(network) else {
-            self.metrics.handshake_failed("socks_handshakes");
-            debug!(%client, "client refused: its share of limits.socks_handshakes is silent");
-            return;
-        };
-        let ingress = self.clone();
-        task::serve(Served::Client, async move {
-            ingress.serve(tcp, client, handshake).await;
-            drop(place);
-        });
-    }
 }
 
 /// Who may use the port.
@@ -224,14 +180,6 @@ fn login(users: &[config::User], checks: Arc<Checks>) -> Login {
         .iter()
         .map(|user| (user.username.as_str(), user.password_hash.0.as_str()));
     Login::new("socks5", users, checks)
-}
-
-/// Whether an accept error is about the one connection that was to be accepted.
-fn is_of_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
 }
 
 #[cfg(test)]

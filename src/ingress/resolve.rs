@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tracing::debug;
 
-use super::connect::Patience;
 use super::error::ConnectError;
+use super::patience::Patience;
 use super::waiting::Waiting;
 use super::{Ingress, OwnExit, Routes, Wanted};
 use crate::clock::within;

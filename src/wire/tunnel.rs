@@ -8,6 +8,7 @@
 //! A dial that takes longer is announced by a [`ConnectStatus::Pending`] reply first, so that an
 //! ingress can tell a slow target from a dead exit and try another one.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use minicbor::{Decode, Encode};
@@ -43,6 +44,25 @@ pub enum Target {
     /// A name that the exit resolves (a domain route led here), and a port.
     #[n(1)]
     Domain(#[n(0)] String, #[n(1)] u16),
+}
+
+impl Target {
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Address(address) => address.port(),
+            Self::Domain(_, port) => *port,
+        }
+    }
+}
+
+/// `host:port` for people.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Domain(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
 }
 
 /// What became of a connect.

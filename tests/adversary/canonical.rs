@@ -11,7 +11,7 @@ use tokio::io::{AsyncWriteExt, duplex};
 use warren::api::Dest;
 use warren::config::{Config, HealthTarget};
 use warren::identity::{AgentId, Grants, parse_prefix};
-use warren::ingress::{Destination, handshake};
+use warren::ingress::handshake;
 use warren::wire::{
     Advertisement, ConnectRequest, ResolveReply, RouteAdv, RoutePrefix, Stamp, StreamRequest,
     Target,
@@ -155,10 +155,11 @@ fn socks(address: Vec<u8>) -> Option<String> {
         let (mut client, mut server) = duplex(1_024);
         let sent = [&[5, 1, 0, 5, 1, 0][..], &address, &[0, 80]].concat();
         client.write_all(&sent).await.expect("room for it");
-        let asked = handshake(&mut server, None, Ipv4Addr::LOCALHOST.into()).await;
-        Some(match asked.ok()? {
-            Destination::Address(at) => at.ip().to_string(),
-            Destination::Name(name, _) => format!("name {name}"),
+        let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let asked = handshake(&mut server, None, client).await;
+        Some(match asked.ok()?.target {
+            Target::Address(at) => at.ip().to_string(),
+            Target::Domain(name, _) => format!("name {name}"),
         })
     })
 }

@@ -281,39 +281,45 @@ async fn a_reset_passes_from_end_to_end_through_any_exit() {
     }
 }
 
-/// Every status and failure has the reply that the contract names.
+/// Every status and failure is refused as the contract says.
 #[test]
-fn replies_say_what_happened() {
+fn refusals_say_what_happened() {
     use crate::tunnel::OpenError;
     use crate::wire::ConnectStatus;
 
     let name = || "web.example:80".to_owned();
-    for (error, code) in [
-        (ConnectError::NoRoute(name()), 3),
-        (ConnectError::NotFound(name()), 4),
-        (ConnectError::NotResolved(name()), 4),
-        (ConnectError::TimedOut(name()), 6),
-        (ConnectError::Mesh(OpenError::NoPath(FIRST)), 3),
-        (ConnectError::Mesh(OpenError::TimedOut { exit: FIRST }), 3),
+    for (error, refusal) in [
+        (ConnectError::NoRoute(name()), Refusal::NoRoute),
+        (ConnectError::NotFound(name()), Refusal::HostUnreachable),
+        (ConnectError::NotResolved(name()), Refusal::HostUnreachable),
+        (ConnectError::TimedOut(name()), Refusal::TimedOut),
+        (
+            ConnectError::Mesh(OpenError::NoPath(FIRST)),
+            Refusal::NoRoute,
+        ),
+        (
+            ConnectError::Mesh(OpenError::TimedOut { exit: FIRST }),
+            Refusal::NoRoute,
+        ),
     ] {
-        assert_eq!(error.reply().as_u8(), code, "{error}");
+        assert_eq!(error.refusal(), refusal, "{error}");
     }
-    for (status, code) in [
-        (ConnectStatus::Internal, 1),
-        (ConnectStatus::NotAllowed, 2),
-        (ConnectStatus::NetworkUnreachable, 3),
-        (ConnectStatus::Draining, 3),
-        (ConnectStatus::HostUnreachable, 4),
-        (ConnectStatus::NameNotFound, 4),
-        (ConnectStatus::Refused, 5),
-        (ConnectStatus::TimedOut, 6),
+    for (status, refusal) in [
+        (ConnectStatus::Internal, Refusal::Internal),
+        (ConnectStatus::NotAllowed, Refusal::NotAllowed),
+        (ConnectStatus::NetworkUnreachable, Refusal::NoRoute),
+        (ConnectStatus::Draining, Refusal::NoRoute),
+        (ConnectStatus::HostUnreachable, Refusal::HostUnreachable),
+        (ConnectStatus::NameNotFound, Refusal::HostUnreachable),
+        (ConnectStatus::Refused, Refusal::Refused),
+        (ConnectStatus::TimedOut, Refusal::TimedOut),
     ] {
         let error = ConnectError::Exit {
             exit: FIRST,
             status,
             detail: String::new(),
         };
-        assert_eq!(error.reply().as_u8(), code, "{error}");
+        assert_eq!(error.refusal(), refusal, "{error}");
     }
 }
 

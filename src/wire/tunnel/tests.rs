@@ -67,7 +67,7 @@ prop_compose! {
 
 fn round_trip<T>(message: &T)
 where
-    T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + std::fmt::Debug,
+    T: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + fmt::Debug,
 {
     let mut bytes = Vec::new();
     encode_frame(message, &mut bytes);

@@ -1,0 +1,110 @@
+//! One attempt: an exit, which may be this agent, is asked for a target.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::attempts::Attempt;
+use super::error::ConnectError;
+use super::outcome::{Connected, Link};
+use super::{Ingress, OwnExit, Routes};
+use crate::clock::within;
+use crate::exit::{self, Dialled};
+use crate::identity::AgentId;
+use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
+use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Target};
+
+impl<T: OpenStream, R: Routes> Ingress<T, R> {
+    /// Asks the exit for the target; it must give its first sign of life within `time`.
+    pub(super) async fn attempt(
+        &self,
+        attempt: &Attempt,
+        time: Duration,
+    ) -> Result<Connected, ConnectError> {
+        let exit = attempt.exit;
+        let own = self.own.as_ref().filter(|own| own.member.id == exit);
+        let (link, bound) = match own {
+            Some(own) => self.attempt_own(own, &attempt.target).await?,
+            None => {
+                let (stream, bound) = self.attempt_remote(attempt, time).await?;
+                (Link::Stream(stream), bound)
+            }
+        };
+        Ok(Connected { link, exit, bound })
+    }
+
+    async fn attempt_own(
+        &self,
+        own: &OwnExit,
+        target: &Target,
+    ) -> Result<(Link, Option<SocketAddr>), ConnectError> {
+        let failed = |error: exit::ConnectError| ConnectError::Exit {
+            exit: own.member.id,
+            status: error.status(),
+            detail: error.to_string(),
+        };
+        let place = own.exit.place(own.member.id);
+        let place = place.ok_or_else(|| failed(exit::ConnectError::Busy))?;
+        let connecting = own.exit.connect(&own.member, target);
+        let Dialled { tcp, bound } = connecting.await.map_err(failed)?;
+        Ok((Link::Own(tcp, place), Some(bound)))
+    }
+
+    async fn attempt_remote(
+        &self,
+        attempt: &Attempt,
+        time: Duration,
+    ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
+        let exit = attempt.exit;
+        tokio::select! {
+            biased;
+            answer = self.answer(attempt, time) => answer,
+            () = self.opener.lost(exit) => Err(OpenError::NoPath(exit).into()),
+        }
+    }
+
+    /// What the exit has to say in the end; its first sign of life must come within `time`.
+    async fn answer(
+        &self,
+        attempt: &Attempt,
+        time: Duration,
+    ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
+        let exit = attempt.exit;
+        let asked = within(time, self.ask(attempt)).await;
+        let (mut stream, mut reply) = asked.ok_or(ConnectError::Silent { exit, after: time })??;
+        while reply.status == ConnectStatus::Pending {
+            reply = receive(&mut stream, exit).await?;
+        }
+        match reply.status {
+            ConnectStatus::Connected => Ok((stream, reply.bound)),
+            status => Err(ConnectError::Exit {
+                exit,
+                status,
+                detail: reply.detail,
+            }),
+        }
+    }
+
+    /// Opens a stream, asks, and waits for the first sign of life.
+    async fn ask(&self, attempt: &Attempt) -> Result<(ExitStream, ConnectReply), ConnectError> {
+        let exit = attempt.exit;
+        let mut stream = self.opener.open(exit).await?;
+        let request = StreamRequest::Connect(ConnectRequest {
+            target: attempt.target.clone(),
+        });
+        let sent = send_message(&mut stream.send, &request).await;
+        sent.map_err(|error| ConnectError::Stream {
+            exit,
+            reason: error.to_string(),
+        })?;
+        let reply = receive(&mut stream, exit).await?;
+        Ok((stream, reply))
+    }
+}
+
+async fn receive(stream: &mut ExitStream, exit: AgentId) -> Result<ConnectReply, ConnectError> {
+    let reply = receive_message(&mut stream.recv).await;
+    reply.map_err(|error| ConnectError::Stream {
+        exit,
+        reason: error.to_string(),
+    })
+}

@@ -1,0 +1,109 @@
+//! The front end that speaks SOCKS5: a client from its first byte to its last.
+
+mod handshake;
+mod password;
+mod reply;
+mod stranger;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::outcome::{Link, Outcome, Request};
+use super::serve::carry;
+use super::{Ingress, Routes};
+use crate::limit::{Network, Share};
+use crate::tunnel::{OpenStream, StreamGuard, tune};
+
+pub use handshake::{HandshakeError, handshake};
+
+/// How long a refused client may take to close its side. Closing first with bytes of it unread
+/// would turn our last reply into a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Most bytes read from a refused client meanwhile.
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// Serves one client until its connection ends. Its `place` among those that have not said what they
+/// want is given back with its request.
+pub(super) async fn serve<T: OpenStream, R: Routes>(
+    ingress: &Ingress<T, R>,
+    tcp: TcpStream,
+    client: SocketAddr,
+    place: Share<Network>,
+) {
+    // What happens before the relay is large and short-lived: it gets a box of its own.
+    let established = Box::pin(establish(ingress, tcp, client, place)).await;
+    if let Some((tcp, link, guard)) = established {
+        carry(tcp, link, &guard).await;
+    }
+}
+
+/// Handshake, connect and reply; `None` if the client is done with.
+async fn establish<T: OpenStream, R: Routes>(
+    ingress: &Ingress<T, R>,
+    mut tcp: TcpStream,
+    client: SocketAddr,
+    place: Share<Network>,
+) -> Option<(TcpStream, Link, StreamGuard)> {
+    // Fails only on a socket that is gone already, which the first read reports.
+    let _ = tune(&tcp);
+    let request = admit(ingress, &mut tcp, client).await?;
+    drop(place);
+    match ingress.fulfil(&request, &tcp).await {
+        Outcome::Connected(connected) => {
+            let guard = ingress.list(&request, &connected);
+            let told = reply::connected(&mut tcp, connected.bound).await;
+            told.ok().map(|()| (tcp, connected.link, guard))
+        }
+        Outcome::Refused(refusal) => {
+            if reply::refused(&mut tcp, refusal).await.is_ok() {
+                close(&mut tcp).await;
+            }
+            None
+        }
+        Outcome::ClientGone => None,
+    }
+}
+
+/// The client's request; `None` if it made none in time.
+async fn admit<T: OpenStream, R: Routes>(
+    ingress: &Ingress<T, R>,
+    tcp: &mut TcpStream,
+    client: SocketAddr,
+) -> Option<Request> {
+    let shake = handshake(tcp, ingress.users.as_ref(), client);
+    match timeout(ingress.handshake_timeout, shake).await {
+        Ok(Ok(request)) => Some(request),
+        Ok(Err(error)) => {
+            debug!(%error, "handshake failed");
+            ingress.metrics.handshake_failed(error.reason());
+            if let (HandshakeError::Stranger(stranger), Ok(port)) = (error, tcp.local_addr()) {
+                // One that has left hears nothing.
+                let _ = tcp.write_all(&stranger.answer(port)).await;
+            }
+            close(tcp).await;
+            None
+        }
+        Err(_) => {
+            ingress.metrics.handshake_failed("timed_out");
+            None
+        }
+    }
+}
+
+/// Ends a refused client's connection so that it gets our last bytes.
+async fn close(tcp: &mut TcpStream) {
+    if tcp.shutdown().await.is_err() {
+        return;
+    }
+    let mut sink = tokio::io::sink();
+    let mut rest = tcp.take(LINGER_BYTES);
+    let drain = tokio::io::copy(&mut rest, &mut sink);
+    // Whether it closed in time or not, we are done.
+    let _ = timeout(LINGER, drain).await;
+}
