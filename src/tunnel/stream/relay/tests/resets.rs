@@ -1,5 +1,7 @@
 //! What came before a reset arrives, as between two kernels.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::tunnel::testing::session_with;
 
@@ -122,6 +124,46 @@ async fn a_reader_that_stalls_holds_up_a_reset_for_a_while_only() {
     let ended = timeout(PATIENCE, exit).await.unwrap().unwrap();
     assert_eq!(ended, RelayEnd::TcpReset);
     drop(client);
+}
+
+/// A session whose idle time-out does not strike while a paused clock is moved.
+async fn enduring() -> Session {
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_idle_timeout(None);
+    session_with(transport).await
+}
+
+/// Lets so much time pass at once, and both ends of the session do what is due.
+async fn pass(session: &Session, time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+    stream_pair(session).await;
+}
+
+/// The other agent neither delivers the rest nor says that it cannot. Meanwhile its stream is whole up to
+/// the reset, as it may have a slow line; after a minute it is reset at once.
+#[tokio::test]
+async fn the_rest_before_a_reset_may_take_a_minute_and_no_longer() {
+    let session = enduring().await;
+    let (mut client, tcp) = tcp_pair().await;
+    let (opened, mut accepted) = stream_pair(&session).await;
+    let table = StreamTable::new();
+    let guard = table.open(Side::Ingress, AgentId([1; 16]), None, String::new());
+    client.write_all(b"last words").await.unwrap();
+    let relaying = tokio::spawn(async move { relay(tcp, opened, &guard).await });
+    accepted.recv.read_exact(&mut [0; 9]).await.unwrap();
+    reset_on_drop(&client);
+    drop(client);
+    let ended = timeout(PATIENCE, relaying).await;
+    assert_eq!(ended.unwrap().unwrap(), RelayEnd::TcpReset);
+    assert_eq!(table.count(), 0, "its place is free");
+    pass(&session, Duration::from_secs(50)).await;
+    let early = accepted.recv.received_reset().now_or_never();
+    assert!(early.is_none(), "{early:?}");
+    pass(&session, Duration::from_secs(11)).await;
+    let reset = timeout(PATIENCE, accepted.recv.received_reset()).await;
+    assert_eq!(reset.unwrap().unwrap(), Some(TCP_RESET));
 }
 
 /// Whatever ends a relay in the middle, the other side must not take it for whole.
