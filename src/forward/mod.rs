@@ -11,6 +11,7 @@
 //! The loop owns its buffers and allocates nothing per packet. It may be aborted at any time: all
 //! it holds is packets, and those may be lost.
 
+mod blocked;
 mod buffer;
 mod door;
 mod fib;

@@ -75,34 +75,42 @@ impl Port {
         }
     }
 
-    /// Sends a run; one system call where the kernel segments (GSO), one per packet elsewhere.
+    /// Sends a run of data; one system call where the kernel segments (GSO), one per packet
+    /// elsewhere. `WouldBlock` while so much waits already that link packets would wait long.
     ///
     /// On `WouldBlock` part of the run may have left; packets may be repeated freely.
     pub fn send(&self, run: &Run<'_>) -> io::Result<()> {
-        let packets = run.bytes.len().div_ceil(run.stride);
-        if packets <= self.segments {
-            return self.send_once(run, run.bytes, (packets > 1).then_some(run.stride));
-        }
-        run.bytes
-            .chunks(run.stride * self.segments)
-            .try_for_each(|part| {
-                let segment = (part.len() > run.stride).then_some(run.stride);
-                self.send_once(run, part, segment)
-            })
-    }
-
-    fn send_once(&self, run: &Run<'_>, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
-        self.transmit(&Transmit {
-            destination: run.destination,
-            ecn: run.ecn,
-            contents,
-            segment_size: segment,
-            src_ip: run.source,
+        self.in_parts(run, |part| match &self.socket {
+            Socket::Kernel(socket) => socket.transmit_data(part),
+            Socket::Other(socket) => socket.try_send(part),
         })
     }
 
-    /// Sends what quinn hands over, without what the kernel refused of late: the source address,
-    /// segmentation.
+    /// Sends a run that data must not keep waiting, as [`transmit`](Self::transmit) does.
+    pub fn send_ahead(&self, run: &Run<'_>) -> io::Result<()> {
+        self.in_parts(run, |part| self.transmit(part))
+    }
+
+    /// What one send takes, one after the other.
+    fn in_parts(
+        &self,
+        run: &Run<'_>,
+        mut send: impl FnMut(&Transmit<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        run.bytes
+            .chunks(run.stride * self.segments)
+            .try_for_each(|contents| {
+                send(&Transmit {
+                    destination: run.destination,
+                    ecn: run.ecn,
+                    contents,
+                    segment_size: (contents.len() > run.stride).then_some(run.stride),
+                    src_ip: run.source,
+                })
+            })
+    }
+
+    /// Sends what quinn hands over of a link, in the room that data leaves.
     pub fn transmit(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         match &self.socket {
             Socket::Kernel(socket) => socket.transmit(transmit),
@@ -110,7 +118,7 @@ impl Port {
         }
     }
 
-    /// Waits until a send may succeed.
+    /// Waits until data may be sent.
     pub async fn writable(&self) -> io::Result<()> {
         match &self.socket {
             Socket::Kernel(socket) => socket.writable().await,

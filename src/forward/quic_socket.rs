@@ -1,11 +1,12 @@
-//! The link endpoint's share of a [`Port`]: what it sends goes straight out, what it receives the
-//! receive loop puts here.
+//! The link endpoint's share of a [`Port`]: what it sends goes straight out, in the room that data
+//! leaves; what it receives the receive loop puts here.
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -29,6 +30,8 @@ pub(super) struct Lost {
 /// The socket of a link endpoint.
 pub struct QuicSocket {
     port: Arc<Port>,
+    /// The port took no link packet: there was no room at all.
+    full: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -48,6 +51,7 @@ impl QuicSocket {
         };
         Arc::new(Self {
             port,
+            full: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -109,14 +113,17 @@ impl Drop for Dialled {
 impl AsyncUdpSocket for QuicSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Box::pin(Writable {
-            port: self.port.clone(),
+            socket: self,
             wait: None,
         })
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         match self.port.transmit(transmit) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.full.store(true, Ordering::Relaxed);
+                Err(error)
+            }
             Err(error) => {
                 // Any other error would end the connection; to QUIC it is a lost packet (an
                 // oversized probe, an unreachable network that may come back).
@@ -175,20 +182,25 @@ impl fmt::Debug for QuicSocket {
 
 type Wait = Pin<Box<dyn Future<Output = io::Result<()>> + Send + Sync>>;
 
-/// Waits for the port for one quinn task.
+/// Waits for the port for one quinn task; not while it only keeps data waiting.
 struct Writable {
-    port: Arc<Port>,
+    socket: Arc<QuicSocket>,
     wait: Option<Wait>,
 }
 
 impl UdpPoller for Writable {
     fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.socket.full.load(Ordering::Relaxed) {
+            this.wait = None;
+            return Poll::Ready(Ok(()));
+        }
         let wait = this.wait.get_or_insert_with(|| {
-            let port = this.port.clone();
+            let port = this.socket.port.clone();
             Box::pin(async move { port.writable().await })
         });
         let result = std::task::ready!(wait.as_mut().poll(cx));
+        this.socket.full.store(false, Ordering::Relaxed);
         this.wait = None;
         Poll::Ready(result)
     }
@@ -196,6 +208,6 @@ impl UdpPoller for Writable {
 
 impl fmt::Debug for Writable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Writable").field(&self.port).finish()
+        f.debug_tuple("Writable").field(&self.socket).finish()
     }
 }

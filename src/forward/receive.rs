@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use quinn_udp::RecvMeta;
 
+use super::blocked::Blocked;
 use super::buffer::{Buffer, BufferPool};
 use super::fib::{Adjacency, Fib, PathErrorReport};
 use super::inbox::{Delivery, Inbox};
@@ -24,10 +25,6 @@ const RECEIVE_BATCH: usize = 8;
 /// Bytes of the largest packet that is taken: what fits the MTU of Ethernet, no agent sends more,
 /// and the buffers of quinn hold no more (its default).
 const LARGEST: usize = 1_472;
-
-/// How long a forwarded run waits for a full socket. Longer than a burst takes to drain, short
-/// beside a heartbeat.
-const BLOCKED_WAIT: Duration = Duration::from_millis(5);
 
 /// Pause after a receive error that is not about one packet.
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
@@ -61,6 +58,7 @@ pub async fn receive(
         fib,
         local,
         pool,
+        blocked: Blocked::default(),
         now: clock::now(),
     };
     loop {
@@ -88,6 +86,7 @@ struct Receiver {
     fib: Arc<Fib>,
     local: Local,
     pool: BufferPool,
+    blocked: Blocked,
     now: Instant,
 }
 
@@ -193,7 +192,7 @@ impl Receiver {
     }
 
     async fn forward(
-        &self,
+        &mut self,
         from: &Adjacency,
         buffer: &mut Buffer,
         run: Range<usize>,
@@ -222,18 +221,14 @@ impl Receiver {
             advance(packet, token);
         }
         let remote = next.remote();
-        let sent = send_or_wait(
-            &next.port,
-            &Run {
-                destination: remote.address,
-                source: remote.source,
-                ecn: meta.ecn,
-                bytes: &buffer[run.clone()],
-                stride: meta.stride,
-            },
-        )
-        .await;
-        match sent {
+        let onward = Run {
+            destination: remote.address,
+            source: remote.source,
+            ecn: meta.ecn,
+            bytes: &buffer[run.clone()],
+            stride: meta.stride,
+        };
+        match self.blocked.send(&next.port, &onward).await {
             Ok(()) => self.fib.metrics.forwarded(packets, run.len()),
             Err(reason) => self.fib.metrics.dropped(reason, packets),
         }
@@ -251,17 +246,4 @@ fn run_end(bytes: &[u8], start: usize, stride: usize, same: impl Fn(&[u8]) -> bo
         end = next;
     }
     end
-}
-
-/// Sends a run; waits a little for a full socket.
-async fn send_or_wait(port: &Port, run: &Run<'_>) -> Result<(), DropReason> {
-    match port.send(run) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        Err(_) => return Err(DropReason::Send),
-    }
-    match tokio::time::timeout(BLOCKED_WAIT, port.writable()).await {
-        Ok(Ok(())) => port.send(run).map_err(|_| DropReason::Blocked),
-        Ok(Err(_)) | Err(_) => Err(DropReason::Blocked),
-    }
 }

@@ -18,6 +18,8 @@ use crate::config::Limits;
 use crate::identity::{AgentId, ShortId};
 use crate::wire::packet::{Header, PacketType, advance, write_header};
 
+mod blocked;
+
 const SOON: Duration = Duration::from_secs(5);
 const TOKEN_IN: u64 = 11;
 const TOKEN_OUT: u64 = 22;

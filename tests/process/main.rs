@@ -41,6 +41,7 @@ mod pause;
 mod peer_names;
 mod readme;
 mod resets;
+mod slow_interface;
 mod stalls;
 mod stop;
 mod streams;

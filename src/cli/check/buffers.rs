@@ -65,20 +65,20 @@ mod tests {
         let enough = line(RECEIVE_BUFFER, SEND_BUFFER).to_string();
         assert_eq!(
             enough,
-            "ok    udp buffers: 4194304 bytes to receive, 262144 to send are granted"
+            "ok    udp buffers: 4194304 bytes to receive, 81920 to send are granted"
         );
-        let little = line(212_992, 212_992).to_string();
+        let little = line(212_992, 65_536).to_string();
         assert!(
             little.starts_with(
                 "warn  udp buffers: the kernel grants 212992 of 4194304 bytes to receive, \
-                 212992 of 262144 bytes to send:"
+                 65536 of 81920 bytes to send:"
             ),
             "{little}"
         );
-        let both = "`sysctl -w net.core.rmem_max=4194304 net.core.wmem_max=262144`";
+        let both = "`sysctl -w net.core.rmem_max=4194304 net.core.wmem_max=81920`";
         assert!(little.contains(both), "{little}");
         let little = line(RECEIVE_BUFFER, 1).to_string();
-        assert!(little.contains("`sysctl -w net.core.wmem_max=262144`"));
+        assert!(little.contains("`sysctl -w net.core.wmem_max=81920`"));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use crate::forward::{DropReason, Fib, Run};
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, write_header};
 
-/// Sends one packet along `hops`; `payload` is made for its header. What cannot be sent is counted
-/// as dropped.
+/// Sends one packet along `hops`, ahead of data; `payload` is made for its header. What cannot be sent
+/// is counted as dropped.
 pub(crate) fn send_along<P: AsRef<[u8]>>(
     fib: &Fib,
     kind: PacketType,
@@ -21,7 +21,7 @@ pub(crate) fn send_along<P: AsRef<[u8]>>(
     let payload = payload(&header);
     packet.extend_from_slice(payload.as_ref());
     let remote = next.remote();
-    let sent = next.port.send(&Run {
+    let sent = next.port.send_ahead(&Run {
         destination: remote.address,
         source: remote.source,
         ecn: None,
