@@ -34,6 +34,7 @@ mod http;
 mod login;
 mod logs;
 mod names;
+mod narrow;
 mod open_files;
 mod paths;
 mod patterns;
