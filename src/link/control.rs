@@ -1,13 +1,28 @@
 //! The control stream of a link: framed messages, read and written.
+//!
+//! A neighbour is read at a pace: what it says faster waits in its own stream, whose window closes. All
+//! links share one thread, and a message costs it microseconds however little it says.
+
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
+use tokio::time::sleep_until;
 
+use crate::clock;
 use crate::wire::{ControlMessage, FrameError, decode_frame, encode_frame};
 
 /// Bytes taken from the stream at a time.
 const CHUNK: usize = 64 * 1024;
+
+/// How often a neighbour is heard, a message of this many bytes or less each time; larger ones count as
+/// several. 4,096 a second: an agent in a mesh of a thousand hears some hundred.
+const MESSAGE: usize = 8 * 1024;
+const PACE: Duration = Duration::from_nanos(1_000_000_000 / 4_096);
+
+/// What may be heard at once after a pause: what comes together when a mesh is cut or joined.
+const BURST: Duration = Duration::from_millis(125);
 
 /// Why the control stream ended.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +40,8 @@ pub(super) struct ControlReader {
     stream: RecvStream,
     buffer: BytesMut,
     limit: usize,
+    /// When all that was heard so far was due.
+    due: Instant,
 }
 
 impl ControlReader {
@@ -34,13 +51,17 @@ impl ControlReader {
             stream,
             buffer: BytesMut::new(),
             limit,
+            due: clock::now(),
         }
     }
 
     /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<ControlMessage, ControlError> {
+        sleep_until(self.due.checked_sub(BURST).unwrap_or(self.due).into()).await;
         loop {
+            let before = self.buffer.len();
             if let Some(message) = decode_frame(&mut self.buffer, self.limit)? {
+                self.pay(before - self.buffer.len());
                 return Ok(message);
             }
             match self.stream.read_chunk(CHUNK, true).await? {
@@ -48,6 +69,13 @@ impl ControlReader {
                 None => return Err(ControlError::Ended),
             }
         }
+    }
+
+    /// For a message of so many bytes.
+    fn pay(&mut self, bytes: usize) {
+        let units = u32::try_from(bytes / MESSAGE).unwrap_or(u32::MAX);
+        let cost = PACE.saturating_mul(units.saturating_add(1));
+        self.due = self.due.max(clock::now()) + cost;
     }
 }
 

@@ -25,7 +25,7 @@ const DIFFERENT: usize = 2_000;
 const RATE: u32 = 20_000;
 
 /// First packets of handshakes with the ALPN id of sessions, which no link port takes.
-fn first_packets(to: SocketAddr, count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn first_packets(to: SocketAddr, count: usize) -> Vec<Vec<u8>> {
     let identity = Identity::ephemeral().expect("the host makes keys");
     let trust = Trust::mesh(None, [], [identity.id()].into()).expect("no files to read");
     let crypto = tunnel_client(&identity, Arc::new(trust), identity.id()).expect("good keys");
@@ -60,7 +60,7 @@ fn flood(to: SocketAddr, packets: &[Vec<u8>], stop: &AtomicBool, sent: &AtomicU6
 }
 
 /// How long so many echoes of a byte took, ascending.
-fn echoes(echo: &mut Echo, count: usize) -> Vec<Duration> {
+pub(crate) fn echoes(echo: &mut Echo, count: usize) -> Vec<Duration> {
     let mut took: Vec<Duration> = (0..count)
         .map(|_| {
             let start = Instant::now();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -43,8 +43,11 @@ pub(crate) struct Member {
     /// What its packets must begin with to be taken for its own.
     token: u64,
     packets: UdpSocket,
+    heard: Heard,
+    ca: PathBuf,
+    address: SocketAddr,
     /// Drives the connection.
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Member {
@@ -69,7 +72,10 @@ impl Member {
             control: linked.control,
             token: linked.token,
             packets: packets(address),
-            _runtime: runtime,
+            heard: linked.heard,
+            ca: mesh.dir().to_owned(),
+            address,
+            runtime,
         };
         member.say([member.link_adv()]);
         member
@@ -85,7 +91,7 @@ impl Member {
         let id: AgentId = id.parse().expect("the mesh has agent ids");
         runtime.block_on(async {
             let connection = dial(identity, mesh.dir(), address, id).await;
-            let (mut token, _control) = match greet(&connection).await {
+            let (mut token, _control) = match greet(&connection, Heard::default()).await {
                 Some(greeted) => greeted,
                 None => return Some(connection.closed().await.to_string()),
             };
@@ -192,6 +198,34 @@ impl Member {
         self.write(frame);
     }
 
+    /// Makes another link in place of its own, and leaves it; whether it came about.
+    pub(crate) fn relink(&self) -> bool {
+        self.runtime.block_on(async {
+            let dialled = try_dial(&self.identity, &self.ca, self.address, self.neighbor).await;
+            let Ok(connection) = dialled else {
+                return false;
+            };
+            let Some((mut token, _control)) = greet(&connection, Heard::default()).await else {
+                return false;
+            };
+            let patience = Duration::from_secs(1);
+            let told = tokio::time::timeout(patience, token.wait_for(|token| *token != 0)).await;
+            matches!(told, Ok(Ok(_)))
+        })
+    }
+
+    /// A datagram of its link, where heartbeats are. `false`: there is no room now.
+    pub(crate) fn datagram(&self, bytes: Vec<u8>) -> bool {
+        self.connection.send_datagram(bytes.into()).is_ok()
+    }
+
+    /// What its neighbour has told it of `origin` so far.
+    pub(crate) fn heard_of(&self, origin: AgentId) -> Vec<SignedAdv> {
+        let heard = self.heard.lock().expect("no panic while locked");
+        let of = |adv: &&SignedAdv| adv.key().is_some_and(|key| key.origin == origin);
+        heard.iter().filter(of).cloned().collect()
+    }
+
     /// The token of its link.
     pub(crate) fn token(&self) -> u64 {
         self.token
@@ -245,11 +279,18 @@ struct Linked {
     connection: Connection,
     control: mpsc::Sender<Vec<u8>>,
     token: u64,
+    heard: Heard,
 }
+
+/// Advertisements that came, the first [`HEARD`] of them.
+type Heard = Arc<Mutex<Vec<SignedAdv>>>;
+
+const HEARD: usize = 1_000;
 
 async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Linked {
     let connection = dial(identity, ca, address, id).await;
-    let greeted = greet(&connection).await;
+    let heard = Heard::default();
+    let greeted = greet(&connection, heard.clone()).await;
     let (mut token, control) = greeted.expect("a good certificate is let in");
     let token = token.wait_for(|token| *token != 0).await;
     let token = *token.expect("the neighbour says hello");
@@ -257,21 +298,34 @@ async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) 
         connection,
         control,
         token,
+        heard,
     }
 }
 
 async fn dial(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Connection {
+    let connection = try_dial(identity, ca, address, id).await;
+    connection.expect("the listening side judges last")
+}
+
+async fn try_dial(
+    identity: &Identity,
+    ca: &Path,
+    address: SocketAddr,
+    id: AgentId,
+) -> Result<Connection, quinn::ConnectionError> {
     let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
     let crypto = link_client(identity, Arc::new(trust), id).expect("a good certificate");
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
-    let connection = connecting.expect("an address").await;
-    connection.expect("the listening side judges last")
+    connecting.expect("an address").await
 }
 
 /// Says hello, and goes on saying what is asked for. The neighbour's token comes with its own hello.
 /// `None`: the connection has ended.
-async fn greet(connection: &Connection) -> Option<(watch::Receiver<u64>, mpsc::Sender<Vec<u8>>)> {
+async fn greet(
+    connection: &Connection,
+    heard: Heard,
+) -> Option<(watch::Receiver<u64>, mpsc::Sender<Vec<u8>>)> {
     let (send, recv) = connection.open_bi().await.ok()?;
     let (control, queue) = mpsc::channel(64);
     let (told, token) = watch::channel(0);
@@ -290,7 +344,7 @@ async fn greet(connection: &Connection) -> Option<(watch::Receiver<u64>, mpsc::S
     encode_frame(&ControlMessage::Token(wanted), &mut frames);
     control.send(frames).await.expect("an empty queue");
     tokio::spawn(write_all(send, queue));
-    tokio::spawn(listen(recv, told));
+    tokio::spawn(listen(recv, told, heard));
     tokio::spawn(beat(connection.clone()));
     Some((token, control))
 }
@@ -303,14 +357,21 @@ async fn write_all(mut send: SendStream, mut queue: mpsc::Receiver<Vec<u8>>) {
     }
 }
 
-/// Reads what the neighbour says, and keeps nothing of it but tokens.
-async fn listen(mut recv: RecvStream, token: watch::Sender<u64>) {
+/// Reads what the neighbour says, and keeps of it tokens and advertisements.
+async fn listen(mut recv: RecvStream, token: watch::Sender<u64>, heard: Heard) {
     let mut buffer = BytesMut::new();
     while let Ok(Some(chunk)) = recv.read_chunk(64 * 1024, true).await {
         buffer.extend_from_slice(&chunk.bytes);
         while let Ok(Some(message)) = decode_frame(&mut buffer, MESSAGE) {
-            if let ControlMessage::Token(Token { token: new }) = message {
-                token.send_replace(new);
+            match message {
+                ControlMessage::Token(Token { token: new }) => drop(token.send_replace(new)),
+                ControlMessage::Flood(flood) => {
+                    let mut heard = heard.lock().expect("no panic while locked");
+                    let room = HEARD.saturating_sub(heard.len());
+                    let advertisements = flood.advertisements.into_iter();
+                    heard.extend(advertisements.map(|envelope| envelope.adv).take(room));
+                }
+                _ => {}
             }
         }
     }
