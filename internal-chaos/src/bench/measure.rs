@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tokio::net::TcpListener;
 
 use super::figures::{Figure, Figures, Held, Load, Payer};
 use super::system::{Role, Running, System};
@@ -15,7 +14,7 @@ use crate::chain::{Chain, TARGET};
 use crate::host::Host;
 use crate::procstat::{self, Usage};
 use crate::workload::checked::{Kind, Plan};
-use crate::workload::serve::{Service, serve};
+use crate::workload::serve::{self, Service};
 use crate::workload::{Route, Target, bulk, echo, hold, storm};
 
 const BULK_PORT: u16 = 7001;
@@ -315,9 +314,8 @@ fn address(port: u16) -> Target {
 /// A server behind the exit, on a thread of its own.
 async fn target(chain: &Chain, port: u16, service: Service) -> anyhow::Result<Host> {
     let host = chain.last().host("target")?;
-    let listener = host.spawn(TcpListener::bind((TARGET, port))).await?;
-    let listener = listener.context("the target cannot listen")?;
-    host.spawn(serve(listener, service, Arc::default(), |_, _| {}));
+    let address = SocketAddr::from((TARGET, port));
+    serve::open(&host, address, service, &Arc::default(), |_, _| {}).await?;
     Ok(host)
 }
 

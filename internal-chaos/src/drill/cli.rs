@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::fault::Fault;
-use super::repeat::{Heartbeat, parse_heartbeat};
+use super::heartbeat::{Heartbeat, parse_heartbeat};
 
 /// What to break, how often, under which load.
 #[derive(Debug, Args)]

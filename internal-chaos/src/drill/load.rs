@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::connects::CADENCE;
@@ -18,7 +18,7 @@ use crate::units::Rate;
 use crate::window::beat;
 use crate::workload::attempt::paced;
 use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
-use crate::workload::serve::{Service, serve};
+use crate::workload::serve::{self, Service};
 use crate::workload::socks::CONNECT_LIMIT;
 use crate::workload::{Attempt, Route, Target};
 
@@ -121,9 +121,7 @@ impl Range {
             (&bulk, bulk_address(), Service::Checked),
             (&echo, echo_address(), Service::Echo),
         ] {
-            let listener = host.spawn(TcpListener::bind(address)).await?;
-            let listener = listener.context("the target cannot listen")?;
-            host.spawn(serve(listener, service, Arc::clone(&ledger), |_, _| {}));
+            serve::open(host, address, service, &ledger, |_, _| {}).await?;
         }
         Ok(Self {
             transfers: ingress.host("transfers")?,

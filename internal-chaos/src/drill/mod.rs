@@ -6,7 +6,7 @@
 //! | [`site`] | namespaces, links, and which agents are in them |
 //! | [`fault`], [`leak`] | what is broken, and what must not come out |
 //! | [`load`], [`connects`] | what an application does meanwhile |
-//! | [`repeat`] | one repeat, and what is counted of it |
+//! | [`repeat`], [`heartbeat`] | one repeat, and what is counted of it |
 //! | [`quiet`] | the same load without a fault: false alarms |
 //! | [`cells`], [`goals`], [`report`], [`plot`] | table, verdicts, picture |
 
@@ -15,6 +15,7 @@ mod cli;
 pub mod connects;
 pub mod fault;
 pub mod goals;
+pub mod heartbeat;
 pub mod leak;
 pub mod load;
 pub mod plot;

@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::connects::millis;
+use super::heartbeat::{Heartbeat, heartbeat_name, keys};
 use super::leak::{self, Leaks};
 use super::load::Plan;
-use super::repeat::{Drill, Heartbeat, heartbeat_name, keys};
+use super::repeat::Drill;
 use super::site::{LINKS, Node};
 use crate::mesh::Agents;
 use crate::workload::Outcome;

@@ -18,15 +18,15 @@ use anyhow::Context;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
-use serde_json::json;
 use tempfile::TempDir;
 
 use super::connects::{Connects, millis};
 use super::fault::{self, Class, Fault};
+use super::heartbeat::{Heartbeat, heartbeat_name, keys};
 use super::leak::{self, Leaks};
 use super::load::{Ended, Load, Plan, Range, bulk_address, echo_address};
 use super::site::{Node, Site, WHOLE};
-use crate::mesh::{Agents, Settings as Keys};
+use crate::mesh::Agents;
 use crate::procstat;
 use crate::window::{AFTER, Window};
 use crate::workload::checked::{Ending, Kind};
@@ -52,9 +52,6 @@ const HEAL_LIMIT: Duration = Duration::from_secs(12);
 /// Repeats in one mesh. The agents remember flaps of a link for a minute and hold it back longer
 /// each time; the first fault hits one transit, the second the other, so none has flapped before.
 const REPEATS_PER_MESH: u32 = 2;
-
-/// A setting of `connections.heartbeat`; `None` leaves the whole section to its defaults.
-pub type Heartbeat = Option<Duration>;
 
 /// What one repeat breaks, under which load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -346,47 +343,13 @@ pub fn signed_millis(origin: Instant, moment: Instant) -> f64 {
         - millis(origin.saturating_duration_since(moment))
 }
 
-/// The keys of all agents' configuration that set a heartbeat.
-pub(super) fn keys(heartbeat: Heartbeat) -> Keys {
-    let section = heartbeat.map(|_| json!({ "heartbeat": heartbeat_name(heartbeat) }));
-    let section = section.map(|section| ("connections".to_owned(), section));
-    section.into_iter().collect()
-}
-
-/// As the tables have it.
-pub fn heartbeat_name(heartbeat: Heartbeat) -> String {
-    heartbeat.map_or_else(
-        || "default".to_owned(),
-        |heartbeat| format!("{}ms", heartbeat.as_millis()),
-    )
-}
-
 fn names(path: &[Node]) -> Vec<&'static str> {
     path.iter().map(|node| node.name()).collect()
-}
-
-/// Reads what [`heartbeat_name`] writes.
-pub fn parse_heartbeat(text: &str) -> Result<Heartbeat, String> {
-    if text == "default" {
-        return Ok(None);
-    }
-    let millis = text.strip_suffix("ms").and_then(|text| text.parse().ok());
-    let millis = millis.ok_or_else(|| format!("`{text}` is neither `default` nor like `50ms`"))?;
-    Ok(Some(Duration::from_millis(millis)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn heartbeats_parse_back() {
-        for heartbeat in [None, Some(Duration::from_millis(50))] {
-            let name = heartbeat_name(heartbeat);
-            assert_eq!(parse_heartbeat(&name), Ok(heartbeat));
-        }
-        assert!(parse_heartbeat("50").is_err());
-    }
 
     #[test]
     fn who_waited_most_counts_if_it_lived_on() {

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::cli::DrillArgs;
+use super::heartbeat::heartbeat_name;
 use super::plot;
-use super::repeat::{Drill, End, Repeat, Settings, heartbeat_name};
+use super::repeat::{Drill, End, Repeat, Settings};
 use super::report::Run;
 use crate::machine::Machine;
 use crate::mesh;

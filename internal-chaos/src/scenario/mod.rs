@@ -8,7 +8,7 @@
 //! | `run` | one run: mesh, load, faults at their times |
 //! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
 //! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
-//! | [`record`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
+//! | [`record`], [`Finding`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
 //! | [`report`], [`page`], `timeline` | text, JSON, HTML |
 //! | [`mod@links`] | what a link under each named condition carries |
 //! | [`mod@soak`] | the same again and again, and whether agents grow |
@@ -18,6 +18,7 @@ mod cli;
 mod deed;
 mod diag;
 mod file;
+mod finding;
 pub mod judge;
 pub mod ladder;
 pub mod library;
@@ -40,6 +41,7 @@ mod wires;
 
 pub use cli::{RunArgs, list, run};
 pub use file::{BadScenario, parse, read};
+pub use finding::Finding;
 pub use run::play;
 pub use text::{Bound, Texts};
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::judge::{Finding, judge};
+use super::finding::Finding;
+use super::judge::judge;
 use super::model::Scenario;
 use super::record::{Attempt, Flow, Outcome, Record};
 

@@ -2,11 +2,11 @@
 //! that only accept, and name servers. Each may be closed and opened again.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::origin::Watchman;
@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::names::NameServer;
 use crate::ports::Ports;
 use crate::workload::checked::Ledger;
-use crate::workload::serve::{Service, serve};
+use crate::workload::serve::{self, Service};
 
 /// Everything that listens. Dropping it ends it.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Targets {
     pub(super) checked: SocketAddr,
     sites: BTreeMap<String, SocketAddr>,
     /// What listens now.
-    open: BTreeMap<String, Vec<JoinHandle<()>>>,
+    open: BTreeMap<String, Vec<JoinHandle<io::Result<()>>>>,
     resolvers: BTreeMap<String, NameServer>,
 }
 
@@ -101,13 +101,9 @@ impl Targets {
         };
         let mut listening = Vec::new();
         for (address, service) in services {
-            let listener = self.host.spawn(TcpListener::bind(address)).await?;
-            let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
-            let (ledger, watchman) = (Arc::clone(&self.ledger), self.watchman.clone());
+            let watchman = self.watchman.clone();
             let look = move |peer, own| watchman.look(peer, own);
-            // It ends with the system's descriptors or with its task.
-            let serving = async move { drop(serve(listener, service, ledger, look).await) };
-            listening.push(self.host.spawn(serving));
+            listening.push(serve::open(&self.host, address, service, &self.ledger, look).await?);
         }
         self.open.insert(name.to_owned(), listening);
         Ok(())

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::checked::{self, Ledger};
+use crate::host::Host;
 
 /// Connections that one server keeps at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 20_000;
@@ -55,6 +58,19 @@ pub async fn serve(
         });
     }
     Ok(())
+}
+
+/// Listens on a thread and serves there: until the handle is aborted, or the thread ends.
+pub async fn open(
+    host: &Host,
+    address: SocketAddr,
+    service: Service,
+    ledger: &Arc<Ledger>,
+    look: impl Fn(SocketAddr, SocketAddr) + Send + 'static,
+) -> anyhow::Result<JoinHandle<io::Result<()>>> {
+    let listener = host.spawn(TcpListener::bind(address)).await?;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(host.spawn(serve(listener, service, Arc::clone(ledger), look)))
 }
 
 async fn answer(service: Service, stream: TcpStream, ledger: &Ledger) -> io::Result<()> {

@@ -2,14 +2,11 @@
 
 use serde::Serialize;
 
-use super::super::judge::Finding;
+use super::super::finding::{Finding, finding, quote};
 use super::excuse::STANDSTILL;
 use super::growth::{LEAST_STATES, Measure, Trend, WARM_UP, trends};
 use super::record::{Cycle, Record};
 use crate::table;
-
-/// Problems quoted in one finding.
-const MOST_QUOTED: usize = 3;
 
 /// A finished soak.
 #[derive(Clone, Debug, Serialize)]
@@ -47,21 +44,21 @@ pub fn judge(record: &Record) -> Vec<Finding> {
     let count = |of: fn(&Cycle) -> u64| record.cycles.iter().map(of).sum::<u64>();
     let leaks = &record.origins.leaks;
     vec![
-        finding(
-            "bytes exact",
+        unless(
             &damaged,
+            "bytes exact",
             "every byte, in order, once",
             format!("{} bytes checked", count(|cycle| cycle.bytes)),
         ),
-        finding(
-            "nothing past the mesh",
+        unless(
             leaks,
+            "nothing past the mesh",
             "connections from exits only",
             format!("{} connections from exits", record.origins.exits),
         ),
-        finding(
-            "no open connection broke unprovoked",
+        unless(
             &all(|cycle| &cycle.unprovoked),
+            "no open connection broke unprovoked",
             "none while there is a way to every exit",
             format!(
                 "{} broke, all provoked; the machine stood still in {} of {} cycles",
@@ -70,15 +67,15 @@ pub fn judge(record: &Record) -> Vec<Finding> {
                 record.cycles.len()
             ),
         ),
-        finding(
-            "no agent ended by itself",
+        unless(
             &record.deaths,
+            "no agent ended by itself",
             "none",
             "none did".to_owned(),
         ),
-        finding(
-            "whole again after every cycle",
+        unless(
             &all(|cycle| &cycle.lost),
+            "whole again after every cycle",
             "every link, every exit, new connections",
             format!("{} of {}", record.cycles.len(), record.cycles.len()),
         ),
@@ -98,53 +95,40 @@ pub fn grown(trends: &[Trend]) -> Vec<Finding> {
                 last,
                 ..
             } = *trend;
-            Finding {
-                invariant: format!(
-                    "{} of {} (process {})",
-                    trend.measure.name(),
-                    trend.agent,
-                    trend.pid
-                ),
-                holds: false,
-                wanted: format!("at most {} more", show(trend.allowance)),
-                seen: format!(
-                    "grew by {}: {}, then {}, then {} over {} quiet states",
-                    show(last - first),
-                    show(first),
-                    show(middle),
-                    show(last),
-                    trend.states
-                ),
-            }
+            let (measure, agent, pid) = (trend.measure.name(), &trend.agent, trend.pid);
+            let invariant = format!("{measure} of {agent} (process {pid})");
+            let wanted = format!("at most {} more", show(trend.allowance));
+            let seen = format!(
+                "grew by {}: {}, then {}, then {} over {} quiet states",
+                show(last - first),
+                show(first),
+                show(middle),
+                show(last),
+                trend.states
+            );
+            finding(&invariant, false, wanted, seen)
         })
         .collect();
     let lives = trends.len() / Measure::ALL.len();
-    findings.push(Finding {
-        invariant: "nothing grows".to_owned(),
-        holds: lives > 0 && findings.is_empty(),
-        wanted: format!(
-            "memory, descriptors, tasks and streams of every life of {} quiet states",
-            WARM_UP + LEAST_STATES
-        ),
-        seen: match lives {
-            0 => "no life was long enough; give it more minutes".to_owned(),
-            lives => format!("{lives} lives judged"),
-        },
-    });
+    let holds = lives > 0 && findings.is_empty();
+    let wanted = format!(
+        "memory, descriptors, tasks and streams of every life of {} quiet states",
+        WARM_UP + LEAST_STATES
+    );
+    let seen = match lives {
+        0 => "no life was long enough; give it more minutes".to_owned(),
+        lives => format!("{lives} lives judged"),
+    };
+    findings.push(finding("nothing grows", holds, wanted, seen));
     findings
 }
 
-fn finding(invariant: &str, wrong: &[String], wanted: &str, good: String) -> Finding {
-    let shown = wrong.iter().take(MOST_QUOTED).cloned().collect::<Vec<_>>();
-    Finding {
-        invariant: invariant.to_owned(),
-        holds: wrong.is_empty(),
-        wanted: wanted.to_owned(),
-        seen: match wrong.len() {
-            0 => good,
-            count => format!("{count} wrong: {}", shown.join("; ")),
-        },
-    }
+fn unless(wrong: &[String], invariant: &str, wanted: &str, good: String) -> Finding {
+    let seen = match wrong.len() {
+        0 => good,
+        count => format!("{count} wrong: {}", quote(wrong.iter().map(String::as_str))),
+    };
+    finding(invariant, wrong.is_empty(), wanted, seen)
 }
 
 impl Report {
