@@ -20,7 +20,7 @@ use crate::api::EventView;
 use crate::forward::Port;
 use crate::identity::AgentId;
 use crate::routing::Path;
-use crate::tunnel::{AcceptedSession, OpenStream, SessionInfo, SessionOpener};
+use crate::tunnel::{AcceptedSession, OpenStream, SessionInfo};
 
 /// What an embedded agent is given in place of the machine's network.
 pub struct Surroundings {
@@ -53,7 +53,7 @@ impl Agent {
 
     /// Opens streams to exits; `None`: the agent is no ingress.
     pub fn opener(&self) -> Option<impl OpenStream + use<>> {
-        self.shared.tunnel.sessions.clone().map(SessionOpener)
+        self.shared.tunnel.sessions.clone()
     }
 
     /// The sessions that this agent opened, as they are now.

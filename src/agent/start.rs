@@ -27,7 +27,7 @@ use crate::ingress::{Ingress, OwnExit};
 use crate::link::{LinkEndpoint, LinkEvent};
 use crate::routing::Balancer;
 use crate::task::{self, Served, TaskFailed, Vital};
-use crate::tunnel::{AcceptedSession, SessionOpener};
+use crate::tunnel::AcceptedSession;
 
 /// Link events that the control task has not looked at yet; drivers wait when it is full.
 const EVENTS: usize = 1_024;
@@ -260,7 +260,7 @@ fn start_ingress(
         socks5,
         &config.limits,
         shared.checks.clone(),
-        SessionOpener(sessions),
+        sessions,
         routes,
         exit.clone().map(|exit| OwnExit { member, exit }),
         shared.streams.clone(),

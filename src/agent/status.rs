@@ -27,13 +27,13 @@ use crate::identity::AgentId;
 use crate::ingress::Ingress;
 use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState};
-use crate::tunnel::{SessionOpener, Side};
+use crate::tunnel::{Sessions, Side};
 
 /// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The ingress as it is wired here.
-pub(super) type MeshIngress = Ingress<SessionOpener<Mesh>, MeshRoutes>;
+pub(super) type MeshIngress = Ingress<Arc<Sessions<Mesh>>, MeshRoutes>;
 
 /// Everything there is to say.
 pub(super) struct Status {

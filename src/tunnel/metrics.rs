@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,21 +15,14 @@ use crate::routing::SwitchCause;
 /// Counters of the opened and accepted sessions. Cloning shares them.
 #[derive(Clone)]
 pub struct Metrics {
-    failovers: Family<CauseLabels, Counter>,
+    failovers: Family<Label, Counter>,
     detect: Histogram,
     stall: Histogram,
-    sessions: Family<SideLabels, Gauge>,
+    sessions: Family<Label, Gauge>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CauseLabels {
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SideLabels {
-    side: &'static str,
-}
+/// One name and its value.
+type Label = [(&'static str, &'static str); 1];
 
 /// Upper ends of the buckets of failover times, seconds. Heartbeats of 50 to 100 ms decide after
 /// 75 to 300 ms, so it is finest there; 1 ms is as fine as tasks run, and past 30 s sessions idle
@@ -45,7 +37,7 @@ impl Metrics {
     /// failover.
     pub fn register(&self, registry: &mut Registry) {
         for cause in SwitchCause::ALL.map(SwitchCause::as_str) {
-            drop(self.failovers.get_or_create(&CauseLabels { cause }));
+            drop(self.failovers.get_or_create(&[("cause", cause)]));
         }
         for side in [Side::Ingress, Side::Exit] {
             drop(self.side(side));
@@ -74,7 +66,7 @@ impl Metrics {
 
     pub(super) fn moved(&self, cause: SwitchCause, detected: Option<Duration>) {
         let cause = cause.as_str();
-        self.failovers.get_or_create(&CauseLabels { cause }).inc();
+        self.failovers.get_or_create(&[("cause", cause)]).inc();
         if let Some(detected) = detected {
             self.detect.observe(detected.as_secs_f64());
         }
@@ -94,7 +86,7 @@ impl Metrics {
 
     fn side(&self, side: Side) -> impl Deref<Target = Gauge> {
         let side = side.as_str();
-        self.sessions.get_or_create(&SideLabels { side })
+        self.sessions.get_or_create(&[("side", side)])
     }
 }
 

@@ -49,7 +49,7 @@ pub use path::probe::{Flags as ProbeFlags, Probe, ProbeKey};
 pub use path::{PathView, SessionInfo};
 pub use session::accept::{AcceptedSession, Accepting, SessionListener};
 pub use session::endpoint::{SessionSettings, inner_packet};
-pub use session::open::{MeshView, SessionCrypto, SessionOpener, Sessions};
+pub use session::open::{MeshView, SessionCrypto, Sessions};
 pub use session_log::{SessionChange, SessionLog};
 pub use setup::{Tunnel, TunnelSetup};
 pub use side::Side;

@@ -1,7 +1,7 @@
 //! Sessions: one QUIC connection between an ingress and an exit for all their streams.
 //!
 //! ```text
-//! ingress: SessionOpener ─► Sessions ─► one steering task per session
+//! ingress: Sessions ─► one steering task per session
 //! exit:    SessionListener ─► accepted sessions, one following task each
 //! ```
 //!

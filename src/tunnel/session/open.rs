@@ -277,24 +277,21 @@ impl<V: MeshView> Sessions<V> {
     }
 }
 
-/// A handle on [`Sessions`] for the ingress.
-pub struct SessionOpener<V>(pub Arc<Sessions<V>>);
-
-impl<V: MeshView> OpenStream for SessionOpener<V> {
+impl<V: MeshView> OpenStream for Arc<Sessions<V>> {
     async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
-        let live = self.0.session(exit).await?;
+        let live = self.session(exit).await?;
         let opened = live.streams.open().await;
         opened.map_err(|source| OpenError::Session { exit, source })
     }
 
     fn round_trip(&self, exit: AgentId) -> Duration {
-        let view = self.0.context.view.borrow();
+        let view = self.context.view.borrow();
         let path = view.path_table().best(exit);
         path.map_or(Duration::ZERO, |path| path.rtt())
     }
 
     async fn lost(&self, exit: AgentId) {
-        let mut view = self.0.context.view.clone();
+        let mut view = self.context.view.clone();
         // An error means that the agent stops, and its paths with it.
         let lost = view.wait_for(|view| !view.path_table().is_reachable(exit));
         drop(lost.await);

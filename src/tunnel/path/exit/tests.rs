@@ -1,5 +1,7 @@
 //! An accepted session's path: probes go in, and what shows is the paths that it wants set.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::tunnel::path::probe::Probe;
 use crate::tunnel::testing::View as Mesh;
@@ -283,4 +285,40 @@ fn who_moves_all_the_time_is_followed_and_recorded_for_a_while_only() {
     }
     let recorded = world.count(|output| matches!(output, Output::Record(_)));
     assert!((40..=60).contains(&recorded), "{recorded} of 200 moves");
+}
+
+/// What may happen to a session, and how many milliseconds later.
+fn histories() -> impl Strategy<Value = Vec<(u32, u8)>> {
+    proptest::collection::vec((1_u32..400, 0_u8..9), 0..80)
+}
+
+proptest! {
+    /// Whatever happens: a turn wants few things, the next one is not due at once for ever, and packets
+    /// are mirrored only in a doubt, along another way.
+    #[test]
+    fn no_history_makes_a_session_spin_or_mirror_a_trusted_path(history in histories()) {
+        let mut world = World::new();
+        for (pause, what) in history {
+            world.pass(pause * MS);
+            world.done.clear();
+            match what {
+                0 | 1 => world.probe(2, true, what == 1),
+                2 | 3 => world.probe(3, false, what == 3),
+                4 => world.probe(3, true, false),
+                5 => world.traffic.unanswered = Some(world.now),
+                6 => (world.traffic.unanswered, world.traffic.proved) = (None, world.now),
+                _ => {
+                    let view = Arc::new(Mesh::of(EXIT, &[]));
+                    world.path.handle_view(world.now, view, |hop| hop == ShortId(3) || what == 7);
+                }
+            }
+            world.path.handle_traffic(world.traffic);
+            world.turn();
+            world.turn();
+            prop_assert!(world.done.len() < 30, "{:?}", world.done);
+            prop_assert!(world.path.poll_timeout(world.now) > world.now);
+            prop_assert!(world.mirror.is_none_or(|mirror| mirror != world.active));
+            prop_assert!(world.path.state != State::Trusted || !world.mirrors());
+        }
+    }
 }
