@@ -13,7 +13,7 @@
 //! | 4 | [`link`], [`forward`] | neighbours, packets on the wire |
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
-//! | 1 | [`config`], [`identity`] | files, keys, certificates |
+//! | 1 | [`config`], [`identity`], `quic` | files, keys, certificates; what links and sessions ask of QUIC alike |
 //! | 0 | [`canonical`], [`clock`], [`limit`], [`task`] | one form of each address and prefix; monotonic and wall-clock time; what strangers may cause; tasks and their panics |
 
 pub mod canonical;
@@ -22,6 +22,7 @@ pub mod limit;
 pub mod task;
 
 pub mod identity;
+mod quic;
 
 pub mod config;
 

@@ -43,6 +43,29 @@ const UNSTOPPED: &[&str] = &["Instant::now()", ".elapsed()"];
 /// What starts a task past `crate::task`.
 const SPAWNS: &[&str] = &["tokio::spawn(", "JoinSet", "spawn_local("];
 
+/// Files and folders that may know quinn: the seam of each kind of connection, and what is built on a
+/// session's streams. A link is carried by `link/transport/quic` alone.
+const KNOW_QUINN: &[&str] = &[
+    "quic.rs",
+    "link/transport/quic.rs",
+    "link/transport/quic",
+    // The UDP port, and its share that quinn takes for a socket.
+    "forward/inbox.rs",
+    "forward/kernel.rs",
+    "forward/port.rs",
+    "forward/quic_queue.rs",
+    "forward/quic_socket.rs",
+    "forward/receive.rs",
+    // Sessions are QUIC over virtual sockets, whatever carries the links.
+    "tunnel/session",
+    "tunnel/socket",
+    "tunnel/stream",
+    "exit/serve.rs",
+    "exit/sessions.rs",
+    // Names it, to keep its own lines out of the log.
+    "agent/logging.rs",
+];
+
 /// What the pure rooms must not know: crates that wait, send or draw lots, clocks, what others change
 /// meanwhile, and the log.
 const IMPURE: &[&str] = &[
@@ -183,6 +206,21 @@ fn routing_and_path_control_are_pure() {
     let files = rooms.iter().flat_map(|room| sources(&src().join(room)));
     let wrong: Vec<String> = files.flat_map(|f| lines_with(&f, IMPURE)).collect();
     assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn quinn_is_known_where_it_is_named() {
+    let known: Vec<PathBuf> = KNOW_QUINN.iter().map(|path| src().join(path)).collect();
+    for path in &known {
+        assert!(path.exists(), "{} is no more: take it out", path.display());
+    }
+    let mut files = sources(&src());
+    files.retain(|file| !known.iter().any(|path| file.starts_with(path)));
+    let wrong: Vec<String> = files
+        .iter()
+        .flat_map(|file| lines_with(file, &["quinn"]))
+        .collect();
+    assert!(wrong.is_empty(), "quinn:\n{}", wrong.join("\n"));
 }
 
 /// A task that nobody watches may leave half an agent behind. Commands end with their own.

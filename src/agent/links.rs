@@ -115,7 +115,7 @@ pub(super) fn start(
             id: peer.id,
             address: peer.address.clone(),
             cost: peer.cost,
-            crypto: link_client(&parts.identity, parts.trust_for(peer)?, peer.id)?,
+            tls: link_client(&parts.identity, parts.trust_for(peer)?, peer.id)?,
             reconnect: parts.config.connections.reconnect.clone(),
         };
         let dial = dial_forever(context.clone(), shared.clone(), resolver.clone(), target);

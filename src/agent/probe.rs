@@ -32,12 +32,12 @@ pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
         .ok_or("not dialled, because there is no identity yet; make one with `warren init`")?;
     let parts = Parts::in_memory(config.clone(), identity.value).map_err(|e| e.to_string())?;
     let trust = parts.trust_for(peer).map_err(|e| e.to_string())?;
-    let crypto = link_client(&parts.identity, trust, peer.id).map_err(|e| e.to_string())?;
+    let tls = link_client(&parts.identity, trust, peer.id).map_err(|e| e.to_string())?;
     let mut reason = "it has no address".to_owned();
     let parts = SystemResolver::new().resolve(&peer.address.host);
     let parts = parts.filter_map(|part| ready(part.map_err(|e| reason = e.to_string()).ok()));
     let dial = |address: SocketAddr| {
-        let probing = link::probe(address, crypto.clone(), &config.limits);
+        let probing = link::probe(address, tls.clone(), &config.limits);
         async move { Ok::<_, DialError>((address, probing.await?)) }
     };
     // Each attempt ends by itself.

@@ -104,7 +104,7 @@ fn start_tunnel(
         Some(_) => {
             let trust = parts.trust.clone();
             Some(Accepting {
-                crypto: tunnel_server(&parts.identity, trust.clone())?,
+                tls: tunnel_server(&parts.identity, trust.clone())?,
                 trust,
                 settings: mesh.borrow().session(None),
             })

@@ -9,6 +9,7 @@ use tracing::info;
 use super::Agent;
 use super::control::Command;
 use crate::clock;
+use crate::link::LinkEndpoint;
 
 /// What leaving may take: SIGTERM promises an end within 2 s.
 const LEAVE: Duration = Duration::from_millis(1_200);
@@ -41,10 +42,7 @@ impl Agent {
             let _ = timeout(LEAVE, left).await;
         }
         // Drivers flush their last messages and close; an endpoint is idle when all have.
-        let closing = self
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.endpoint.wait_idle());
+        let closing = self.endpoints.iter().map(LinkEndpoint::wait_idle);
         let rest = LEAVE.saturating_sub(clock::since(started)).max(FAREWELL);
         let _ = timeout(rest, futures_util::future::join_all(closing)).await;
         info!(took = ?clock::since(started), "agent stopped");

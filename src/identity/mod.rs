@@ -45,7 +45,7 @@ pub use revoke_file::read_revoke_file;
 pub use revoked::{Credential, Leaf, Revocation, RevocationError, Revocations, Revoked, Serial};
 pub use text::is_steering;
 pub use tls::{
-    LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, peer_certificate,
-    tunnel_client, tunnel_server,
+    LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, tunnel_client,
+    tunnel_server,
 };
 pub use trust::{Trust, TrustError, TrustLoadError};

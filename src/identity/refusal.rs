@@ -1,12 +1,10 @@
-//! Finding the reason of a refused handshake again after QUIC turned it into text.
+//! Finding the reason of a refused handshake again after a transport turned it into text.
 
 use std::fmt;
 
-use quinn::ConnectionError;
-
 use super::TrustError;
 
-/// Starts our reason inside the text of a QUIC close. Both sides look for it, so it is part of
+/// Starts our reason inside the text with which a connection closes. Both sides look for it, so it is part of
 /// the protocol.
 const MARK: &str = "peer refused: ";
 
@@ -31,24 +29,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The refusal behind a connection's end, if that is what ended it.
-    ///
-    /// In TLS 1.3 the dialling side finishes first, so a refusal by the listening side can also
-    /// end a connection that already looked established.
-    pub fn of(error: &ConnectionError) -> Option<Self> {
-        let (by, text) = match error {
-            ConnectionError::TransportError(error) => (RefusedBy::Us, error.reason.clone()),
-            ConnectionError::ConnectionClosed(close) => (
-                RefusedBy::Peer,
-                String::from_utf8_lossy(&close.reason).into_owned(),
-            ),
-            ConnectionError::VersionMismatch
-            | ConnectionError::ApplicationClosed(_)
-            | ConnectionError::Reset
-            | ConnectionError::TimedOut
-            | ConnectionError::LocallyClosed
-            | ConnectionError::CidsExhausted => return None,
-        };
+    /// The refusal that `text` tells of: what `by` said when it ended the connection.
+    pub(crate) fn in_text(by: RefusedBy, text: &str) -> Option<Self> {
         let (_, reason) = text.split_once(MARK)?;
         // Bounded and without control characters, because a peer may have written it.
         let reason = reason.chars().take(MAX_REASON);
@@ -69,7 +51,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Carries a [`TrustError`] through rustls and quinn.
+/// Carries a [`TrustError`] through rustls and what is above it.
 #[derive(Debug, thiserror::Error)]
 #[error("{MARK}{0}")]
 pub(super) struct Refused(#[source] pub(super) TrustError);
@@ -78,31 +60,19 @@ pub(super) struct Refused(#[source] pub(super) TrustError);
 mod tests {
     use super::*;
 
-    fn close(reason: &str) -> ConnectionError {
-        ConnectionError::ConnectionClosed(quinn::ConnectionClose {
-            error_code: quinn::TransportErrorCode::crypto(40),
-            frame_type: None,
-            reason: reason.to_owned().into(),
-        })
-    }
-
     #[test]
-    fn other_ends_of_a_connection_are_no_refusals() {
-        assert_eq!(Refusal::of(&ConnectionError::TimedOut), None);
-        assert_eq!(Refusal::of(&close("no application protocol")), None);
-        assert_eq!(Refusal::of(&close("")), None);
+    fn other_texts_are_no_refusals() {
+        for text in ["no application protocol", ""] {
+            assert_eq!(Refusal::in_text(RefusedBy::Peer, text), None);
+        }
     }
 
     #[test]
     fn a_peers_reason_is_bounded_and_printable() {
-        let refusal =
-            Refusal::of(&close("other error: peer refused: stranger:\n\x1b[31m")).unwrap();
-        assert_eq!(refusal.by, RefusedBy::Peer);
-        assert_eq!(refusal.reason, "stranger:??[31m");
-        let long = format!("peer refused: {}", "é".repeat(5000));
-        assert_eq!(
-            Refusal::of(&close(&long)).unwrap().reason.chars().count(),
-            MAX_REASON
-        );
+        let said = |text: &str| Refusal::in_text(RefusedBy::Peer, text).unwrap().reason;
+        let steering = said("other error: peer refused: stranger:\n\x1b[31m");
+        assert_eq!(steering, "stranger:??[31m");
+        let long = said(&format!("peer refused: {}", "é".repeat(5000)));
+        assert_eq!(long.chars().count(), MAX_REASON);
     }
 }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -16,19 +15,19 @@ use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
+    ServerConfig, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::refusal::Refused;
-use super::{AgentId, Certificate, Identity, Roles, Trust, TrustError};
+use super::{AgentId, Identity, Roles, Trust, TrustError};
 
 /// ALPN protocol id of links between neighbours.
 pub const LINK_ALPN: &[u8] = b"warren-link/1";
 /// ALPN protocol id of end-to-end tunnel sessions.
 pub const TUNNEL_ALPN: &[u8] = b"warren-tunnel/1";
-/// The server name to hand to [`quinn::Endpoint::connect`], which insists on one. It is neither
-/// sent nor checked.
+/// The server name to dial with, because libraries insist on one. It is neither sent nor checked.
 pub const SERVER_NAME: &str = "warren";
 
 /// Every peer proves its identity with an Ed25519 key, so no other signature is offered or
@@ -43,8 +42,6 @@ static SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
 pub enum TlsError {
     #[error("the TLS library refuses the configuration")]
     Rustls(#[from] rustls::Error),
-    #[error("the TLS library lacks what QUIC needs")]
-    Quic(#[from] NoInitialCipherSuite),
 }
 
 /// For dialling a neighbour, which must be `expected`.
@@ -52,15 +49,12 @@ pub fn link_client(
     identity: &Identity,
     trust: Arc<Trust>,
     expected: AgentId,
-) -> Result<Arc<QuicClientConfig>, TlsError> {
+) -> Result<Arc<ClientConfig>, TlsError> {
     client(identity, trust, expected, LINK_ALPN, Roles::default())
 }
 
 /// For accepting neighbours: anyone whom `trust` accepts.
-pub fn link_server(
-    identity: &Identity,
-    trust: Arc<Trust>,
-) -> Result<Arc<QuicServerConfig>, TlsError> {
+pub fn link_server(identity: &Identity, trust: Arc<Trust>) -> Result<Arc<ServerConfig>, TlsError> {
     server(identity, trust, LINK_ALPN, Roles::default())
 }
 
@@ -69,7 +63,7 @@ pub fn tunnel_client(
     identity: &Identity,
     trust: Arc<Trust>,
     expected: AgentId,
-) -> Result<Arc<QuicClientConfig>, TlsError> {
+) -> Result<Arc<ClientConfig>, TlsError> {
     let exit = Roles {
         exit: true,
         ..Roles::default()
@@ -81,22 +75,12 @@ pub fn tunnel_client(
 pub fn tunnel_server(
     identity: &Identity,
     trust: Arc<Trust>,
-) -> Result<Arc<QuicServerConfig>, TlsError> {
+) -> Result<Arc<ServerConfig>, TlsError> {
     let ingress = Roles {
         ingress: true,
         ..Roles::default()
     };
     server(identity, trust, TUNNEL_ALPN, ingress)
-}
-
-/// What the peer's certificate says. The handshake has verified it before a connection exists.
-pub fn peer_certificate(connection: &quinn::Connection) -> Result<Certificate, TrustError> {
-    let chain = connection
-        .peer_identity()
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .ok_or(TrustError::NoCertificate)?;
-    let leaf = chain.first().ok_or(TrustError::NoCertificate)?;
-    Ok(Certificate::parse(leaf)?)
 }
 
 fn client(
@@ -105,8 +89,8 @@ fn client(
     expected: AgentId,
     alpn: &[u8],
     roles: Roles,
-) -> Result<Arc<QuicClientConfig>, TlsError> {
-    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(PeerVerifier {
@@ -119,7 +103,7 @@ fn client(
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
-    Ok(Arc::new(QuicClientConfig::try_from(config)?))
+    Ok(Arc::new(config))
 }
 
 fn server(
@@ -127,8 +111,8 @@ fn server(
     trust: Arc<Trust>,
     alpn: &[u8],
     roles: Roles,
-) -> Result<Arc<QuicServerConfig>, TlsError> {
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(PeerVerifier {
             trust,
@@ -140,7 +124,7 @@ fn server(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
-    Ok(Arc::new(QuicServerConfig::try_from(config)?))
+    Ok(Arc::new(config))
 }
 
 /// Built here and not taken from the process, so that no other library's default changes it.

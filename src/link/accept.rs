@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use quinn::{Connection, Incoming};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::ending::{close, code};
-use super::endpoint::LinkEndpoint;
+use super::ending::code;
 use super::greetings::Greetings;
-use super::hello::{self, Introduction, describe};
-use super::mtu;
+use super::hello::{self, Introduction};
 use super::opened::{self, LinkContext, Opened};
 use super::patience::patience;
+use super::transport::{Connection, LinkEndpoint, Visitor};
 use crate::canonical;
 use crate::clock;
 use crate::config::Limits;
-use crate::identity::{AgentId, peer_certificate};
+use crate::identity::AgentId;
 use crate::limit::{Bucket, Network, Rates, STRANGERS, Shares, Told};
 use crate::task::{self, Served};
 
@@ -29,42 +27,41 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
     let mut proved = unproved.clone();
     let (refused, checked) = (Arc::new(Told::default()), Arc::new(Told::default()));
     let greetings = Greetings::default();
-    while let Some(incoming) = endpoint.endpoint.accept().await {
-        let remote = canonical::socket_address(incoming.remote_address());
+    while let Some(visitor) = endpoint.accept().await {
+        let remote = canonical::socket_address(visitor.remote());
         if context.links.is_closed() {
-            incoming.refuse();
+            visitor.refuse();
             continue;
         }
-        if incoming.remote_address_validated() {
+        if visitor.is_proved() {
             let now = clock::now();
             if !sources.take(remote.ip().into(), now) || !proved.take(now) {
                 // A refusal would end the dial; so it asks again.
-                incoming.ignore();
+                visitor.ignore();
                 continue;
             }
         } else if slots.taken() >= pending.div_ceil(2) || !unproved.take(clock::now()) {
-            // Half full or many in this second: only who proves its address may take the rest
-            // (RFC 9000 section 8.1.2). It has not been validated, so it may be.
-            let _ = incoming.retry();
+            // Half full or many in this second: only who proves its address may take the rest.
+            visitor.ask_for_proof();
             continue;
         }
         let Some(slot) = slots.take(Network::from(remote.ip())) else {
             debug!(%remote, "link refused: too many handshakes");
-            incoming.refuse();
+            visitor.refuse();
             continue;
         };
         let (context, endpoint) = (context.clone(), endpoint.clone());
         let greetings = greetings.clone();
         let (refused, checked) = (refused.clone(), checked.clone());
         task::serve(Served::Link, async move {
-            let shaken = shake_hands(&context, incoming).await;
+            let shaken = shake_hands(&context, visitor).await;
             // The neighbour has proved who it is; from here on it can only hold up itself.
             drop(slot);
             let opened = match shaken {
                 Ok((neighbor, connection)) => match greetings.enter(neighbor) {
                     Some(_room) => greet(&context, &endpoint, neighbor, connection).await,
                     None => {
-                        close(&connection, code::FULL, "too many links in greeting");
+                        connection.close(code::FULL, "too many links in greeting");
                         Err(format!("{neighbor} has too many links in greeting"))
                     }
                 },
@@ -91,17 +88,15 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
 
 async fn shake_hands(
     context: &LinkContext,
-    incoming: Incoming,
+    visitor: Visitor,
 ) -> Result<(AgentId, Connection), String> {
-    let connecting = incoming.accept().map_err(|error| describe(&error))?;
     let within = patience(context.handshake_timeout, None);
-    let connection = timeout(within, connecting)
+    let connection = timeout(within, visitor.shake_hands())
         .await
         .map_err(|_| format!("no handshake within {within:?}"))?
-        .map_err(|error| describe(&error))?;
-    let neighbor = peer_certificate(&connection)
-        .map_err(|error| error.to_string())?
-        .id;
+        .map_err(|end| end.describe())?;
+    let certificate = connection.certificate();
+    let neighbor = certificate.map_err(|error| error.to_string())?.id;
     if neighbor == context.own {
         return Err("it has this agent's own key".to_owned());
     }
@@ -115,7 +110,7 @@ async fn greet(
     neighbor: AgentId,
     connection: Connection,
 ) -> Result<Option<Opened>, String> {
-    let mtu = mtu::settled(&connection).await;
+    let mtu = connection.settled_mtu().await;
     let token_in = rand::random();
     let hello = context.hello(context.hello.cost);
     let own = Introduction {
@@ -127,14 +122,15 @@ async fn greet(
     let greeting = match hello::answer(&connection, own).await {
         Ok(greeting) => greeting,
         Err(error) if error.is_check() => return Ok(None),
-        Err(error) => return Err(error.describe()),
+        Err(error) => return Err(error.to_string()),
     };
+    let adjacency = endpoint.adjacency(&connection, neighbor, greeting.token_out);
     Ok(Some(Opened {
         connection,
         neighbor,
         dialled: false,
         greeting,
-        port: endpoint.port.clone(),
+        adjacency,
         token_in,
         cost: context.hello.cost,
         mtu,

@@ -6,15 +6,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use quinn::{RecvStream, SendStream};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
+use super::transport::{RecvControl, SendControl, StreamError};
 use crate::clock;
 use crate::wire::{ControlMessage, FrameError, decode_frame, encode_frame};
-
-/// Bytes taken from the stream at a time.
-const CHUNK: usize = 64 * 1024;
 
 /// How often a neighbour is heard, a message of this many bytes or less each time; larger ones count as
 /// several. 4,096 a second: an agent in a mesh of a thousand hears some hundred.
@@ -28,7 +25,7 @@ const BURST: Duration = Duration::from_millis(125);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ControlError {
     #[error("control stream broke: {0}")]
-    Read(#[from] quinn::ReadError),
+    Read(#[from] StreamError),
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("the neighbour ended its control stream")]
@@ -37,7 +34,7 @@ pub(super) enum ControlError {
 
 /// The receiving half.
 pub(super) struct ControlReader {
-    stream: RecvStream,
+    stream: RecvControl,
     buffer: BytesMut,
     limit: usize,
     /// When all that was heard so far was due.
@@ -46,7 +43,7 @@ pub(super) struct ControlReader {
 
 impl ControlReader {
     /// Reads messages of at most `limit` bytes.
-    pub(super) fn new(stream: RecvStream, limit: usize) -> Self {
+    pub(super) fn new(stream: RecvControl, limit: usize) -> Self {
         Self {
             stream,
             buffer: BytesMut::new(),
@@ -64,8 +61,8 @@ impl ControlReader {
                 self.pay(before - self.buffer.len());
                 return Ok(message);
             }
-            match self.stream.read_chunk(CHUNK, true).await? {
-                Some(chunk) => self.buffer.extend_from_slice(&chunk.bytes),
+            match self.stream.next().await? {
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
                 None => return Err(ControlError::Ended),
             }
         }
@@ -81,9 +78,9 @@ impl ControlReader {
 
 /// Writes one message.
 pub(super) async fn write(
-    stream: &mut SendStream,
+    stream: &mut SendControl,
     message: &ControlMessage,
-) -> Result<(), quinn::WriteError> {
+) -> Result<(), StreamError> {
     let mut frame = Vec::new();
     encode_frame(message, &mut frame);
     stream.write_all(&frame).await
@@ -91,15 +88,12 @@ pub(super) async fn write(
 
 /// Writes everything that arrives on `queue`; when the queue closes, ends the stream and waits
 /// until the neighbour has it all.
-pub(super) async fn write_all(mut stream: SendStream, mut queue: mpsc::Receiver<ControlMessage>) {
+pub(super) async fn write_all(mut stream: SendControl, mut queue: mpsc::Receiver<ControlMessage>) {
     while let Some(message) = queue.recv().await {
         if write(&mut stream, &message).await.is_err() {
             // The driver sees the connection end.
             return;
         }
     }
-    if stream.finish().is_ok() {
-        // The connection may end first; then nobody is left to wait for.
-        let _ = stream.stopped().await;
-    }
+    stream.finish().await;
 }

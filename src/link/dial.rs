@@ -4,22 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicClientConfig;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
 use super::ending::{Closed, closed};
-use super::endpoint::LinkEndpoint;
 use super::event::DownReason;
 use super::hello::{self, Introduction};
-use super::mtu;
 use super::opened::{self, Ended, LinkContext, Opened};
 use super::patience::patience;
 use super::reach::{Approach, Reached, reach};
+use super::transport::LinkEndpoint;
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
-use crate::identity::{AgentId, peer_certificate};
+use crate::identity::AgentId;
 use crate::names::Lookup;
 
 /// By then, or after a round trip, the link has come for which the peer closed ours, unless the peer has
@@ -32,7 +30,7 @@ pub struct DialTarget {
     pub address: HostPort,
     pub cost: u32,
     /// Requires the peer to be `id`.
-    pub crypto: Arc<QuicClientConfig>,
+    pub tls: Arc<rustls::ClientConfig>,
     pub reconnect: Reconnect,
 }
 
@@ -49,11 +47,8 @@ pub enum DialError {
     Resolve { host: String, reason: String },
     #[error("no local port can reach {0}")]
     NoPort(SocketAddr),
-    #[error("cannot dial {address}: {source}")]
-    Connect {
-        address: SocketAddr,
-        source: quinn::ConnectError,
-    },
+    #[error("cannot dial {address}: {reason}")]
+    Connect { address: SocketAddr, reason: String },
     #[error("{address} did not answer within {within:?}")]
     TimedOut {
         address: SocketAddr,
@@ -176,7 +171,7 @@ async fn dial<R: Resolve>(
 ) -> Result<Opened, DialError> {
     let approach = Approach {
         endpoints,
-        crypto: target.crypto.clone(),
+        tls: target.tls.clone(),
         rtt,
         within: patience(context.handshake_timeout, rtt),
     };
@@ -186,10 +181,11 @@ async fn dial<R: Resolve>(
         endpoint,
     } = reach(&target.address, resolver, &approach).await?;
     let handshake = |reason: String| DialError::Handshake { address, reason };
-    let neighbor = peer_certificate(&connection)
+    let certificate = connection.certificate();
+    let neighbor = certificate
         .map_err(|error| handshake(error.to_string()))?
         .id;
-    let mtu = mtu::settled(&connection).await;
+    let mtu = connection.settled_mtu().await;
     let token_in = rand::random();
     let hello = context.hello(target.cost);
     let own = Introduction {
@@ -199,7 +195,7 @@ async fn dial<R: Resolve>(
         within: patience(context.handshake_timeout, Some(connection.rtt())),
     };
     let greeting = hello::open(&connection, own).await.map_err(|error| {
-        let reason = error.describe();
+        let reason = error.to_string();
         match closed(&connection, reason.clone()) {
             Closed::Superseded => DialError::Superseded {
                 address,
@@ -208,12 +204,13 @@ async fn dial<R: Resolve>(
             Closed::Down(_) => DialError::Hello { address, reason },
         }
     })?;
+    let adjacency = endpoint.adjacency(&connection, neighbor, greeting.token_out);
     Ok(Opened {
         connection,
         neighbor,
         dialled: true,
         greeting,
-        port: endpoint.port.clone(),
+        adjacency,
         token_in,
         cost: target.cost,
         mtu,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use quinn::Connection;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
@@ -21,10 +20,11 @@ use super::remote::RemoteChoice;
 use super::table::LinkNumber;
 use super::text::printable;
 use super::tokens::Tokens;
+use super::transport::Connection;
 use super::voice::Voice;
 use crate::canonical;
 use crate::clock;
-use crate::forward::{Adjacency, Remote};
+use crate::forward::Adjacency;
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
 use crate::task::{self, Served};
@@ -73,13 +73,10 @@ impl Driver {
     ) -> Self {
         let now = clock::now();
         let Greeting {
-            hello,
-            token_out,
-            send,
-            recv,
+            hello, send, recv, ..
         } = opened.greeting;
-        let remote = remote_of(&opened.connection);
-        let adjacency = Adjacency::new(opened.neighbor, opened.port, remote, token_out);
+        let adjacency = opened.adjacency;
+        let remote = adjacency.remote();
         let fib = context.fib.clone();
         let tokens = Tokens::admit(fib, adjacency.clone(), opened.token_in, now);
         // Not if another link has replaced this one meanwhile: its way must stay.
@@ -125,7 +122,7 @@ impl Driver {
         info!(
             neighbor = %self.neighbor,
             name = %self.display_name,
-            remote = %canonical::socket_address(self.connection.remote_address()),
+            remote = %canonical::socket_address(self.connection.remote().address),
             cost,
             "link up"
         );
@@ -165,7 +162,7 @@ impl Driver {
                         return reason;
                     },
                 },
-                datagram = self.connection.read_datagram(), if self.takes_datagrams() => match datagram {
+                datagram = self.connection.heartbeat(), if self.takes_datagrams() => match datagram {
                     Ok(payload) => if let Some(reason) = self.handle_heartbeat(&payload).await {
                         return reason;
                     },
@@ -201,7 +198,7 @@ impl Driver {
             self.send(Vec::new());
         }
         self.heard();
-        let seen = remote_of(&self.connection);
+        let seen = self.connection.remote();
         let rtt = self.connection.rtt();
         if let Some(remote) = self.remote.handle_heartbeat(clock::now(), seen, rtt) {
             info!(neighbor = %self.neighbor, remote = %remote.address, "neighbour moved");
@@ -262,11 +259,11 @@ impl Driver {
     /// Sends a heartbeat.
     fn send(&self, payload: Vec<u8>) {
         // One that does not fit now is one missed; the neighbour allows for it.
-        let _ = self.connection.send_datagram(payload.into());
+        let _ = self.connection.send_heartbeat(payload);
     }
 
     async fn beat(&mut self) {
-        let room = self.connection.max_datagram_size().unwrap_or(0);
+        let room = self.connection.longest_heartbeat();
         let payload = self.heartbeats.next(room);
         self.send(payload);
         if let Some(token) = self.tokens.rotate(clock::now()) {
@@ -275,7 +272,7 @@ impl Driver {
         }
         // The smallest, because queues under load would make it jump and flood.
         let rtt = self.connection.min_rtt();
-        let mtu = self.connection.stats().path.current_mtu;
+        let mtu = self.connection.mtu();
         if mtu != self.mtu || changed_much(self.rtt, rtt) {
             self.rtt = rtt;
             self.mtu = mtu;
@@ -287,7 +284,7 @@ impl Driver {
                 })
                 .await;
         }
-        let (rtt, remote) = (self.connection.rtt(), self.connection.remote_address());
+        let (rtt, remote) = (self.connection.rtt(), self.connection.remote().address);
         self.liveness.handle_rtt(rtt);
         self.context
             .links
@@ -353,14 +350,7 @@ impl Driver {
             let _ = timeout(arrives.clamp(FAREWELL, LONGEST_FAREWELL), writer).await;
         }
         abort.abort();
-        ending::close(&connection, ending::code_of(reason), &text);
-    }
-}
-
-fn remote_of(connection: &Connection) -> Remote {
-    Remote {
-        address: connection.remote_address(),
-        source: connection.local_ip(),
+        connection.close(ending::code_of(reason), &text);
     }
 }
 

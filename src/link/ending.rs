@@ -1,11 +1,10 @@
 //! How links end: the codes with which their connections are closed, and what a closed one means.
 
-use quinn::{Connection, ConnectionError, VarInt};
-
 use super::event::DownReason;
 use super::text::printable;
+use super::transport::{Connection, End};
 
-/// QUIC application error codes with which links close.
+/// Codes with which links close; QUIC's application error codes.
 pub(super) mod code {
     /// The link ends in order.
     pub(crate) const GOODBYE: u32 = 0;
@@ -30,24 +29,20 @@ pub(super) enum Closed {
 
 /// Judges a connection on which `error` was met.
 pub(super) fn closed(connection: &Connection, error: String) -> Closed {
-    judge(connection.close_reason(), error)
+    judge(connection.end(), error)
 }
 
-fn judge(reason: Option<ConnectionError>, error: String) -> Closed {
-    let is = |closed: &quinn::ApplicationClose, code| closed.error_code == VarInt::from_u32(code);
-    Closed::Down(match reason {
-        Some(ConnectionError::ApplicationClosed(closed)) if is(&closed, code::DUPLICATE) => {
-            return Closed::Superseded;
-        }
-        Some(ConnectionError::ApplicationClosed(closed)) if is(&closed, code::GOODBYE) => {
-            DownReason::Goodbye(printable(&String::from_utf8_lossy(&closed.reason)))
-        }
-        Some(ConnectionError::ApplicationClosed(closed)) if is(&closed, code::SILENT) => {
-            DownReason::Unheard
-        }
+fn judge(end: Option<End>, error: String) -> Closed {
+    Closed::Down(match end {
+        Some(End::Closed { code, reason }) => match u32::try_from(code) {
+            Ok(code::DUPLICATE) => return Closed::Superseded,
+            Ok(code::GOODBYE) => DownReason::Goodbye(printable(&reason)),
+            Ok(code::SILENT) => DownReason::Unheard,
+            _ => DownReason::Closed(End::Closed { code, reason }.describe()),
+        },
         // The connection's own idle limit, where heartbeats are slower than that.
-        Some(ConnectionError::TimedOut) => DownReason::Silent,
-        Some(reason) => DownReason::Closed(printable(&reason.to_string())),
+        Some(End::TimedOut) => DownReason::Silent,
+        Some(end @ (End::Refused(_) | End::Broken(_))) => DownReason::Closed(end.describe()),
         None => DownReason::Violation(error),
     })
 }
@@ -64,44 +59,35 @@ pub(super) fn code_of(reason: &DownReason) -> u32 {
     }
 }
 
-/// Closes a connection with a code and a reason for people.
-pub(super) fn close(connection: &Connection, code: u32, why: &str) {
-    connection.close(VarInt::from_u32(code), why.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
-    use quinn::ApplicationClose;
-
     use super::*;
 
-    fn application(code: u32, reason: &str) -> Option<ConnectionError> {
-        Some(ConnectionError::ApplicationClosed(ApplicationClose {
-            error_code: VarInt::from_u32(code),
-            reason: reason.to_owned().into(),
-        }))
+    fn closed_with(code: u32, reason: &str) -> Option<End> {
+        let (code, reason) = (code.into(), reason.to_owned());
+        Some(End::Closed { code, reason })
     }
 
     #[test]
     fn a_closed_connection_means_what_its_code_says() {
         let down = |reason| judge(reason, "an error".to_owned());
-        assert_eq!(down(application(code::DUPLICATE, "")), Closed::Superseded);
+        assert_eq!(down(closed_with(code::DUPLICATE, "")), Closed::Superseded);
         let goodbye = DownReason::Goodbye("see you\\n".to_owned());
         assert_eq!(
-            down(application(code::GOODBYE, "see you\n")),
+            down(closed_with(code::GOODBYE, "see you\n")),
             Closed::Down(goodbye)
         );
         for reason in [
-            application(code::VIOLATION, ""),
-            application(code::FULL, ""),
-            Some(ConnectionError::Reset),
+            closed_with(code::VIOLATION, ""),
+            closed_with(code::FULL, ""),
+            Some(End::Broken("reset by peer".to_owned())),
         ] {
             let told = DownReason::Closed(reason.clone().unwrap().to_string());
             assert_eq!(down(reason), Closed::Down(told));
         }
-        let silent = application(code::SILENT, "no heartbeat");
+        let silent = closed_with(code::SILENT, "no heartbeat");
         assert_eq!(down(silent), Closed::Down(DownReason::Unheard));
-        let idle = Some(ConnectionError::TimedOut);
+        let idle = Some(End::TimedOut);
         assert_eq!(down(idle), Closed::Down(DownReason::Silent));
         let violation = DownReason::Violation("an error".to_owned());
         assert_eq!(down(None), Closed::Down(violation));

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use quinn::{Connection, RecvStream, SendStream};
 use tokio::time::timeout;
 
 use super::control::{ControlError, ControlReader, write};
 use super::probe::CHECKED;
-use super::text::printable;
-use crate::identity::Refusal;
+use super::transport::{Connection, End, RecvControl, SendControl, StreamError};
 use crate::wire::bounds::is_name;
 use crate::wire::{ControlMessage, Hello, Token};
 
@@ -29,10 +27,10 @@ const HEARTBEATS: std::ops::RangeInclusive<u32> = 20..=10_000;
 /// Why a link's opening failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HelloError {
-    #[error("{0}")]
-    Connection(#[from] quinn::ConnectionError),
+    #[error("{}", .0.describe())]
+    Connection(#[from] End),
     #[error("cannot write: {0}")]
-    Write(#[from] quinn::WriteError),
+    Write(String),
     #[error("{0}")]
     Control(String),
     #[error("expected {expected}, got another message")]
@@ -52,42 +50,23 @@ pub(super) enum HelloError {
 impl HelloError {
     /// The dialling side only wanted to know whether a link would come about.
     pub(super) fn is_check(&self) -> bool {
-        match self {
-            Self::Connection(quinn::ConnectionError::ApplicationClosed(close))
-            | Self::Write(quinn::WriteError::ConnectionLost(
-                quinn::ConnectionError::ApplicationClosed(close),
-            )) => close.reason == CHECKED,
-            _ => false,
-        }
-    }
-
-    /// What to tell people: who refused whom and why, where that is what happened.
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Self::Connection(error) => describe(error),
-            Self::Write(quinn::WriteError::ConnectionLost(error)) => describe(error),
-            Self::Write(_)
-            | Self::Control(_)
-            | Self::Unexpected { .. }
-            | Self::Version(_)
-            | Self::Heartbeat(_)
-            | Self::Name
-            | Self::TimedOut(_) => self.to_string(),
-        }
+        matches!(self, Self::Connection(End::Closed { reason, .. }) if reason == CHECKED)
     }
 }
 
-/// Why a connection ended, in words: a refused certificate is named as such.
-pub(super) fn describe(error: &quinn::ConnectionError) -> String {
-    // The other side may have written the text.
-    let text = || printable(&error.to_string());
-    Refusal::of(error).map_or_else(text, |refusal| refusal.to_string())
+impl From<StreamError> for HelloError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Lost(end) => Self::Connection(end),
+            StreamError::Broken(why) => Self::Write(why),
+        }
+    }
 }
 
 impl From<ControlError> for HelloError {
     fn from(error: ControlError) -> Self {
         match error {
-            ControlError::Read(quinn::ReadError::ConnectionLost(lost)) => Self::Connection(lost),
+            ControlError::Read(StreamError::Lost(end)) => Self::Connection(end),
             ControlError::Read(_) | ControlError::Frame(_) | ControlError::Ended => {
                 Self::Control(error.to_string())
             }
@@ -100,7 +79,7 @@ pub(super) struct Greeting {
     pub(super) hello: Hello,
     /// What the neighbour wants on our packets.
     pub(super) token_out: u64,
-    pub(super) send: SendStream,
+    pub(super) send: SendControl,
     pub(super) recv: ControlReader,
 }
 
@@ -119,7 +98,7 @@ pub(super) async fn open(
     own: Introduction<'_>,
 ) -> Result<Greeting, HelloError> {
     bounded(own.within, async {
-        let (send, recv) = connection.open_bi().await?;
+        let (send, recv) = connection.open_control().await?;
         exchange(send, recv, &own).await
     })
     .await
@@ -131,7 +110,7 @@ pub(super) async fn answer(
     own: Introduction<'_>,
 ) -> Result<Greeting, HelloError> {
     bounded(own.within, async {
-        let (send, recv) = connection.accept_bi().await?;
+        let (send, recv) = connection.accept_control().await?;
         exchange(send, recv, &own).await
     })
     .await
@@ -144,7 +123,7 @@ pub(super) async fn overhear(
     within: Duration,
 ) -> Result<Hello, HelloError> {
     bounded(within, async {
-        let (mut send, recv) = connection.open_bi().await?;
+        let (mut send, recv) = connection.open_control().await?;
         // The neighbour learns of the stream by its first byte: of a frame that never ends.
         send.write_all(&[0]).await?;
         hello(&mut ControlReader::new(recv, message_limit)).await
@@ -162,8 +141,8 @@ async fn bounded<T>(
 }
 
 async fn exchange(
-    mut send: SendStream,
-    recv: RecvStream,
+    mut send: SendControl,
+    recv: RecvControl,
     own: &Introduction<'_>,
 ) -> Result<Greeting, HelloError> {
     write(&mut send, &ControlMessage::Hello(own.hello.clone())).await?;

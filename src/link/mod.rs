@@ -15,13 +15,11 @@ mod control;
 mod dial;
 mod driver;
 mod ending;
-mod endpoint;
 mod event;
 mod greetings;
 mod hearing;
 mod heartbeat;
 mod hello;
-mod mtu;
 mod opened;
 mod path_errors;
 mod patience;
@@ -32,13 +30,12 @@ mod standstill;
 mod table;
 mod text;
 mod tokens;
+mod transport;
 mod voice;
-mod window;
 
 pub use accept::accept;
 pub use backoff::Backoff;
 pub use dial::{DialError, DialTarget, Resolve, dial_forever};
-pub use endpoint::LinkEndpoint;
 pub use event::{DownReason, LinkEvent};
 pub use hello::{FEATURES, VERSION};
 pub use opened::LinkContext;
@@ -46,6 +43,7 @@ pub use patience::patience;
 pub use probe::{Probed, probe};
 pub use standstill::Standstill;
 pub use table::{LinkInfo, Links, PeerStatus};
+pub use transport::LinkEndpoint;
 
 #[cfg(test)]
 mod tests;

@@ -4,19 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::Connection;
 use tokio::sync::{mpsc, watch};
 
 use super::driver::Driver;
-use super::ending::{close, code};
+use super::ending::code;
 use super::event::{DownReason, LinkEvent};
 use super::hello::{Greeting, STOOD_STILL};
 use super::standstill::Standstill;
 use super::table::{Candidate, LinkInfo, Links, Verdict};
+use super::transport::Connection;
 use crate::canonical;
 use crate::clock;
-use crate::forward::{Fib, Port};
-use crate::identity::{AgentId, peer_certificate};
+use crate::forward::{Adjacency, Fib};
+use crate::identity::AgentId;
 use crate::routing::LinkState;
 use crate::task::{self, Served};
 use crate::wire::Hello;
@@ -59,7 +59,8 @@ pub(super) struct Opened {
     pub(super) neighbor: AgentId,
     pub(super) dialled: bool,
     pub(super) greeting: Greeting,
-    pub(super) port: Arc<Port>,
+    /// The way of its data.
+    pub(super) adjacency: Arc<Adjacency>,
     /// The token that we announced.
     pub(super) token_in: u64,
     pub(super) cost: u32,
@@ -82,11 +83,13 @@ pub(super) enum Ended {
 /// Runs a link until it ends.
 pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
     // It was read when the handshake was judged; the end of it is watched from now on.
-    let credential = match peer_certificate(&opened.connection) {
+    let credential = match opened.connection.certificate() {
         Ok(certificate) => certificate.credential(),
         Err(error) => {
             let reason = DownReason::Distrusted(error.to_string());
-            close(&opened.connection, code::VIOLATION, &reason.to_string());
+            opened
+                .connection
+                .close(code::VIOLATION, &reason.to_string());
             let lived = Duration::ZERO;
             return Ended::Down { reason, lived };
         }
@@ -105,16 +108,18 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
     let number = match context.links.admit(candidate) {
         Verdict::Kept(number) => number,
         Verdict::Duplicate => {
-            close(&opened.connection, code::DUPLICATE, "duplicate link");
+            opened.connection.close(code::DUPLICATE, "duplicate link");
             return Ended::Duplicate;
         }
         Verdict::Full => {
-            close(&opened.connection, code::FULL, "no room for another link");
+            opened
+                .connection
+                .close(code::FULL, "no room for another link");
             return Ended::Full;
         }
         Verdict::Closed => {
             let reason = DownReason::Stopping;
-            close(&opened.connection, code::GOODBYE, &reason.to_string());
+            opened.connection.close(code::GOODBYE, &reason.to_string());
             let lived = Duration::ZERO;
             return Ended::Down { reason, lived };
         }
@@ -133,7 +138,7 @@ pub(super) async fn run(context: Arc<LinkContext>, opened: Opened) -> Ended {
 fn link_info(opened: &Opened, cost: u32) -> LinkInfo {
     LinkInfo {
         display_name: opened.greeting.hello.display_name.clone(),
-        remote: canonical::socket_address(opened.connection.remote_address()),
+        remote: canonical::socket_address(opened.connection.remote().address),
         dialled: opened.dialled,
         state: LinkState::Up,
         cost,

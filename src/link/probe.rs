@@ -1,23 +1,22 @@
 //! A dial that learns whether a link would come about, and makes none.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
 use tokio::time::timeout;
 
 use super::dial::DialError;
-use super::endpoint::client_config;
-use super::hello::{self, describe};
+use super::ending::code;
+use super::hello;
 use super::patience::patience;
+use super::reach;
+use super::transport::OwnPort;
 use crate::clock::unix_ms;
 use crate::config::Limits;
-use crate::identity::SERVER_NAME;
 
 /// Why a prober hangs up: the peer knows by it that nothing went wrong.
-pub(super) const CHECKED: &[u8] = b"checked";
+pub(super) const CHECKED: &str = "checked";
 
 /// A peer that would have taken the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,29 +36,20 @@ pub struct Probed {
 /// announce and an agent of the same identity is not disturbed.
 pub async fn probe(
     address: SocketAddr,
-    crypto: Arc<QuicClientConfig>,
+    tls: Arc<rustls::ClientConfig>,
     limits: &Limits,
 ) -> Result<Probed, DialError> {
     let within = patience(limits.handshake_timeout, None);
-    let endpoint = endpoint(address).map_err(|_| DialError::NoPort(address))?;
-    let connecting = endpoint
-        .connect_with(client_config(crypto, None), address, SERVER_NAME)
-        .map_err(|source| DialError::Connect { address, source })?;
-    let connection = timeout(within, connecting)
-        .await
-        .map_err(|_| DialError::TimedOut { address, within })?
-        .map_err(|error| DialError::Handshake {
-            address,
-            reason: describe(&error),
-        })?;
+    let port = OwnPort::towards(address).map_err(|_| DialError::NoPort(address))?;
+    let connection = reach::within(within, address, port.open(address, tls)).await?;
     let heard = hello::overhear(&connection, limits.control_message, within).await;
     let (rtt, now_ms) = (connection.rtt(), unix_ms());
-    connection.close(VarInt::from_u32(0), CHECKED);
+    connection.close(code::GOODBYE, CHECKED);
     // The peer should learn of the end from us; a silent one is left to its time-out.
-    let _ = timeout(within, endpoint.wait_idle()).await;
+    let _ = timeout(within, port.wait_idle()).await;
     let hello = heard.map_err(|error| DialError::Hello {
         address,
-        reason: error.describe(),
+        reason: error.to_string(),
     })?;
     Ok(Probed {
         display_name: hello.display_name,
@@ -71,15 +61,4 @@ pub async fn probe(
             time_ms.wrapping_sub(then_ms).cast_signed()
         }),
     })
-}
-
-fn endpoint(address: SocketAddr) -> std::io::Result<Endpoint> {
-    let any: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let mut config = EndpointConfig::default();
-    // The peer tells link QUIC from packets by the fixed bit.
-    config.grease_quic_bit(false);
-    Endpoint::new(config, None, UdpSocket::bind(any)?, Arc::new(TokioRuntime))
 }

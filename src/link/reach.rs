@@ -1,4 +1,4 @@
-//! A peer's addresses to one QUIC connection, by Happy Eyeballs ([`race`]): an address that is silent
+//! A peer's addresses to one connection, by Happy Eyeballs ([`race`]): an address that is silent
 //! costs a quarter of a second and not a whole time-out.
 
 use std::future::ready;
@@ -7,15 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use quinn::Connection;
-use quinn::crypto::rustls::QuicClientConfig;
 use tokio::time::timeout;
 
 use super::dial::{DialError, Resolve};
-use super::endpoint::{LinkEndpoint, client_config};
-use super::hello::describe;
+use super::transport::{Connection, LinkEndpoint, OpenError};
 use crate::config::HostPort;
-use crate::identity::SERVER_NAME;
 use crate::names::race;
 
 /// A handshake that succeeded.
@@ -28,7 +24,7 @@ pub(super) struct Reached<'a> {
 /// How one address is dialled.
 pub(super) struct Approach<'a> {
     pub(super) endpoints: &'a [LinkEndpoint],
-    pub(super) crypto: Arc<QuicClientConfig>,
+    pub(super) tls: Arc<rustls::ClientConfig>,
     /// Of an earlier link.
     pub(super) rtt: Option<Duration>,
     /// For the handshake with each address.
@@ -63,32 +59,36 @@ pub(super) async fn reach<'a, R: Resolve>(
 
 impl<'a> Approach<'a> {
     async fn handshake(&self, address: SocketAddr) -> Result<Reached<'a>, DialError> {
-        let within = self.within;
         let endpoint = self
             .endpoints
             .iter()
-            .find(|endpoint| endpoint.port.reaches(address))
+            .find(|endpoint| endpoint.reaches(address))
             .ok_or(DialError::NoPort(address))?;
-        let _dialled = endpoint.socket.expect(address);
-        let connecting = endpoint
-            .endpoint
-            .connect_with(
-                client_config(self.crypto.clone(), self.rtt),
-                address,
-                SERVER_NAME,
-            )
-            .map_err(|source| DialError::Connect { address, source })?;
-        let connection = timeout(within, connecting)
-            .await
-            .map_err(|_| DialError::TimedOut { address, within })?
-            .map_err(|error| DialError::Handshake {
-                address,
-                reason: describe(&error),
-            })?;
+        let opening = endpoint.open(address, self.tls.clone(), self.rtt);
         Ok(Reached {
-            connection,
+            connection: within(self.within, address, opening).await?,
             address,
             endpoint,
         })
+    }
+}
+
+/// Gives `opening` a connection with `address` so much time.
+pub(super) async fn within(
+    limit: Duration,
+    address: SocketAddr,
+    opening: impl Future<Output = Result<Connection, OpenError>>,
+) -> Result<Connection, DialError> {
+    match timeout(limit, opening).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(OpenError::Setup(reason))) => Err(DialError::Connect { address, reason }),
+        Ok(Err(OpenError::Ended(end))) => Err(DialError::Handshake {
+            address,
+            reason: end.describe(),
+        }),
+        Err(_) => Err(DialError::TimedOut {
+            address,
+            within: limit,
+        }),
     }
 }

@@ -1,21 +1,20 @@
 //! Accepting links over real ports on loopback, from neighbours that misbehave.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::endpoint::client_config;
 use super::hello::{self, HelloError, Introduction};
+use super::transport::{Connection, OpenError, OwnPort};
 use super::*;
 use crate::config::Limits;
 use crate::forward::{BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
-use crate::identity::{AgentId, Identity, SERVER_NAME, Trust, link_client, link_server};
+use crate::identity::{AgentId, Identity, Trust, link_client, link_server};
 use crate::wire::Hello;
 
 mod crossing;
@@ -53,22 +52,10 @@ impl Acceptor {
         dead_after: u32,
     ) -> Self {
         let pinned: BTreeSet<AgentId> = neighbors.iter().map(|neighbor| neighbor.id()).collect();
-        let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
-        let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let socket = QuicSocket::new(port.clone(), Door::new(&Limits::default()));
         let (fib, _reports) = Fib::new(identity.id().short(), true);
         let (sender, events) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
-        tasks.spawn(receive(
-            port.clone(),
-            socket.clone(),
-            fib.clone(),
-            Local::default(),
-            BufferPool::default(),
-        ));
-        let server = link_server(identity, trust).unwrap();
-        let endpoint =
-            LinkEndpoint::new(port.clone(), socket, Some(server), &Limits::default()).unwrap();
+        let (address, endpoint) = listen(identity, pinned, fib.clone(), &mut tasks);
         let context = Arc::new(LinkContext {
             own: identity.id(),
             hello: introduce("acceptor"),
@@ -90,7 +77,7 @@ impl Acceptor {
         tasks.spawn(accept(context.clone(), endpoint.clone(), limits));
         Self {
             id: identity.id(),
-            address: port.local_addr(),
+            address,
             events,
             context,
             endpoint,
@@ -99,21 +86,39 @@ impl Acceptor {
     }
 
     /// Shakes hands as `neighbor` and says nothing yet.
-    async fn connect(&self, neighbor: &Identity) -> Result<Connection, quinn::ConnectionError> {
+    async fn connect(&self, neighbor: &Identity) -> Result<Connection, OpenError> {
         let trust = Trust::mesh(None, [], BTreeSet::from([self.id])).unwrap();
-        let crypto = link_client(neighbor, Arc::new(trust), self.id).unwrap();
-        let mut config = EndpointConfig::default();
-        config.grease_quic_bit(false);
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime)).unwrap();
-        let connecting =
-            endpoint.connect_with(client_config(crypto, None), self.address, SERVER_NAME);
-        timeout(SOON, connecting.unwrap()).await.unwrap()
+        let tls = link_client(neighbor, Arc::new(trust), self.id).unwrap();
+        let port = OwnPort::towards(self.address).unwrap();
+        timeout(SOON, port.open(self.address, tls)).await.unwrap()
     }
 
     async fn next_event(&mut self) -> LinkEvent {
         timeout(SOON, self.events.recv()).await.unwrap().unwrap()
     }
+}
+
+/// Where `identity` accepts connections from those that are `pinned`.
+fn listen(
+    identity: &Identity,
+    pinned: BTreeSet<AgentId>,
+    fib: Arc<Fib>,
+    tasks: &mut JoinSet<()>,
+) -> (SocketAddr, LinkEndpoint) {
+    let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
+    let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let (address, limits) = (port.local_addr(), Limits::default());
+    let socket = QuicSocket::new(port.clone(), Door::new(&limits));
+    tasks.spawn(receive(
+        port.clone(),
+        socket.clone(),
+        fib,
+        Local::default(),
+        BufferPool::default(),
+    ));
+    let server = link_server(identity, trust).unwrap();
+    let endpoint = LinkEndpoint::new(port, socket, Some(server), &limits).unwrap();
+    (address, endpoint)
 }
 
 fn introduce(name: &str) -> Hello {
@@ -155,7 +160,7 @@ async fn a_neighbour_that_never_says_hello_holds_up_itself_alone() {
     // The slow one is told that it has too many; those before stay open.
     let last = silent.pop().unwrap();
     timeout(SOON, last.closed()).await.expect("one too many");
-    assert!(silent[0].close_reason().is_none());
+    assert!(silent[0].end().is_none());
 
     let connection = acceptor.connect(&prompt).await.unwrap();
     let _greeting = greet(&connection, &introduce("prompt")).await.unwrap();
@@ -190,7 +195,7 @@ async fn a_flood_of_heartbeats_keeps_no_message_waiting() {
     assert!(matches!(up, LinkEvent::Up { .. }));
     for _ in 0..100 {
         for _ in 0..1_000 {
-            connection.send_datagram(bytes::Bytes::new()).unwrap();
+            connection.send_heartbeat(Vec::new()).unwrap();
         }
         tokio::task::yield_now().await;
     }
@@ -218,7 +223,7 @@ async fn a_link_that_is_closed_for_another_one_does_not_go_down() {
     let losing = acceptor.connect(&neighbor).await.unwrap();
     let _greeting = greet(&losing, &introduce("neighbor")).await.unwrap();
     assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
-    ending::close(&losing, ending::code::DUPLICATE, "duplicate link");
+    losing.close(ending::code::DUPLICATE, "duplicate link");
 
     let kept = acceptor.connect(&neighbor).await.unwrap();
     let _greeting = greet(&kept, &introduce("neighbor")).await.unwrap();
@@ -238,7 +243,7 @@ async fn a_link_that_is_closed_for_another_one_that_never_comes_falls_silent() {
     let losing = acceptor.connect(&neighbor).await.unwrap();
     let _greeting = greet(&losing, &introduce("neighbor")).await.unwrap();
     assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
-    ending::close(&losing, ending::code::DUPLICATE, "duplicate link");
+    losing.close(ending::code::DUPLICATE, "duplicate link");
     loop {
         match acceptor.next_event().await {
             LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use quinn_proto::crypto::rustls::QuicClientConfig;
 use quinn_proto::{ClientConfig, EndpointConfig};
 use warren::identity::{Identity, SERVER_NAME, Trust, tunnel_client};
 
@@ -28,7 +29,8 @@ const RATE: u32 = 20_000;
 pub(crate) fn first_packets(to: SocketAddr, count: usize) -> Vec<Vec<u8>> {
     let identity = Identity::ephemeral().expect("the host makes keys");
     let trust = Trust::mesh(None, [], [identity.id()].into()).expect("no files to read");
-    let crypto = tunnel_client(&identity, Arc::new(trust), identity.id()).expect("good keys");
+    let tls = tunnel_client(&identity, Arc::new(trust), identity.id()).expect("good keys");
+    let crypto = Arc::new(QuicClientConfig::try_from(tls).expect("TLS that QUIC takes"));
     let config = ClientConfig::new(crypto);
     let settings = Arc::new(EndpointConfig::default());
     let mut endpoint = quinn_proto::Endpoint::new(settings, None, false, None);

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -314,7 +315,8 @@ async fn try_dial(
     id: AgentId,
 ) -> Result<Connection, quinn::ConnectionError> {
     let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
-    let crypto = link_client(identity, Arc::new(trust), id).expect("a good certificate");
+    let tls = link_client(identity, Arc::new(trust), id).expect("a good certificate");
+    let crypto = Arc::new(QuicClientConfig::try_from(tls).expect("TLS that QUIC takes"));
     let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
     connecting.expect("an address").await

@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, ServerConfig};
+use quinn::{Connection, ConnectionError, Endpoint};
 use tokio::time::timeout;
 
 use super::*;
 use crate::clock::unix_now;
 use crate::identity::testing::trust;
-use crate::identity::{Authority, Issued, Refusal, RefusedBy, Validity};
+use crate::identity::{Authority, Issued, RefusedBy, Validity};
+use crate::quic::{self, peer_certificate};
 
 /// Far above what an idle machine needs.
 const SOON: Duration = Duration::from_secs(20);
@@ -37,18 +38,19 @@ fn mesh() -> Mesh {
 
 /// Both sides' ends of a connection, each as far as it came.
 async fn shake(
-    client: Arc<QuicClientConfig>,
-    server: Arc<QuicServerConfig>,
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
 ) -> (
     Result<Connection, ConnectionError>,
     Result<Connection, ConnectionError>,
 ) {
     let at = (Ipv4Addr::LOCALHOST, 0).into();
-    let listening = Endpoint::server(ServerConfig::with_crypto(server), at).unwrap();
+    let server = quinn::ServerConfig::with_crypto(quic::server(server).unwrap());
+    let listening = Endpoint::server(server, at).unwrap();
     let address = listening.local_addr().unwrap();
     let dialling = Endpoint::client(at).unwrap();
     let dial = async {
-        let config = ClientConfig::new(client);
+        let config = quinn::ClientConfig::new(quic::client(client).unwrap());
         let connection = dialling
             .connect_with(config, address, SERVER_NAME)
             .unwrap()
@@ -89,10 +91,10 @@ async fn another_agent_than_the_one_that_was_meant_gets_no_connection() {
     let trust = Arc::new(trust(&[&ca], &[]));
     let client = link_client(&ours, trust.clone(), ours.id()).unwrap();
     let (dialled, accepted) = shake(client, link_server(&theirs, trust).unwrap()).await;
-    let refusal = Refusal::of(&dialled.unwrap_err()).unwrap();
+    let refusal = quic::refusal(&dialled.unwrap_err()).unwrap();
     assert_eq!(refusal.by, RefusedBy::Us);
     assert!(refusal.reason.starts_with("wrong id"), "{refusal}");
-    let refusal = Refusal::of(&accepted.unwrap_err()).unwrap();
+    let refusal = quic::refusal(&accepted.unwrap_err()).unwrap();
     assert_eq!(refusal.by, RefusedBy::Peer);
 }
 
@@ -107,7 +109,7 @@ async fn either_side_refuses_strangers_and_says_why() {
     let server = tunnel_server(&theirs, strict.clone()).unwrap();
     let (dialled, accepted) = shake(client, server).await;
     for (end, by) in [(dialled, RefusedBy::Peer), (accepted, RefusedBy::Us)] {
-        let refusal = Refusal::of(&end.unwrap_err()).unwrap();
+        let refusal = quic::refusal(&end.unwrap_err()).unwrap();
         assert_eq!(refusal.by, by);
         assert!(refusal.reason.starts_with("stranger"), "{refusal}");
     }
@@ -115,7 +117,7 @@ async fn either_side_refuses_strangers_and_says_why() {
     let client = tunnel_client(&ours, strict, stranger.id()).unwrap();
     let server = tunnel_server(&stranger, open).unwrap();
     let (dialled, _) = shake(client, server).await;
-    let refusal = Refusal::of(&dialled.unwrap_err()).unwrap();
+    let refusal = quic::refusal(&dialled.unwrap_err()).unwrap();
     assert_eq!(refusal.by, RefusedBy::Us);
 }
 
@@ -143,7 +145,7 @@ async fn sessions_take_an_ingress_and_an_exit() {
         let reason = [dialled.err(), accepted.err()]
             .into_iter()
             .flatten()
-            .find_map(|error| Refusal::of(&error));
+            .find_map(|error| quic::refusal(&error));
         assert_eq!(reason.is_some(), refused.is_some(), "{refused:?}");
         if let (Some(reason), Some(role)) = (reason, refused) {
             assert!(reason.reason.starts_with("not granted"), "{reason}");

@@ -1,9 +1,8 @@
 //! Two agents dial each other at the same time. The neighbour is played, so that the two links come
 //! in either order.
 
-use quinn::{ConnectionError, Incoming, ServerConfig};
-
-use super::ending::{close, code};
+use super::ending::code;
+use super::transport::{End, Visitor};
 use super::*;
 use crate::config::{HostPort, Reconnect};
 use crate::names::Lookup;
@@ -19,21 +18,19 @@ impl Resolve for Loopback {
     }
 }
 
-/// Where the neighbour is dialled.
-fn listen(neighbor: &Identity, agent: AgentId) -> Endpoint {
-    let trust = Trust::mesh(None, [], BTreeSet::from([agent])).unwrap();
-    let server = ServerConfig::with_crypto(link_server(neighbor, Arc::new(trust)).unwrap());
-    let mut config = EndpointConfig::default();
-    config.grease_quic_bit(false);
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime)).unwrap()
-}
-
-async fn next_dial(listening: &Endpoint) -> Incoming {
+async fn next_dial(listening: &LinkEndpoint) -> Visitor {
     timeout(SOON, listening.accept()).await.unwrap().unwrap()
 }
 
 impl Acceptor {
+    /// Where this agent can dial `neighbor`, which is played.
+    fn listen_as(&mut self, neighbor: &Identity) -> (u16, LinkEndpoint) {
+        let (fib, _reports) = Fib::new(neighbor.id().short(), true);
+        let pinned = BTreeSet::from([self.id]);
+        let (address, listening) = listen(neighbor, pinned, fib, &mut self.tasks);
+        (address.port(), listening)
+    }
+
     /// Dials `neighbor` for ever, a millisecond after each failure.
     fn dial(&mut self, own: &Identity, neighbor: &Identity, port: u16) {
         let trust = Trust::mesh(None, [], BTreeSet::from([neighbor.id()])).unwrap();
@@ -42,7 +39,7 @@ impl Acceptor {
             id: neighbor.id(),
             address: HostPort { host, port },
             cost: 1,
-            crypto: link_client(own, Arc::new(trust), neighbor.id()).unwrap(),
+            tls: link_client(own, Arc::new(trust), neighbor.id()).unwrap(),
             reconnect: Reconnect {
                 initial_delay: Duration::from_millis(1),
                 max_delay: Duration::from_millis(1),
@@ -72,22 +69,22 @@ impl Acceptor {
 }
 
 /// Holds the link that was kept for a while, in which nothing may be dialled, and ends it.
-async fn end_after_a_while(kept: &Connection, listening: &Endpoint) {
+async fn end_after_a_while(kept: &Connection, listening: &LinkEndpoint) {
     for _ in 0..A_WHILE {
         tokio::select! {
             biased;
             _ = listening.accept() => panic!("dialled beside a live link"),
-            beat = kept.read_datagram() => drop(beat.expect("it is kept")),
+            beat = kept.heartbeat() => drop(beat.expect("it is kept")),
         }
     }
-    close(kept, code::GOODBYE, "enough");
+    kept.close(code::GOODBYE, "enough");
 }
 
 /// Refuses the next dial; the attempts that the agent has counted then.
 async fn attempts_after_another(
     agent: &Acceptor,
     neighbor: &Identity,
-    listening: &Endpoint,
+    listening: &LinkEndpoint,
 ) -> u32 {
     next_dial(listening).await.refuse();
     // The one after it comes once the failure was noted.
@@ -99,10 +96,10 @@ async fn attempts_after_another(
 /// after the other. At the end the back-off must know of the refused attempt alone.
 async fn cross(own: &Identity, neighbor: &Identity, own_dial_first: bool) {
     let mut agent = Acceptor::start_as(own, &[neighbor], 8, 100);
-    let listening = listen(neighbor, agent.id);
-    agent.dial(own, neighbor, listening.local_addr().unwrap().port());
+    let (port, listening) = agent.listen_as(neighbor);
+    agent.dial(own, neighbor, port);
     next_dial(&listening).await.refuse();
-    let own_dial = next_dial(&listening).await.await.unwrap();
+    let own_dial = next_dial(&listening).await.shake_hands().await.unwrap();
     let others_dial = agent.connect(neighbor).await.unwrap();
 
     let hello = introduce("neighbor");
@@ -130,9 +127,7 @@ async fn cross(own: &Identity, neighbor: &Identity, own_dial_first: bool) {
         false => (others_dial, own_dial),
     };
     match timeout(SOON, losing.closed()).await.unwrap() {
-        ConnectionError::ApplicationClosed(why) => {
-            assert_eq!(why.error_code, code::DUPLICATE.into(), "{why}");
-        }
+        End::Closed { code, .. } => assert_eq!(code, u64::from(code::DUPLICATE)),
         other => panic!("{other}"),
     }
 
@@ -165,14 +160,14 @@ async fn a_dial_that_loses_before_its_hello_is_no_attempt() {
     pair.sort_by_key(Identity::id);
     let [neighbor, own] = &pair;
     let mut agent = Acceptor::start_as(own, &[neighbor], 8, 100);
-    let listening = listen(neighbor, agent.id);
-    agent.dial(own, neighbor, listening.local_addr().unwrap().port());
+    let (port, listening) = agent.listen_as(neighbor);
+    agent.dial(own, neighbor, port);
     next_dial(&listening).await.refuse();
-    let losing = next_dial(&listening).await.await.unwrap();
+    let losing = next_dial(&listening).await.shake_hands().await.unwrap();
     let kept = agent.connect(neighbor).await.unwrap();
     let _greeting = greet(&kept, &introduce("neighbor")).await;
     assert!(matches!(agent.next_event().await, LinkEvent::Up { .. }));
-    close(&losing, code::DUPLICATE, "duplicate link");
+    losing.close(code::DUPLICATE, "duplicate link");
 
     end_after_a_while(&kept, &listening).await;
     // The refused one and this one: the link that lost was no attempt, and no success.

@@ -15,9 +15,10 @@ use super::follow::follow;
 use super::hands::{Established, probe_key};
 use super::kick::Kicker;
 use crate::clock::unix_now;
-use crate::identity::{AgentId, Member, Refusal, ShortId, Trust, peer_certificate};
+use crate::identity::{AgentId, Member, ShortId, Trust};
 use crate::limit::{STRANGERS, Shares, Told};
 use crate::link::patience;
+use crate::quic;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
 use crate::tunnel::path::PathView;
@@ -38,8 +39,8 @@ pub struct AcceptedSession {
 
 /// What accepting sessions takes.
 pub struct Accepting {
-    pub crypto: Arc<QuicServerConfig>,
-    /// The trust that `crypto` judges by.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// The trust that `tls` judges by.
     pub trust: Arc<Trust>,
     pub settings: SessionSettings,
 }
@@ -63,10 +64,11 @@ impl<V: PathView> SessionListener<V> {
         accepting: Accepting,
     ) -> io::Result<Self> {
         let Accepting {
-            crypto,
+            tls,
             trust,
             settings,
         } = accepting;
+        let crypto = quic::server(tls).map_err(io::Error::other)?;
         let pending = context.limits.pending_handshakes;
         let config = server_config(crypto.clone(), settings, Arc::default(), pending);
         let endpoint = endpoint(socket.clone(), Some(config))?;
@@ -157,11 +159,11 @@ impl<V: PathView> SessionListener<V> {
         let connection = timeout(within, connecting)
             .await
             .map_err(|_| format!("no handshake within {within:?}"))?
-            .map_err(|error| match Refusal::of(&error) {
+            .map_err(|error| match quic::refusal(&error) {
                 Some(refusal) => refusal.to_string(),
                 None => error.to_string(),
             })?;
-        let certificate = peer_certificate(&connection).map_err(|error| error.to_string())?;
+        let certificate = quic::peer_certificate(&connection).map_err(|error| error.to_string())?;
         let id = certificate.id;
         if connection.remote_address() != virtual_addr(id.short()) {
             return Err(format!("{id} does not have the source id of its packets"));

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -17,8 +16,9 @@ use super::endpoint::{SessionSettings, client_config, endpoint};
 use super::hands::{Established, outlet, probe_key};
 use super::kick::Kicker;
 use super::steer::steer;
-use crate::identity::{AgentId, Credential, Refusal, SERVER_NAME, peer_certificate};
+use crate::identity::{AgentId, Credential, SERVER_NAME};
 use crate::link::patience;
+use crate::quic;
 use crate::routing::Path;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
@@ -40,7 +40,7 @@ pub trait MeshView: PathView {
 }
 
 /// Makes the TLS configuration for a session with an exit, which must have that id.
-pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<QuicClientConfig>, String> + Send + Sync;
+pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<rustls::ClientConfig>, String> + Send + Sync;
 
 /// Every session that this agent opened.
 pub struct Sessions<V> {
@@ -203,7 +203,7 @@ impl<V: MeshView> Sessions<V> {
         let known = (incarnation, settings.packet);
         let steering = steer(self.clone(), session, known, info);
         task::serve(Served::Session, steering);
-        let certificate = peer_certificate(&connection).ok();
+        let certificate = quic::peer_certificate(&connection).ok();
         Ok(Live {
             streams: SessionStreams::new(connection.clone(), settings.window.into()),
             connection,
@@ -239,7 +239,8 @@ impl<V: MeshView> Sessions<V> {
     ) -> Result<Connection, OpenError> {
         let within = patience(self.context.limits.handshake_timeout, Some(settings.rtt));
         let refused = |reason| OpenError::Refused { exit, reason };
-        let crypto = (self.crypto)(exit).map_err(refused)?;
+        let tls = (self.crypto)(exit).map_err(refused)?;
+        let crypto = quic::client(tls).map_err(|error| refused(error.to_string()))?;
         let connecting = self
             .endpoint
             .connect_with(
@@ -251,7 +252,7 @@ impl<V: MeshView> Sessions<V> {
         timeout(within, connecting)
             .await
             .map_err(|_| OpenError::TimedOut { exit })?
-            .map_err(|source| match Refusal::of(&source) {
+            .map_err(|source| match quic::refusal(&source) {
                 Some(refusal) => {
                     warn!(%exit, %refusal, "session refused");
                     refused(refusal.to_string())

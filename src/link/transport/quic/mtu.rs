@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use crate::clock;
-use quinn::Connection;
 use tokio::time::sleep;
+
+use super::Connection;
+use crate::clock;
 
 /// How often the value is looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -23,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Returns the path MTU once it has come to rest, or the connection has ended, or patience has.
 pub(super) async fn settled(connection: &Connection) -> u16 {
     let started = clock::now();
-    let current = || connection.stats().path.current_mtu;
+    let current = || connection.mtu();
     let (mut mtu, mut since) = (current(), started);
     if connection.rtt() >= PATIENCE {
         return mtu;
     }
-    while connection.close_reason().is_none() && clock::since(started) < PATIENCE {
+    while connection.end().is_none() && clock::since(started) < PATIENCE {
         if clock::since(since) >= 2 * (connection.rtt() + ACK_DELAY) {
             break;
         }
