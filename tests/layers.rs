@@ -50,6 +50,7 @@ const KNOW_QUINN: &[&str] = &[
     "link/transport/quic.rs",
     "link/transport/quic",
     // The UDP port, and its share that quinn takes for a socket.
+    "forward/adjacency.rs",
     "forward/inbox.rs",
     "forward/kernel.rs",
     "forward/port.rs",

@@ -1,4 +1,4 @@
-//! What a receive loop does at a port that takes no more: it waits a little, once.
+//! What a receive loop does at a neighbour whose port takes no more: it waits a little, once.
 //!
 //! Whatever arrived behind the run that waits, heartbeats too, waits with it. So a port that is full
 //! for longer than a burst takes costs the loop that wait once, and packets until there is room
@@ -8,37 +8,41 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::adjacency::{Adjacency, Packets};
 use super::metrics::DropReason;
-use super::port::{Port, Run};
 use crate::clock;
 
 /// How long runs wait for a full port. Longer than a burst takes to drain, short beside a heartbeat.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// The port that was found full last.
+/// Whose port was found full last.
 #[derive(Default)]
 pub(super) struct Blocked {
     /// And since when it has taken nothing.
-    full: Option<(Arc<Port>, Instant)>,
+    full: Option<(Arc<Adjacency>, Instant)>,
 }
 
 impl Blocked {
-    /// Sends a run; waits if the port is not known to be full for long.
-    pub(super) async fn send(&mut self, port: &Arc<Port>, run: &Run<'_>) -> Result<(), DropReason> {
-        match port.send(run) {
+    /// Sends packets to `next`; waits if its port is not known to be full for long.
+    pub(super) async fn send(
+        &mut self,
+        next: &Arc<Adjacency>,
+        packets: &Packets<'_>,
+    ) -> Result<(), DropReason> {
+        match next.send(packets) {
             Ok(()) => {
-                self.full.take_if(|(full, _)| Arc::ptr_eq(full, port));
+                self.full.take_if(|(full, _)| full.shares_room(next));
                 return Ok(());
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return Err(DropReason::Send),
         }
-        let left = WAIT.saturating_sub(clock::since(self.full_since(port)));
+        let left = WAIT.saturating_sub(clock::since(self.full_since(next)));
         if left.is_zero() {
             return Err(DropReason::Blocked);
         }
-        match tokio::time::timeout(left, port.writable()).await {
-            Ok(Ok(())) if port.send(run).is_ok() => {
+        match tokio::time::timeout(left, next.writable()).await {
+            Ok(Ok(())) if next.send(packets).is_ok() => {
                 self.full = None;
                 Ok(())
             }
@@ -46,12 +50,12 @@ impl Blocked {
         }
     }
 
-    fn full_since(&mut self, port: &Arc<Port>) -> Instant {
+    fn full_since(&mut self, next: &Arc<Adjacency>) -> Instant {
         match &self.full {
-            Some((full, since)) if Arc::ptr_eq(full, port) => *since,
+            Some((full, since)) if full.shares_room(next) => *since,
             Some(_) | None => {
                 let now = clock::now();
-                self.full = Some((port.clone(), now));
+                self.full = Some((next.clone(), now));
                 now
             }
         }

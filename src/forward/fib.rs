@@ -2,50 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::adjacency::{Adjacency, Remote};
 use super::metrics::Metrics;
-use super::port::Port;
-use super::recent::Recent;
 use crate::clock;
-use crate::identity::{AgentId, ShortId};
-
-/// At most one path error in this time for each adjacency, next hop and source, so that a broken
-/// path does not cost more than it did while it worked.
-const PATH_ERROR_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Path errors per adjacency in that time, all together: what a header claims is not proved, so a
-/// neighbour could name any number of next hops and sources.
-const PATH_ERRORS: usize = 32;
+use crate::identity::ShortId;
 
 /// Path errors waiting for the control streams; further ones are dropped.
 const PATH_ERROR_QUEUE: usize = 256;
-
-/// A live link as the data plane sees it.
-#[derive(Debug)]
-pub struct Adjacency {
-    pub neighbor: AgentId,
-    pub port: Arc<Port>,
-    /// What to put on packets sent to this neighbour.
-    token_out: AtomicU64,
-    remote: Mutex<Remote>,
-    /// Microseconds after the table's start when the neighbour was last heard.
-    heard_us: AtomicU64,
-    /// Next hop and source of the path errors just reported.
-    path_errors: Mutex<Recent<(ShortId, ShortId)>>,
-}
-
-/// Where a neighbour is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remote {
-    pub address: SocketAddr,
-    /// Our own address on that way.
-    pub source: Option<IpAddr>,
-}
 
 /// A packet could not go on; the neighbour that sent it is to be told.
 #[derive(Clone, Debug)]
@@ -218,37 +187,4 @@ impl Fib {
 /// What names an address's host and port, whichever family the socket that saw it is of.
 fn place(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip().to_canonical(), address.port())
-}
-
-impl Adjacency {
-    /// A link with `neighbor` over `port`. `token_out` is the token that the neighbour announced.
-    pub fn new(neighbor: AgentId, port: Arc<Port>, remote: Remote, token_out: u64) -> Arc<Self> {
-        Arc::new(Self {
-            neighbor,
-            port,
-            token_out: AtomicU64::new(token_out),
-            remote: Mutex::new(remote),
-            heard_us: AtomicU64::new(0),
-            path_errors: Mutex::new(Recent::new(PATH_ERROR_INTERVAL, PATH_ERRORS)),
-        })
-    }
-
-    /// The token for packets to this neighbour.
-    pub fn token_out(&self) -> u64 {
-        self.token_out.load(Ordering::Relaxed)
-    }
-
-    /// Takes a new token that the neighbour announced.
-    pub fn set_token_out(&self, token: u64) {
-        self.token_out.store(token, Ordering::Relaxed);
-    }
-
-    /// Where to send.
-    pub fn remote(&self) -> Remote {
-        *self.remote.lock().expect("no panic while locked")
-    }
-
-    fn set_remote(&self, remote: Remote) {
-        *self.remote.lock().expect("no panic while locked") = remote;
-    }
 }

@@ -11,6 +11,7 @@
 //! The loop owns its buffers and allocates nothing per packet. It may be aborted at any time: all
 //! it holds is packets, and those may be lost.
 
+mod adjacency;
 mod blocked;
 mod buffer;
 mod door;
@@ -25,9 +26,10 @@ mod quic_socket;
 mod receive;
 mod recent;
 
+pub use adjacency::{Adjacency, Packets, Remote};
 pub use buffer::{Buffer, BufferPool};
 pub use door::Door;
-pub use fib::{Adjacency, Fib, PathErrorReport, Remote};
+pub use fib::{Fib, PathErrorReport};
 pub use inbox::{Delivery, Inbox};
 pub use kernel::{RECEIVE_BUFFER, SEND_BUFFER};
 pub use metrics::{DropReason, Metrics};

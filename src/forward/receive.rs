@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use quinn_udp::RecvMeta;
 
+use super::adjacency::{Adjacency, Packets};
 use super::blocked::Blocked;
 use super::buffer::{Buffer, BufferPool};
-use super::fib::{Adjacency, Fib, PathErrorReport};
+use super::fib::{Fib, PathErrorReport};
 use super::inbox::{Delivery, Inbox};
 use super::metrics::DropReason;
-use super::port::{Port, Run};
+use super::port::Port;
 use super::quic_queue::Sender;
 use super::quic_socket::QuicSocket;
 use crate::clock;
@@ -220,15 +221,12 @@ impl Receiver {
         for packet in buffer[run.clone()].chunks_mut(meta.stride) {
             advance(packet, token);
         }
-        let remote = next.remote();
-        let onward = Run {
-            destination: remote.address,
-            source: remote.source,
+        let onward = Packets {
             ecn: meta.ecn,
             bytes: &buffer[run.clone()],
             stride: meta.stride,
         };
-        match self.blocked.send(&next.port, &onward).await {
+        match self.blocked.send(&next, &onward).await {
             Ok(()) => self.fib.metrics.forwarded(packets, run.len()),
             Err(reason) => self.fib.metrics.dropped(reason, packets),
         }

@@ -1,6 +1,6 @@
 //! Single packets of ours beside a session's: probes and echoes.
 
-use crate::forward::{DropReason, Fib, Run};
+use crate::forward::{DropReason, Fib, Packets};
 use crate::identity::ShortId;
 use crate::wire::packet::{Header, PacketType, write_header};
 
@@ -20,10 +20,7 @@ pub(crate) fn send_along<P: AsRef<[u8]>>(
     let header = Header::parse(&packet).expect("just written");
     let payload = payload(&header);
     packet.extend_from_slice(payload.as_ref());
-    let remote = next.remote();
-    let sent = next.port.send_ahead(&Run {
-        destination: remote.address,
-        source: remote.source,
+    let sent = next.send_ahead(&Packets {
         ecn: None,
         bytes: &packet,
         stride: packet.len(),

@@ -9,14 +9,14 @@ use super::answer::Answers;
 use super::outlet::Outlet;
 use super::parts::split;
 use super::ring::Ring;
-use crate::forward::{Adjacency, Port};
+use crate::forward::Adjacency;
 
 #[derive(Default)]
 pub(super) struct Transmitting {
     pub(super) ring: Ring,
     pub(super) answers: Answers,
-    /// The port that took no more; nothing is accepted until it does.
-    pub(super) blocked: Option<Arc<Port>>,
+    /// The link that took no more; nothing is accepted until it does.
+    pub(super) blocked: Option<Arc<Adjacency>>,
     pub(super) flush_wanted: bool,
     pub(super) waiting: Vec<Waker>,
     /// Of the last packet that was sent in halves.

@@ -21,7 +21,7 @@ use super::parts::Joiner;
 use super::ring::RingRun;
 use super::transmitting::Transmitting;
 use crate::clock;
-use crate::forward::{Delivery, DropReason, Fib, Inbox, Run};
+use crate::forward::{Delivery, DropReason, Fib, Inbox, Packets};
 use crate::identity::ShortId;
 use crate::tunnel::path::SMALLEST;
 use crate::wire::packet::{Header, PacketType};
@@ -93,9 +93,9 @@ impl VirtualSocket {
                     let state = self.lock();
                     (state.blocked.clone(), state.ring.generation())
                 };
-                if let Some(port) = blocked {
+                if let Some(link) = blocked {
                     // An error here shows in the next send.
-                    let _ = port.writable().await;
+                    let _ = link.writable().await;
                     self.lock().blocked = None;
                 } else {
                     tokio::task::yield_now().await;
@@ -120,10 +120,7 @@ impl VirtualSocket {
     /// Sends the runs in front that `leaves` says may go.
     fn flush_ring(&self, state: &mut Transmitting, leaves: impl Fn(&RingRun) -> bool) {
         while let Some(run) = state.ring.front().filter(|run| leaves(run)) {
-            let remote = run.adjacency.remote();
-            let sent = run.adjacency.port.send(&Run {
-                destination: remote.address,
-                source: remote.source,
+            let sent = run.adjacency.send(&Packets {
                 ecn: run.ecn,
                 bytes: &run.bytes,
                 stride: run.stride,
@@ -131,7 +128,7 @@ impl VirtualSocket {
             match sent {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    state.blocked = Some(run.adjacency.port.clone());
+                    state.blocked = Some(run.adjacency.clone());
                     return;
                 }
                 // To QUIC a lost packet; any error returned would end the connection.
