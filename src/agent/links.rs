@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::error::StartError;
 use super::parts::Parts;
 use super::resolve::SystemResolver;
-use crate::forward::{BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
+use crate::forward::{BufferPool, Fib, Local, Port};
 use crate::identity::{link_client, link_server};
-use crate::link::{DialTarget, LinkContext, LinkEndpoint, accept, dial_forever};
+use crate::link::{DataPlane, DialTarget, LinkContext, LinkEndpoint, accept, dial_forever};
 use crate::task::Vital;
 
 /// A bound port, before anything runs on it.
@@ -80,27 +80,23 @@ pub(super) fn start(
     tasks: &mut Vital,
 ) -> Result<Vec<LinkEndpoint>, StartError> {
     let limits = &parts.config.limits;
-    let pool = BufferPool::default();
+    let plane = DataPlane {
+        fib: fib.clone(),
+        local: local.clone(),
+        pool: BufferPool::default(),
+    };
     let mut endpoints = Vec::new();
     for BoundPort { port, listens } in bound {
-        let socket = QuicSocket::new(port.clone(), Door::new(limits));
-        let receive = receive(
-            port.clone(),
-            socket.clone(),
-            fib.clone(),
-            local.clone(),
-            pool.clone(),
-        );
-        tasks.spawn("receive", receive);
         let server = match listens {
             true => Some(link_server(&parts.identity, parts.trust.clone())?),
             false => None,
         };
-        let endpoint =
-            LinkEndpoint::new(port, socket, server, limits).map_err(|error| StartError::Setup {
-                what: "link endpoint",
-                reason: error.to_string(),
-            })?;
+        let made = LinkEndpoint::new(port, plane.clone(), server, limits);
+        let (endpoint, receiving) = made.map_err(|error| StartError::Setup {
+            what: "link endpoint",
+            reason: error.to_string(),
+        })?;
+        tasks.spawn("receive", receiving);
         if listens {
             let accept = accept(context.clone(), endpoint.clone(), limits.clone());
             tasks.spawn("accept links", accept);

@@ -43,7 +43,7 @@ pub use patience::patience;
 pub use probe::{Probed, probe};
 pub use standstill::Standstill;
 pub use table::{LinkInfo, Links, PeerStatus};
-pub use transport::LinkEndpoint;
+pub use transport::{DataPlane, LinkEndpoint};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::hello::{self, HelloError, Introduction};
 use super::transport::{Connection, OpenError, OwnPort};
 use super::*;
 use crate::config::Limits;
-use crate::forward::{BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
+use crate::forward::{BufferPool, Fib, Local, Port};
 use crate::identity::{AgentId, Identity, Trust, link_client, link_server};
 use crate::wire::Hello;
 
@@ -108,16 +108,14 @@ fn listen(
     let trust = Arc::new(Trust::mesh(None, [], pinned).unwrap());
     let port = Port::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let (address, limits) = (port.local_addr(), Limits::default());
-    let socket = QuicSocket::new(port.clone(), Door::new(&limits));
-    tasks.spawn(receive(
-        port.clone(),
-        socket.clone(),
+    let plane = DataPlane {
         fib,
-        Local::default(),
-        BufferPool::default(),
-    ));
+        local: Local::default(),
+        pool: BufferPool::default(),
+    };
     let server = link_server(identity, trust).unwrap();
-    let endpoint = LinkEndpoint::new(port, socket, Some(server), &limits).unwrap();
+    let (endpoint, receiving) = LinkEndpoint::new(port, plane, Some(server), &limits).unwrap();
+    tasks.spawn(receiving);
     (address, endpoint)
 }
 

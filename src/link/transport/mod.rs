@@ -17,8 +17,8 @@ mod quic;
 
 use crate::identity::Refusal;
 
-pub use quic::LinkEndpoint;
 pub(super) use quic::{Connection, OwnPort, RecvControl, SendControl, Visitor};
+pub use quic::{DataPlane, LinkEndpoint};
 
 use super::text::printable;
 

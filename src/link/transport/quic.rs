@@ -14,7 +14,7 @@ use crate::forward::Remote;
 use crate::identity::{Certificate, TrustError};
 use crate::quic;
 
-pub use endpoint::LinkEndpoint;
+pub use endpoint::{DataPlane, LinkEndpoint};
 pub(crate) use endpoint::{OwnPort, Visitor};
 
 /// Bytes taken from the control stream at a time.

@@ -13,7 +13,7 @@ use quinn::{
 use super::Connection;
 use super::window::LinkWindow;
 use crate::config::Limits;
-use crate::forward::{Adjacency, Port, QuicSocket};
+use crate::forward::{Adjacency, BufferPool, Door, Fib, Local, Port, QuicSocket, receive};
 use crate::identity::{AgentId, SERVER_NAME};
 use crate::link::transport::{End, OpenError};
 use crate::quic;
@@ -44,6 +44,14 @@ const SHORTEST_RTT: Duration = Duration::from_millis(25);
 /// The round trip assumed of an unknown path (RFC 9002 section 6.2.2).
 const LONGEST_RTT: Duration = Duration::from_millis(333);
 
+/// Where the packets go that arrive on ports. Cloning shares it.
+#[derive(Clone)]
+pub struct DataPlane {
+    pub fib: Arc<Fib>,
+    pub local: Local,
+    pub pool: BufferPool,
+}
+
 /// A port and the link endpoint on it. Cloning shares both.
 #[derive(Clone)]
 pub struct LinkEndpoint {
@@ -59,13 +67,17 @@ pub(crate) struct OwnPort(Endpoint);
 pub(crate) struct Visitor(Incoming);
 
 impl LinkEndpoint {
-    /// An endpoint on `port`; it accepts links if there is a `server` configuration.
+    /// An endpoint on `port`, and the task that receives there, without which it hears nothing. It
+    /// accepts links if there is a `server` configuration.
     pub fn new(
         port: Arc<Port>,
-        socket: Arc<QuicSocket>,
+        plane: DataPlane,
         server: Option<Arc<rustls::ServerConfig>>,
         limits: &Limits,
-    ) -> io::Result<Self> {
+    ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
+        let socket = QuicSocket::new(port.clone(), Door::new(limits));
+        let DataPlane { fib, local, pool } = plane;
+        let receiving = receive(port.clone(), socket.clone(), fib, local, pool);
         let server = match server {
             Some(tls) => Some(server_config(tls, limits)?),
             None => None,
@@ -76,11 +88,12 @@ impl LinkEndpoint {
             socket.clone(),
             Arc::new(TokioRuntime),
         )?;
-        Ok(Self {
+        let endpoint = Self {
             endpoint,
             port,
             socket,
-        })
+        };
+        Ok((endpoint, receiving))
     }
 
     /// Whether connections from here can reach `remote`.
