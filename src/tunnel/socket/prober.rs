@@ -9,14 +9,19 @@ use tokio::sync::mpsc;
 
 use super::packet::send_along;
 use super::replay::ReplayWindow;
+use crate::clock;
 use crate::forward::{DropReason, Fib, Inbox};
 use crate::identity::ShortId;
+use crate::routing::TokenBucket;
 use crate::tunnel::path::probe::{Probe, ProbeKey};
 use crate::tunnel::path::{Answer, Asked};
 use crate::wire::packet::{Header, PacketType};
 
 /// Probes that a session has not looked at yet; more are dropped, the next one follows soon.
 const QUEUED: usize = 16;
+
+/// Probes of one session that are answered: twice what an ingress in haste sends along two paths.
+const ANSWERS_PER_SECOND: u64 = 200;
 
 /// All sessions that send or answer probes.
 pub(crate) struct Prober {
@@ -39,6 +44,8 @@ enum Session {
         ingress: ShortId,
         asked: mpsc::Sender<Asked>,
         probes: ReplayWindow,
+        /// Of answers, which go ahead of data.
+        pace: TokenBucket,
     },
 }
 
@@ -87,6 +94,7 @@ impl Prober {
             ingress,
             asked,
             probes: ReplayWindow::default(),
+            pace: TokenBucket::new(clock::now(), ANSWERS_PER_SECOND),
         };
         self.lock().insert(key.tag, session);
         receiver
@@ -162,9 +170,10 @@ impl Prober {
                     ingress,
                     asked,
                     probes,
+                    pace,
                 },
             ) if header.source() == *ingress && key.verify(header, payload) => {
-                if !probes.take(probe.sequence) {
+                if !pace.take(clock::now(), 1) || !probes.take(probe.sequence) {
                     return None;
                 }
                 let back = header.reverse();
@@ -234,6 +243,22 @@ mod tests {
         };
         let payload = key.seal(&header, probe, 100);
         prober.handle(&header, probe, &payload)
+    }
+
+    #[tokio::test]
+    async fn fresh_probes_without_end_are_answered_at_a_rate() {
+        let (prober, key) = prober(EXIT);
+        let _asked = prober.register_accepted(key.clone(), INGRESS);
+        let mut answered = 0;
+        for sequence in 1..=5_000 {
+            let outcome = arrive(&prober, &key, PacketType::Probe, sequence, Flags::default());
+            answered += u64::from(matches!(outcome, Some(Outcome::Reply(..))));
+        }
+        // The loop itself takes less than some seconds.
+        assert!(
+            (100..5 * ANSWERS_PER_SECOND).contains(&answered),
+            "{answered}"
+        );
     }
 
     #[tokio::test]

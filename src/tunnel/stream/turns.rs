@@ -41,6 +41,8 @@ struct Pace {
     last: Option<(Instant, u64)>,
     /// There are several streams, and the credit of all of them leaves within [`PATIENCE`].
     is_fast: bool,
+    /// Credit of one stream, bytes.
+    window: u64,
 }
 
 /// One stream's place in the order.
@@ -64,7 +66,8 @@ impl Turns {
         if let Some((at, before)) = pace.last {
             let elapsed = now.saturating_duration_since(at).as_secs_f64();
             let rate = sent.saturating_sub(before) as f64 / elapsed.max(f64::EPSILON);
-            let round = streams * stream_window(rtt) as f64;
+            pace.window = stream_window(rtt);
+            let round = streams * pace.window as f64;
             pace.is_fast = streams > 1.0 && rate * PATIENCE.as_secs_f64() >= round;
         }
         pace.last = Some((now, sent));
@@ -83,11 +86,14 @@ impl Turns {
         self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The place of a stream that wrote so many bytes; higher ones go first, and each is below 0.
+    /// The place of a stream that wrote so many bytes; higher ones go first, and each is below 0. One
+    /// that paused is no further behind than by its credit, or it would have the line for itself for as
+    /// long as the others had it without it.
     pub(crate) fn place(&self, turn: &mut Turn, bytes: usize) -> i32 {
         let furthest = self.furthest.load(Ordering::Relaxed);
-        turn.at = match self.lock().is_fast {
-            true => turn.at + bytes as u64,
+        let pace = self.lock();
+        turn.at = match pace.is_fast {
+            true => turn.at.max(furthest.saturating_sub(pace.window)) + bytes as u64,
             false => furthest,
         };
         self.furthest.fetch_max(turn.at, Ordering::Relaxed);
@@ -135,6 +141,19 @@ mod tests {
         let (turns, [mut first, mut second]) = turns(10_000_000);
         assert_eq!(turns.place(&mut first, 12 * READ), -1);
         assert_eq!(turns.place(&mut second, READ), -1);
+    }
+
+    #[test]
+    fn who_paused_gets_no_more_than_its_credit_ahead() {
+        let (turns, [mut first, mut paused]) = turns(500_000_000);
+        assert_eq!(turns.place(&mut paused, READ), -2);
+        let mut place = 0;
+        for _ in 0..1_000 {
+            place = turns.place(&mut first, READ);
+        }
+        assert_eq!(place, -1_001);
+        let credit = (stream_window(MS) / PLACE) as i32;
+        assert_eq!(turns.place(&mut paused, READ), place + credit - 1);
     }
 
     /// Otherwise one that was ahead when the line became slow would have it for itself.

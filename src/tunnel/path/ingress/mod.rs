@@ -143,10 +143,12 @@ impl<V: PathView> IngressPath<V> {
         let cut_off = self.view.path_table().is_cut_off(self.exit);
         self.cut_off = self.cut_off.or(Some(now)).filter(|_| cut_off);
         if let Some(first_hop) = self.choice.active().map(Path::first_hop) {
-            if !has_link(first_hop.short()) {
+            if has_link(first_hop.short()) {
+                self.look_at_link(now);
+            } else {
+                // The next link is looked at after the move to it.
                 self.choice.handle_link_down(now, first_hop);
             }
-            self.look_at_link(now);
         }
         self.choice.handle_paths(now, self.view.path_table());
     }
