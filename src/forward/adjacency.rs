@@ -99,11 +99,6 @@ impl Adjacency {
         self.port.writable().await
     }
 
-    /// Whether the room for data of the two is one and the same.
-    pub(super) fn shares_room(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.port, &other.port)
-    }
-
     fn run<'a>(&self, packets: &Packets<'a>) -> Run<'a> {
         let remote = self.remote();
         Run {

@@ -1,8 +1,10 @@
-//! What a receive loop does at a neighbour whose port takes no more: it waits a little, once.
+//! What a receive loop does at a port that takes no more: it waits a little, for a tenth of its time at
+//! most.
 //!
-//! Whatever arrived behind the run that waits, heartbeats too, waits with it. So a port that is full
-//! for longer than a burst takes costs the loop that wait once, and packets until there is room
-//! again, however many come: an interface slower than what is to leave by it delays nobody else.
+//! Whatever arrived behind the packets that wait, heartbeats too, waits with them. So a port that is
+//! full for longer than a burst takes costs the loop that part of its time, and packets, however many
+//! come and however many such ports there are: an interface slower than what is to leave by it delays
+//! nobody else by much.
 
 use std::io;
 use std::sync::Arc;
@@ -12,52 +14,50 @@ use super::adjacency::{Adjacency, Packets};
 use super::metrics::DropReason;
 use crate::clock;
 
-/// How long runs wait for a full port. Longer than a burst takes to drain, short beside a heartbeat.
+/// How long packets wait for a full port. Longer than a burst takes to drain, short beside a heartbeat.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// Whose port was found full last.
-#[derive(Default)]
+/// A wait is earned in so many times its length.
+const EARNED_IN: u32 = 10;
+
+/// What a receive loop may wait.
 pub(super) struct Blocked {
-    /// And since when it has taken nothing.
-    full: Option<(Arc<Adjacency>, Instant)>,
+    left: Duration,
+    /// When `left` was right.
+    at: Instant,
 }
 
 impl Blocked {
-    /// Sends packets to `next`; waits if its port is not known to be full for long.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            left: WAIT,
+            at: now,
+        }
+    }
+
+    /// Sends packets to `next`; waits for its port if a whole wait is left.
     pub(super) async fn send(
         &mut self,
         next: &Arc<Adjacency>,
         packets: &Packets<'_>,
     ) -> Result<(), DropReason> {
         match next.send(packets) {
-            Ok(()) => {
-                self.full.take_if(|(full, _)| full.shares_room(next));
-                return Ok(());
-            }
+            Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return Err(DropReason::Send),
         }
-        let left = WAIT.saturating_sub(clock::since(self.full_since(next)));
-        if left.is_zero() {
+        let began = clock::now();
+        let earned = began.saturating_duration_since(self.at) / EARNED_IN;
+        (self.left, self.at) = ((self.left + earned).min(WAIT), began);
+        if self.left < WAIT {
             return Err(DropReason::Blocked);
         }
-        match tokio::time::timeout(left, next.writable()).await {
-            Ok(Ok(())) if next.send(packets).is_ok() => {
-                self.full = None;
-                Ok(())
-            }
+        let writable = tokio::time::timeout(WAIT, next.writable()).await;
+        self.left = self.left.saturating_sub(clock::since(began));
+        self.at = clock::now();
+        match writable {
+            Ok(Ok(())) if next.send(packets).is_ok() => Ok(()),
             Ok(_) | Err(_) => Err(DropReason::Blocked),
-        }
-    }
-
-    fn full_since(&mut self, next: &Arc<Adjacency>) -> Instant {
-        match &self.full {
-            Some((full, since)) if full.shares_room(next) => *since,
-            Some(_) | None => {
-                let now = clock::now();
-                self.full = Some((next.clone(), now));
-                now
-            }
         }
     }
 }

@@ -9,14 +9,18 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{RecvMeta, Transmit};
+use tokio::time::timeout;
 
 use super::door::Door;
 use super::port::Port;
 use super::quic_queue::{QuicQueue, Sender};
+
+/// How often a port that took no link packet is tried again, though nobody told of room.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Packets that the endpoint will not see.
 #[derive(Debug, Default)]
@@ -197,7 +201,12 @@ impl UdpPoller for Writable {
         }
         let wait = this.wait.get_or_insert_with(|| {
             let port = this.socket.port.clone();
-            Box::pin(async move { port.writable().await })
+            Box::pin(async move {
+                // Told of room is who may send data, and more may hold the rest of it for good: link
+                // packets take any room there is.
+                let told = timeout(LOOK, port.writable()).await;
+                told.unwrap_or(Ok(()))
+            })
         });
         let result = std::task::ready!(wait.as_mut().poll(cx));
         this.socket.full.store(false, Ordering::Relaxed);

@@ -59,7 +59,7 @@ pub async fn receive(
         fib,
         local,
         pool,
-        blocked: Blocked::default(),
+        blocked: Blocked::new(clock::now()),
         now: clock::now(),
     };
     loop {

@@ -18,6 +18,9 @@ struct Full {
     arrived: Mutex<VecDeque<Vec<u8>>>,
 }
 
+/// A neighbour behind another port.
+const ASIDE: u8 = 4;
+
 const ADDRESS: ([u8; 4], u16) = ([127, 0, 0, 1], 4_433);
 
 impl AsyncUdpSocket for Full {
@@ -67,10 +70,11 @@ impl UdpPoller for Never {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heartbeat_behind_a_flood_for_a_full_port_waits_once() {
+async fn a_heartbeat_behind_a_flood_for_two_full_ports_waits_once() {
     let (fib, _reports) = Fib::new(short(OWN), true);
-    let onward = packet(PacketType::ToExit, TOKEN_IN, &[OWN, NEXT], b"data");
-    let mut arrived = VecDeque::from(vec![onward; 1_000]);
+    let onward = |next| packet(PacketType::ToExit, TOKEN_IN, &[OWN, next], b"data");
+    let in_turn = (0..1_000).map(|n| onward(if n % 2 == 0 { NEXT } else { ASIDE }));
+    let mut arrived: VecDeque<_> = in_turn.collect();
     arrived.push_back(b"\x40heartbeat".to_vec());
     let arrived = Mutex::new(arrived);
     let port = Port::over(Arc::new(Full { arrived })).unwrap();
@@ -81,6 +85,9 @@ async fn a_heartbeat_behind_a_flood_for_a_full_port_waits_once() {
     let adjacency = |number| Adjacency::new(agent(number), port.clone(), remote, TOKEN_OUT);
     fib.admit(TOKEN_IN, adjacency(PREVIOUS));
     fib.insert(adjacency(NEXT));
+    let arrived = Mutex::default();
+    let other = Port::over(Arc::new(Full { arrived })).unwrap();
+    fib.insert(Adjacency::new(agent(ASIDE), other, remote, TOKEN_OUT));
     let quic = QuicSocket::new(port.clone(), Door::new(&Limits::default()));
     let began = Instant::now();
     let pool = BufferPool::default();
