@@ -6,7 +6,7 @@ use prometheus_client::registry::Registry;
 
 type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// Every way a request ends: what [`ConnectError::result`](super::ConnectError::result) says, and
+/// Every way a request ends: what [`Refusal`](super::Refusal) says, and
 /// what happens without an error.
 const RESULTS: [&str; 8] = [
     "connected",
