@@ -19,14 +19,13 @@ use tracing::{error, warn};
 
 use super::authority::MeshAuthority;
 use super::events::EventLog;
-use super::mesh::{Mesh, SessionLimits};
 use super::prefixes::PrefixBuilder;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links, Standstill};
 use crate::routing::{
-    Alarm, Avoid, Core, Counters, Graph, Lately, LinkMetrics, LinkUp, Now, Output, OwnRoutes,
+    Alarm, Avoid, Core, Counters, Graph, Lately, LinkMetrics, LinkUp, Mesh, Now, Output, OwnRoutes,
     PathTable, PrefixTable, RouteTable, Shunned,
 };
 use crate::tunnel::StreamTable;
@@ -59,7 +58,7 @@ pub(super) struct Control {
     pub(super) links: Arc<Links>,
     pub(super) standstill: Arc<Standstill>,
     pub(super) fib: Arc<Fib>,
-    pub(super) limits: SessionLimits,
+    pub(super) max_hops: u8,
     pub(super) events: mpsc::Receiver<LinkEvent>,
     pub(super) log: EventLog,
     pub(super) reports: mpsc::Receiver<PathErrorReport>,
@@ -309,7 +308,6 @@ impl Control {
             incarnations,
             suspects: self.suspects.clone(),
             duplicate_identity: self.core.duplicate_identity(),
-            limits: self.limits,
         }));
     }
 
@@ -319,7 +317,7 @@ impl Control {
         for suspect in self.suspects.keys() {
             avoid.insert_link(self.own, *suspect);
         }
-        PathTable::build(graph, self.limits.max_hops, avoid)
+        PathTable::build(graph, self.max_hops, avoid)
     }
 }
 

@@ -19,7 +19,6 @@ use tracing::{info, warn};
 
 use super::control::Command;
 use super::error::StartError;
-use super::mesh::Mesh;
 use super::revoke_file::{Found, RevokeFile};
 use crate::clock::unix_now;
 use crate::config::Config;
@@ -39,7 +38,7 @@ pub(super) struct Distrust {
     /// `trust.revoke_file`
     pub(super) file: Option<RevokeFile>,
     pub(super) links: Arc<Links>,
-    pub(super) sessions: Option<Arc<Sessions<Mesh>>>,
+    pub(super) sessions: Option<Arc<Sessions>>,
     pub(super) exit: Option<Arc<Exit>>,
     pub(super) commands: mpsc::Sender<Command>,
 }

@@ -1,7 +1,6 @@
 //! What happened lately: links, sessions, failovers, health checks, in one list.
 
 use super::departed::Departed;
-use super::mesh::Mesh;
 use super::skew::Skews;
 use super::status::millis;
 use crate::api::{EventKind, EventView, FailoverView, SideView};
@@ -56,7 +55,7 @@ enum LinkChange {
 
 impl EventLog {
     /// Merges what the tunnel room notes with the links and health checks.
-    pub(super) fn new(tunnel: &Tunnel<Mesh>) -> Self {
+    pub(super) fn new(tunnel: &Tunnel) -> Self {
         Self {
             links: Journal::new(LINK_CHANGES, &tunnel.numbers),
             clocks: Journal::new(CLOCK_CHANGES, &tunnel.numbers),

@@ -21,7 +21,7 @@
 //! | `setup`, `bind`, `links`, `start` | what the rooms share, ports, links, everything started |
 //! | `embed` | agents inside another program, without sockets of the kernel |
 //! | `shutdown` | the end in order |
-//! | `control`, `mesh` | the task that owns the routing core, and what it publishes |
+//! | `control` | the task that owns the routing core and publishes the [`Mesh`](crate::routing::Mesh) |
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
 //! | `routes` | the ingress's questions to the mesh |
@@ -46,7 +46,6 @@ mod explain;
 mod health;
 mod links;
 mod logging;
-mod mesh;
 mod parts;
 mod prefixes;
 mod probe;

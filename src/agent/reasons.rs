@@ -1,8 +1,8 @@
 //! The words of what is wrong though traffic flows.
 
-use super::mesh::Mesh;
 use crate::identity::AgentId;
 use crate::link::PeerStatus;
+use crate::routing::Mesh;
 
 /// Destinations named in one `degraded` reason; more are counted.
 const NAMED: usize = 5;

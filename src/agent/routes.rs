@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::mesh::Mesh;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::ingress::{Routes, Wanted};
 use crate::names::Families;
-use crate::routing::{Balancer, Candidate, Lately};
+use crate::routing::{Balancer, Candidate, Lately, Mesh};
 use crate::tunnel::StreamTable;
 
 /// Looks routes up in the current mesh.

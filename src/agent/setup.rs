@@ -8,17 +8,14 @@ use super::authority::MeshAuthority;
 use super::error::StartError;
 use super::events::EventLog;
 use super::health;
-use super::mesh::{Mesh, SessionLimits};
 use super::parts::Parts;
 use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
-use crate::identity::{AgentId, Checks, tunnel_client, tunnel_server};
+use crate::identity::{Checks, tunnel_client, tunnel_server};
 use crate::link::{LinkContext, LinkEvent, Links, Standstill};
-use crate::routing::{
-    Avoid, Core, Counters, Graph, Lately, Now, PathTable, PrefixTable, RouteTable, Settings,
-};
+use crate::routing::{Avoid, Core, Counters, Lately, Mesh, Now, Settings};
 use crate::task::Vital;
-use crate::tunnel::{Accepting, SessionCrypto, StreamTable, Tunnel, TunnelSetup};
+use crate::tunnel::{Accepting, SessionCrypto, Sizes, StreamTable, Tunnel, TunnelSetup};
 use crate::wire::Hello;
 
 /// Paths that failed end to end and that the control task has not looked at yet.
@@ -31,7 +28,7 @@ pub(super) struct Shared {
     pub(super) links: Arc<Links>,
     pub(super) standstill: Arc<Standstill>,
     pub(super) mesh: watch::Receiver<Arc<Mesh>>,
-    pub(super) tunnel: Arc<Tunnel<Mesh>>,
+    pub(super) tunnel: Arc<Tunnel>,
     pub(super) events: EventLog,
     pub(super) streams: Arc<StreamTable>,
     /// Password and token hashes of all doors together.
@@ -47,7 +44,6 @@ pub(super) struct ControlEnds {
     pub(super) mesh: watch::Sender<Arc<Mesh>>,
     pub(super) failed_paths: mpsc::Receiver<Avoid>,
     pub(super) reports: mpsc::Receiver<PathErrorReport>,
-    pub(super) limits: SessionLimits,
 }
 
 impl Shared {
@@ -55,14 +51,8 @@ impl Shared {
         let config = &parts.config;
         let id = parts.id();
         let (fib, reports) = Fib::new(id.short(), config.routing.transit);
-        let limits = SessionLimits {
-            max_hops: config.routing.max_hops,
-            streams: config.limits.streams_per_session,
-            window: u32::try_from(config.limits.session_window).unwrap_or(u32::MAX),
-            congestion: config.connections.congestion,
-        };
         let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
-        let (sender, mesh) = watch::channel(Arc::new(empty_mesh(id, limits)));
+        let (sender, mesh) = watch::channel(Arc::new(Mesh::empty(id, config.routing.max_hops)));
         let links = Links::new(id, config.limits.links);
         let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed, tasks)?);
         let connections = &config.connections;
@@ -82,7 +72,6 @@ impl Shared {
             mesh: sender,
             failed_paths,
             reports,
-            limits,
         };
         Ok((shared, ends))
     }
@@ -94,7 +83,7 @@ fn start_tunnel(
     mesh: &watch::Receiver<Arc<Mesh>>,
     failed_paths: mpsc::Sender<Avoid>,
     tasks: &mut Vital,
-) -> Result<Tunnel<Mesh>, StartError> {
+) -> Result<Tunnel, StartError> {
     let config = &parts.config;
     let (identity, trust) = (parts.identity.clone(), parts.trust.clone());
     let crypto: Box<SessionCrypto> = Box::new(move |exit| {
@@ -106,7 +95,6 @@ fn start_tunnel(
             Some(Accepting {
                 tls: tunnel_server(&parts.identity, trust.clone())?,
                 trust,
-                settings: mesh.borrow().session(None),
             })
         }
         None => None,
@@ -114,6 +102,11 @@ fn start_tunnel(
     let setup = TunnelSetup {
         fib: fib.clone(),
         limits: config.limits.clone(),
+        sizes: Sizes::new(
+            config.routing.max_hops,
+            &config.limits,
+            config.connections.congestion,
+        ),
         heartbeat: config.connections.heartbeat,
         view: mesh.clone(),
         failed_paths,
@@ -178,18 +171,5 @@ pub(super) fn link_context(
         links: shared.links.clone(),
         fib: shared.fib.clone(),
         events,
-    }
-}
-
-pub(super) fn empty_mesh(own: AgentId, limits: SessionLimits) -> Mesh {
-    let graph = Arc::new(Graph::build(own, std::iter::empty()));
-    let paths = Arc::new(PathTable::build(graph, limits.max_hops, Avoid::default()));
-    let prefixes = Arc::new(PrefixTable::build(std::iter::empty()));
-    Mesh {
-        table: RouteTable::new(prefixes, paths),
-        incarnations: Default::default(),
-        suspects: Default::default(),
-        duplicate_identity: false,
-        limits,
     }
 }

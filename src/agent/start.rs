@@ -161,7 +161,7 @@ fn start_control(
         links: shared.links.clone(),
         standstill: shared.standstill.clone(),
         fib: shared.fib.clone(),
-        limits: ends.limits,
+        max_hops: config.routing.max_hops,
         events,
         log: shared.events.clone(),
         reports: ends.reports,
@@ -204,10 +204,7 @@ fn start_exit(
         tasks.spawn("health checks", guard);
     }
     if let Some(listener) = &shared.tunnel.listener {
-        let view = shared.mesh.clone();
-        let sessions = listener
-            .clone()
-            .accept(move |source| view.borrow().session_with(source));
+        let sessions = listener.clone().accept();
         match accepted {
             Some(accepted) => tasks.spawn("accept sessions", hand_over(sessions, accepted)),
             None => tasks.spawn("accept sessions", serve_sessions(exit.clone(), sessions)),

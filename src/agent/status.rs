@@ -8,7 +8,6 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 use super::collector::Collector;
-use super::mesh::Mesh;
 use super::process::Process;
 use super::readiness::{Means, verdict};
 use super::reasons::{named, not_linked, short_of_windows, single_path};
@@ -26,14 +25,14 @@ use crate::exit::Exit;
 use crate::identity::AgentId;
 use crate::ingress::Ingress;
 use crate::link::PeerStatus;
-use crate::routing::{Candidate, LinkState};
+use crate::routing::{Candidate, LinkState, Mesh};
 use crate::tunnel::{Sessions, Side};
 
 /// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The ingress as it is wired here.
-pub(super) type MeshIngress = Ingress<Arc<Sessions<Mesh>>, MeshRoutes>;
+pub(super) type MeshIngress = Ingress<Arc<Sessions>, MeshRoutes>;
 
 /// Everything there is to say.
 pub(super) struct Status {

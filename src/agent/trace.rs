@@ -9,11 +9,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::mesh::Mesh;
 use super::status::{Status, millis};
 use crate::api::{Dest, ExplainError, HopView, RttView, SessionView, TraceView};
 use crate::identity::{AgentId, ShortId};
-use crate::routing::Path;
+use crate::routing::{Mesh, Path};
 use crate::tunnel::SessionInfo;
 
 /// Echoes to each hop: enough to tell loss from a mishap, few beside what an agent answers.
@@ -75,7 +74,8 @@ impl Status {
     /// Measures the last of `hops`.
     async fn measure_hop(&self, mesh: &Mesh, hops: &[AgentId]) -> HopView {
         let route: Vec<ShortId> = hops.iter().map(|hop| hop.short()).collect();
-        let size = usize::from(mesh.session(hops.last().copied()).packet);
+        let sizes = self.shared.tunnel.sizes;
+        let size = usize::from(sizes.session(mesh, hops.last().copied()).packet);
         let table = mesh.table.path_table();
         let expected = table.assess(&Path::along(hops.to_vec()));
         let expected = expected.map_or(Duration::ZERO, |(path, _)| path.rtt());

@@ -35,6 +35,13 @@ impl AgentId {
     }
 }
 
+impl ShortId {
+    /// The least id whose packet-header form this is.
+    pub fn least(self) -> AgentId {
+        AgentId((u128::from(self.0) << 64).to_be_bytes())
+    }
+}
+
 impl fmt::Display for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::id_index::IdIndex;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, ShortId};
 use crate::wire::{LinkAdv, LinkFlags};
 
 /// No link carries less than QUIC's smallest packet (RFC 9000 section 14): such a claim is a lie, and
@@ -117,6 +117,16 @@ impl Graph {
     /// Every known agent, by id.
     pub fn agents(&self) -> &[GraphAgent] {
         &self.agents
+    }
+
+    /// The known agent that headers name so.
+    pub fn named(&self, short: ShortId) -> Option<AgentId> {
+        // Ids and their first halves have the same order.
+        let place = self
+            .agents
+            .partition_point(|agent| agent.id.short() < short);
+        let found = self.agents.get(place)?;
+        (found.id.short() == short).then_some(found.id)
     }
 
     /// What is known of one agent.

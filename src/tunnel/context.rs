@@ -6,19 +6,21 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::failover::Failovers;
 use super::path::Timing;
+use super::session::sizes::Sizes;
 use super::session_log::SessionLog;
 use super::socket::prober::Prober;
 use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::AgentId;
-use crate::routing::Avoid;
+use crate::routing::{Avoid, Mesh};
 use crate::wire::PathError;
 
 /// Made once by [`Tunnel`](super::Tunnel), for both sides.
-pub(crate) struct Context<V> {
+pub(crate) struct Context {
     pub(crate) fib: Arc<Fib>,
     pub(crate) limits: Limits,
-    pub(crate) view: watch::Receiver<Arc<V>>,
+    pub(crate) sizes: Sizes,
+    pub(crate) view: watch::Receiver<Arc<Mesh>>,
     pub(crate) prober: Arc<Prober>,
     /// About our own packets.
     pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,

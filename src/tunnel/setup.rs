@@ -12,7 +12,8 @@ use super::journal::Numbers;
 use super::metrics::Metrics;
 use super::path::Timing;
 use super::session::accept::{Accepting, SessionListener};
-use super::session::open::{MeshView, SessionCrypto, Sessions};
+use super::session::open::{SessionCrypto, Sessions};
+use super::session::sizes::Sizes;
 use super::session_log::SessionLog;
 use super::socket::echo::{Echoer, INBOX};
 use super::socket::outlet::Outlets;
@@ -21,7 +22,7 @@ use super::socket::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
 use crate::identity::AgentId;
-use crate::routing::Avoid;
+use crate::routing::{Avoid, Mesh};
 use crate::task::Vital;
 use crate::wire::PathError;
 use crate::wire::packet::PacketType;
@@ -30,12 +31,13 @@ use crate::wire::packet::PacketType;
 const PATH_ERRORS: usize = 64;
 
 /// What a tunnel needs.
-pub struct TunnelSetup<V> {
+pub struct TunnelSetup {
     pub fib: Arc<Fib>,
     pub limits: Limits,
+    pub sizes: Sizes,
     /// Heartbeat interval of this agent's links: what the times of a doubt follow.
     pub heartbeat: Duration,
-    pub view: watch::Receiver<Arc<V>>,
+    pub view: watch::Receiver<Arc<Mesh>>,
     /// Takes what paths should keep away from for a while, because one failed end to end.
     pub failed_paths: mpsc::Sender<Avoid>,
     /// Present: this agent opens sessions.
@@ -45,11 +47,11 @@ pub struct TunnelSetup<V> {
 }
 
 /// The tunnel room of one agent.
-pub struct Tunnel<V> {
+pub struct Tunnel {
     /// Where the receive loops put what is for us.
     pub local: Local,
-    pub sessions: Option<Arc<Sessions<V>>>,
-    pub listener: Option<Arc<SessionListener<V>>>,
+    pub sessions: Option<Arc<Sessions>>,
+    pub listener: Option<Arc<SessionListener>>,
     /// Path errors about our own packets go in here.
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
     pub metrics: Metrics,
@@ -59,16 +61,18 @@ pub struct Tunnel<V> {
     pub echoer: Arc<Echoer>,
     /// What the numbers of failovers are drawn from.
     pub numbers: Numbers,
+    pub sizes: Sizes,
 }
 
-impl<V: MeshView> Tunnel<V> {
+impl Tunnel {
     /// Makes the sockets and endpoints and starts their tasks: flushers, the prober, the echoer.
-    pub fn start(setup: TunnelSetup<V>, tasks: &mut Vital) -> io::Result<Self> {
+    pub fn start(setup: TunnelSetup, tasks: &mut Vital) -> io::Result<Self> {
         let (metrics, numbers) = (Metrics::default(), Numbers::default());
         let context = Arc::new(Context {
             prober: Prober::new(setup.fib.clone()),
             fib: setup.fib,
             limits: setup.limits,
+            sizes: setup.sizes,
             view: setup.view,
             path_errors: broadcast::channel(PATH_ERRORS).0,
             failed_paths: setup.failed_paths,
@@ -111,14 +115,15 @@ impl<V: MeshView> Tunnel<V> {
             log: context.log.clone(),
             echoer,
             numbers,
+            sizes: context.sizes,
         })
     }
 }
 
 /// Makes the socket of one side, with what it receives from and the paths that it sends along, and
 /// starts its flusher. `provisional`: so many destinations may have unproven ways only.
-fn wire<V>(
-    context: &Context<V>,
+fn wire(
+    context: &Context,
     kind: PacketType,
     provisional: usize,
     tasks: &mut Vital,

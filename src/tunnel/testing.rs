@@ -10,14 +10,12 @@ use quinn::{Connection, Endpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{
-    ExitStream, MeshView, OpenError, OpenStream, PathView, SessionSettings, SessionStreams,
-};
+use super::{ExitStream, OpenError, OpenStream, SessionStreams};
 use crate::clock;
 use crate::config::Congestion;
-use crate::identity::{AgentId, ShortId};
+use crate::identity::AgentId;
 use crate::routing::fixture::stamp;
-use crate::routing::{Avoid, Graph, Path, PathTable};
+use crate::routing::{Avoid, Graph, Mesh, PathTable};
 use crate::tunnel::session::congestion::{Factory, Signals};
 use crate::wire::{LinkAdv, LinkFlags, Neighbor};
 
@@ -139,59 +137,43 @@ impl OpenStream for Arc<Sessions> {
     }
 }
 
-/// What an agent sees of a mesh in which every link is heard.
-pub(crate) struct View {
-    paths: PathTable,
-    /// Neighbours whose links are suspect, and when they were heard.
-    suspects: BTreeMap<ShortId, Instant>,
-    /// Of every exit.
-    incarnation: Option<u64>,
-    /// Panics when it is asked for suspects.
-    broken: bool,
+/// `own`'s view of a mesh with links between two agents, each with a cost. Every link is heard.
+pub(crate) fn mesh_of(own: AgentId, links: &[(AgentId, AgentId, u32)]) -> Mesh {
+    let mut advs: BTreeMap<AgentId, LinkAdv> = BTreeMap::new();
+    for &(a, b, cost) in links {
+        for (from, to) in [(a, b), (b, a)] {
+            let adv = advs.entry(from).or_insert_with(|| link_adv(from));
+            adv.neighbors.push(Neighbor {
+                id: to,
+                cost,
+                rtt_class: 0,
+                mtu: 0,
+            });
+        }
+    }
+    let graph = Arc::new(Graph::build(own, advs.values()));
+    Mesh::of(PathTable::build(graph, 8, Avoid::default()))
 }
 
-impl View {
-    /// `own`'s view of links between two agents, each with a cost.
-    pub(crate) fn of(own: AgentId, links: &[(AgentId, AgentId, u32)]) -> Self {
-        let mut advs: BTreeMap<AgentId, LinkAdv> = BTreeMap::new();
-        for &(a, b, cost) in links {
-            for (from, to) in [(a, b), (b, a)] {
-                let adv = advs.entry(from).or_insert_with(|| link_adv(from));
-                adv.neighbors.push(Neighbor {
-                    id: to,
-                    cost,
-                    rtt_class: 0,
-                    mtu: 0,
-                });
-            }
-        }
-        let graph = Arc::new(Graph::build(own, advs.values()));
-        Self {
-            paths: PathTable::build(graph, 8, Avoid::default()),
-            suspects: BTreeMap::new(),
-            incarnation: None,
-            broken: false,
-        }
-    }
-
+/// Meshes that differ in one thing.
+pub(crate) trait Differing: Sized {
     /// The same, with the link to that neighbour suspect and last heard then.
-    pub(crate) fn suspecting(mut self, neighbor: AgentId, heard: Instant) -> Self {
-        self.suspects.insert(neighbor.short(), heard);
-        self
-    }
+    fn suspecting(self, neighbor: AgentId, heard: Instant) -> Self;
 
     /// The same, whose agents all have that process.
-    pub(crate) fn of_process(mut self, incarnation: u64) -> Self {
-        self.incarnation = Some(incarnation);
+    fn of_process(self, incarnation: u64) -> Self;
+}
+
+impl Differing for Mesh {
+    fn suspecting(mut self, neighbor: AgentId, heard: Instant) -> Self {
+        self.suspects.insert(neighbor, Some(heard));
         self
     }
 
-    /// The same, with a defect in it.
-    pub(crate) fn broken(self) -> Self {
-        Self {
-            broken: true,
-            ..self
-        }
+    fn of_process(mut self, incarnation: u64) -> Self {
+        let agents = self.path_table().graph().agents().iter();
+        self.incarnations = agents.map(|agent| (agent.id, incarnation)).collect();
+        self
     }
 }
 
@@ -201,31 +183,6 @@ fn link_adv(origin: AgentId) -> LinkAdv {
         flags: LinkFlags::default(),
         neighbors: Vec::new(),
         display_name: String::new(),
-    }
-}
-
-impl PathView for View {
-    fn path_table(&self) -> &PathTable {
-        &self.paths
-    }
-
-    fn incarnation(&self, _exit: AgentId) -> Option<u64> {
-        self.incarnation
-    }
-
-    fn is_suspect(&self, neighbor: ShortId) -> bool {
-        assert!(!self.broken, "a defect, as the test wants it");
-        self.suspects.contains_key(&neighbor)
-    }
-
-    fn last_heard(&self, neighbor: ShortId) -> Option<Instant> {
-        self.suspects.get(&neighbor).copied()
-    }
-}
-
-impl MeshView for View {
-    fn session_settings(&self, _path: &Path) -> SessionSettings {
-        unreachable!("the task of a session opens none")
     }
 }
 

@@ -1,10 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::agent::mesh::SessionLimits;
-use crate::agent::setup::empty_mesh;
 use crate::config::Balance;
-use crate::config::Congestion;
 use crate::routing::fixture::stamp;
 use crate::routing::{Avoid, BuildInput, LATELY, RouteTable};
 use crate::wire::{RouteAdv, RoutePrefix};
@@ -18,13 +15,7 @@ struct Bed {
 }
 
 fn mesh() -> Mesh {
-    let limits = SessionLimits {
-        max_hops: 8,
-        streams: 100,
-        window: 1 << 20,
-        congestion: Congestion::Bbr,
-    };
-    empty_mesh(OWN, limits)
+    Mesh::empty(OWN, 8)
 }
 
 fn bed() -> Bed {

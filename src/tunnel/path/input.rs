@@ -3,23 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::probe::Probe;
-use crate::identity::{AgentId, ShortId};
-use crate::routing::PathTable;
-
-/// The mesh as one agent sees it at one moment: what paths are chosen by.
-pub trait PathView: Send + Sync + 'static {
-    /// Every path there is.
-    fn path_table(&self) -> &PathTable;
-
-    /// Names the process that advertises as `exit`: another one means that it restarted.
-    fn incarnation(&self, exit: AgentId) -> Option<u64>;
-
-    /// Whether the link with `neighbor` is suspect: silent, and not given up yet.
-    fn is_suspect(&self, neighbor: ShortId) -> bool;
-
-    /// When the suspect link with `neighbor` was last heard; `None`: it is not suspect, or never was.
-    fn last_heard(&self, neighbor: ShortId) -> Option<Instant>;
-}
+use crate::identity::ShortId;
 
 /// What a session's packets tell at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -32,7 +32,6 @@ pub(crate) use deadlines::Timing;
 pub(crate) use exit::ExitPath;
 pub(crate) use ingress::IngressPath;
 pub use ingress::SessionInfo;
-pub use input::PathView;
 pub(crate) use input::{Answer, Asked, Traffic};
 pub(crate) use output::{News, Output, Way};
 

@@ -21,7 +21,6 @@ use crate::link::patience;
 use crate::quic;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
-use crate::tunnel::path::PathView;
 use crate::tunnel::side::Side;
 use crate::tunnel::socket::address::{short_id, virtual_addr};
 use crate::tunnel::socket::outlet::Outlets;
@@ -42,12 +41,11 @@ pub struct Accepting {
     pub tls: Arc<rustls::ServerConfig>,
     /// The trust that `tls` judges by.
     pub trust: Arc<Trust>,
-    pub settings: SessionSettings,
 }
 
 /// Accepts sessions.
-pub struct SessionListener<V> {
-    context: Arc<Context<V>>,
+pub struct SessionListener {
+    context: Arc<Context>,
     endpoint: Endpoint,
     kicker: Arc<Kicker>,
     outlets: Arc<Outlets>,
@@ -56,18 +54,16 @@ pub struct SessionListener<V> {
     trust: Arc<Trust>,
 }
 
-impl<V: PathView> SessionListener<V> {
+impl SessionListener {
     pub(crate) fn new(
-        context: Arc<Context<V>>,
+        context: Arc<Context>,
         socket: Arc<VirtualSocket>,
         outlets: Arc<Outlets>,
         accepting: Accepting,
     ) -> io::Result<Self> {
-        let Accepting {
-            tls,
-            trust,
-            settings,
-        } = accepting;
+        let Accepting { tls, trust } = accepting;
+        // Of no ingress in particular: each handshake has its own.
+        let settings = context.sizes.session(&context.view.borrow(), None);
         let crypto = quic::server(tls).map_err(io::Error::other)?;
         let pending = context.limits.pending_handshakes;
         let config = server_config(crypto.clone(), settings, Arc::default(), pending);
@@ -82,12 +78,8 @@ impl<V: PathView> SessionListener<V> {
         })
     }
 
-    /// Accepts until the endpoint closes. `settings` tells what a session with that ingress may
-    /// use now.
-    pub fn accept(
-        self: Arc<Self>,
-        settings: impl Fn(ShortId) -> SessionSettings + Send + Sync + 'static,
-    ) -> mpsc::Receiver<AcceptedSession> {
+    /// Accepts until the endpoint closes.
+    pub fn accept(self: Arc<Self>) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         let open = Arc::new(Semaphore::new(self.context.limits.sessions));
         let places = self.context.limits.pending_handshakes;
@@ -116,7 +108,8 @@ impl<V: PathView> SessionListener<V> {
                 let open = open.clone();
                 let (listener, accepted) = (self.clone(), accepted.clone());
                 let told = told.clone();
-                let settings = settings(source);
+                let context = &self.context;
+                let settings = context.sizes.session_with(&context.view.borrow(), source);
                 task::serve(Served::Session, async move {
                     let shaken = listener.shake_hands(incoming, settings).await;
                     drop(handshake);

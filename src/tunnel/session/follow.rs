@@ -10,13 +10,11 @@ use tokio::time::sleep_until;
 
 use super::hands::{Established, Hands};
 use crate::clock;
-use crate::tunnel::path::{Asked, ExitPath, PathView, SMALLEST, Way};
+use crate::routing::Mesh;
+use crate::tunnel::path::{Asked, ExitPath, SMALLEST, Way};
 
 /// Follows a session until it ends; returns why it did.
-pub(super) async fn follow<V: PathView>(
-    session: Arc<Established<V>>,
-    mut asked: mpsc::Receiver<Asked>,
-) -> String {
+pub(super) async fn follow(session: Arc<Established>, mut asked: mpsc::Receiver<Asked>) -> String {
     // The first probe tells the path; until then answers take the handshake's. The backup's may be
     // here before it, and the next one is far off.
     let mut backup = None;
@@ -38,15 +36,15 @@ pub(super) async fn follow<V: PathView>(
     task.run().await
 }
 
-struct Task<V> {
-    hands: Hands<V>,
-    path: ExitPath<V>,
-    view: watch::Receiver<Arc<V>>,
+struct Task {
+    hands: Hands,
+    path: ExitPath,
+    view: watch::Receiver<Arc<Mesh>>,
     asked: mpsc::Receiver<Asked>,
 }
 
-impl<V: PathView> Task<V> {
-    fn new(session: Arc<Established<V>>, first: Asked, asked: mpsc::Receiver<Asked>) -> Self {
+impl Task {
+    fn new(session: Arc<Established>, first: Asked, asked: mpsc::Receiver<Asked>) -> Self {
         let way = Way {
             hops: first.back.clone(),
             width: SMALLEST,

@@ -29,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-warren-path-probe";
 
 /// A session that shook hands.
-pub(super) struct Established<V> {
-    pub(super) context: Arc<Context<V>>,
+pub(super) struct Established {
+    pub(super) context: Arc<Context>,
     pub(super) side: Side,
     /// The other end.
     pub(super) peer: AgentId,
@@ -44,8 +44,8 @@ pub(super) struct Established<V> {
 }
 
 /// A session in the hands of its task.
-pub(super) struct Hands<V> {
-    pub(super) session: Arc<Established<V>>,
+pub(super) struct Hands {
+    pub(super) session: Arc<Established>,
     pub(super) flow: Arc<Flow>,
     /// The latest failover's number.
     recorded: Option<u64>,
@@ -60,7 +60,7 @@ pub(super) fn probe_key(connection: &Connection) -> Option<Arc<ProbeKey>> {
     Some(Arc::new(ProbeKey::from_secret(&secret)))
 }
 
-impl<V> Established<V> {
+impl Established {
     /// Runs the session's task, and says when it began and why it ended; then `forget`s it.
     ///
     /// Afterwards the way to the peer is kept for a while: what the peer sends until it has heard of
@@ -103,9 +103,9 @@ pub(super) fn outlet(side: Side, own: ShortId, way: &Way) -> Arc<Outlet> {
     Outlet::new(kind, own, &way.hops).within(way.width)
 }
 
-impl<V> Hands<V> {
+impl Hands {
     /// Takes over a session that has a path.
-    pub(super) fn new(session: Arc<Established<V>>) -> Self {
+    pub(super) fn new(session: Arc<Established>) -> Self {
         let flow = session.outlets.flow(session.peer.short());
         Self {
             flow: flow.unwrap_or_else(|| Arc::new(Flow::new(clock::now()))),

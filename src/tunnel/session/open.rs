@@ -22,7 +22,7 @@ use crate::quic;
 use crate::routing::Path;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
-use crate::tunnel::path::{PathView, SessionInfo, Way};
+use crate::tunnel::path::{SessionInfo, Way};
 use crate::tunnel::side::Side;
 use crate::tunnel::socket::address::virtual_addr;
 use crate::tunnel::socket::outlet::Outlets;
@@ -33,18 +33,12 @@ use crate::tunnel::stream::notes::SessionStreams;
 /// Application error code of a session whose certificate counts no more.
 const DISTRUSTED: quinn::VarInt = quinn::VarInt::from_u32(3);
 
-/// What sessions follow: the routing core's view of the mesh, as snapshots.
-pub trait MeshView: PathView {
-    /// What a session over `path` may use.
-    fn session_settings(&self, path: &Path) -> SessionSettings;
-}
-
 /// Makes the TLS configuration for a session with an exit, which must have that id.
 pub type SessionCrypto = dyn Fn(AgentId) -> Result<Arc<rustls::ClientConfig>, String> + Send + Sync;
 
 /// Every session that this agent opened.
-pub struct Sessions<V> {
-    context: Arc<Context<V>>,
+pub struct Sessions {
+    context: Arc<Context>,
     endpoint: Endpoint,
     kicker: Arc<Kicker>,
     outlets: Arc<Outlets>,
@@ -68,9 +62,9 @@ struct Live {
     info: watch::Receiver<SessionInfo>,
 }
 
-impl<V: MeshView> Sessions<V> {
+impl Sessions {
     pub(crate) fn new(
-        context: Arc<Context<V>>,
+        context: Arc<Context>,
         socket: Arc<VirtualSocket>,
         outlets: Arc<Outlets>,
         crypto: Box<SessionCrypto>,
@@ -178,7 +172,7 @@ impl<V: MeshView> Sessions<V> {
             .best(exit)
             .ok_or(OpenError::NoPath(exit))?;
         let incarnation = view.incarnation(exit);
-        let settings = view.session_settings(&path);
+        let settings = self.context.sizes.session(&view, Some(path.exit()));
         let signals = Arc::new(Signals::default());
         let hold = self.outlets.hold(exit.short());
         let connection = tokio::select! {
@@ -278,7 +272,7 @@ impl<V: MeshView> Sessions<V> {
     }
 }
 
-impl<V: MeshView> OpenStream for Arc<Sessions<V>> {
+impl OpenStream for Arc<Sessions> {
     async fn open(&self, exit: AgentId) -> Result<ExitStream, OpenError> {
         let live = self.session(exit).await?;
         let opened = live.streams.open().await;

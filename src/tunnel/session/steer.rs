@@ -9,17 +9,18 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::hands::{Established, Hands};
-use super::open::{MeshView, Sessions};
+use super::open::Sessions;
 use crate::clock;
 use crate::identity::AgentId;
-use crate::tunnel::path::{Answer, IngressPath, PathView, SessionInfo};
+use crate::routing::Mesh;
+use crate::tunnel::path::{Answer, IngressPath, SessionInfo};
 use crate::wire::PathError;
 
 /// Steers a session that was opened with the process `incarnation` of its exit and has packets of so
 /// many bytes, until it ends.
-pub(super) async fn steer<V: MeshView>(
-    sessions: Arc<Sessions<V>>,
-    session: Established<V>,
+pub(super) async fn steer(
+    sessions: Arc<Sessions>,
+    session: Established,
     (incarnation, packet): (Option<u64>, u16),
     info: watch::Sender<SessionInfo>,
 ) {
@@ -40,16 +41,16 @@ pub(super) async fn steer<V: MeshView>(
     session.attend(task.run(), forget).await;
 }
 
-struct Task<V> {
-    hands: Hands<V>,
-    path: IngressPath<V>,
-    view: watch::Receiver<Arc<V>>,
+struct Task {
+    hands: Hands,
+    path: IngressPath,
+    view: watch::Receiver<Arc<Mesh>>,
     errors: broadcast::Receiver<(AgentId, PathError)>,
     answers: mpsc::Receiver<Answer>,
     info: watch::Sender<SessionInfo>,
 }
 
-impl<V: PathView> Task<V> {
+impl Task {
     async fn run(&mut self) -> String {
         // Before anything is due: a turn that knows no path puts the first probes off by a second.
         self.handle_view();

@@ -14,20 +14,22 @@ use super::follow::follow;
 use super::hands::Established;
 use super::kick::Kicker;
 use super::open::Sessions;
+use super::sizes::Sizes;
 use super::steer::steer;
 use crate::clock;
-use crate::config::Limits;
+use crate::config::{Congestion, Limits};
 use crate::forward::{Adjacency, Fib, Inbox, Port, Remote};
 use crate::identity::{AgentId, ShortId};
+use crate::routing::Mesh;
 use crate::tunnel::context::Context;
 use crate::tunnel::path::probe::{Flags, Probe, ProbeKey};
-use crate::tunnel::path::{Asked, PathView as _, SessionInfo, Timing, Way};
+use crate::tunnel::path::{Asked, SessionInfo, Timing, Way};
 use crate::tunnel::session_log::SessionLog;
 use crate::tunnel::side::Side;
 use crate::tunnel::socket::outlet::Outlets;
 use crate::tunnel::socket::prober::Prober;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
-use crate::tunnel::testing::{PATIENCE, Session, View, full_window, session};
+use crate::tunnel::testing::{PATIENCE, Session, full_window, mesh_of, session};
 use crate::tunnel::{Failovers, Metrics, Numbers};
 use crate::wire::packet::{Header, PacketType};
 
@@ -38,16 +40,16 @@ const PEER: AgentId = AgentId([9; 16]);
 
 struct World {
     session: Session,
-    context: Arc<Context<View>>,
+    context: Arc<Context>,
     socket: Arc<VirtualSocket>,
     outlets: Arc<Outlets>,
     /// In the place of the transit.
     transit: UdpSocket,
-    _view: watch::Sender<Arc<View>>,
+    _view: watch::Sender<Arc<Mesh>>,
 }
 
 impl World {
-    async fn new(side: Side, view: View) -> Self {
+    async fn new(side: Side, view: Mesh) -> Self {
         let session = session().await;
         let port = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         // A new socket's first send would find its readiness unknown.
@@ -73,6 +75,7 @@ impl World {
             prober: Prober::new(fib.clone()),
             fib,
             limits: Limits::default(),
+            sizes: Sizes::new(8, &Limits::default(), Congestion::Bbr),
             view: watched,
             path_errors: broadcast::channel(4).0,
             failed_paths: mpsc::channel(4).0,
@@ -90,7 +93,7 @@ impl World {
         }
     }
 
-    fn established(&self, side: Side) -> Established<View> {
+    fn established(&self, side: Side) -> Established {
         let kicked = endpoint(self.socket.clone(), None).unwrap();
         Established {
             context: self.context.clone(),
@@ -141,8 +144,8 @@ impl World {
     }
 }
 
-fn mesh() -> View {
-    View::of(OWN, &[(OWN, TRANSIT, 1), (TRANSIT, PEER, 1)])
+fn mesh() -> Mesh {
+    mesh_of(OWN, &[(OWN, TRANSIT, 1), (TRANSIT, PEER, 1)])
 }
 
 #[tokio::test]
@@ -162,17 +165,18 @@ async fn a_steered_session_is_probed_and_published() {
 
 #[tokio::test]
 async fn a_session_that_nobody_steers_any_more_ends() {
-    let world = World::new(Side::Ingress, mesh().broken()).await;
-    let (_info, steered) = world.steered();
+    let world = World::new(Side::Ingress, mesh()).await;
+    let session = world.established(Side::Ingress);
     tokio::time::pause();
-    steered.await;
+    let broken = async { panic!("a defect, as the test wants it") };
+    session.attend(broken, || {}).await;
     let reason = world.session.ingress.close_reason();
     assert!(reason.is_some(), "no connection outlives its steering");
 }
 
 #[tokio::test]
 async fn a_followed_session_answers_where_the_probe_came_from_and_is_kicked_with_room() {
-    let world = World::new(Side::Exit, View::of(OWN, &[])).await;
+    let world = World::new(Side::Exit, mesh_of(OWN, &[])).await;
     let session = world.established(Side::Exit);
     let signals: Arc<Signals> = session.signals.clone();
     let (asked, receiver) = mpsc::channel(16);

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use self::state::{Input, State};
 use super::SMALLEST;
 use super::deadlines::{Credit, Overdue, Timing, pace, round_trip};
-use super::input::{Asked, PathView, Traffic};
+use super::input::{Asked, Traffic};
 use super::output::{News, Output, Way};
 use super::probe::Flags;
 use super::recorder::{Move, Recorder};
 use crate::identity::{AgentId, ShortId};
-use crate::routing::{Path, SwitchCause};
+use crate::routing::{Mesh, Path, SwitchCause};
 use crate::tunnel::side::Side;
 
 /// A word of doubt and the probe that answers it take a round trip of the path and this: the word goes
@@ -40,9 +40,9 @@ struct Back {
 
 /// The path control of an accepted session. Feed it [`Traffic`] first, then what happened, then a tick;
 /// then do its outputs.
-pub(crate) struct ExitPath<V> {
+pub(crate) struct ExitPath {
     timing: Timing,
-    view: Arc<V>,
+    view: Arc<Mesh>,
     traffic: Traffic,
     state: State,
     /// The way back that is in use, and the other one that the ingress told.
@@ -63,14 +63,14 @@ pub(crate) struct ExitPath<V> {
     outputs: VecDeque<Output>,
 }
 
-impl<V: PathView> ExitPath<V> {
+impl ExitPath {
     /// A session whose first active probe is `first`.
     pub(crate) fn new(
         now: Instant,
         ingress: AgentId,
         first: Asked,
         timing: Timing,
-        view: Arc<V>,
+        view: Arc<Mesh>,
     ) -> Self {
         Self {
             timing,
@@ -136,7 +136,7 @@ impl<V: PathView> ExitPath<V> {
     pub(crate) fn handle_view(
         &mut self,
         now: Instant,
-        view: Arc<V>,
+        view: Arc<Mesh>,
         has_link: impl Fn(ShortId) -> bool,
     ) {
         let was_suspect = self.is_link_suspect();
@@ -219,8 +219,8 @@ impl<V: PathView> ExitPath<V> {
         }
         let moved = Move {
             cause,
-            from: named(&left.hops, &*self.view),
-            to: named(&self.active.hops, &*self.view),
+            from: self.view.named(&left.hops),
+            to: self.view.named(&self.active.hops),
             rtt: self.rtt(),
         };
         self.recorder
@@ -352,8 +352,8 @@ impl<V: PathView> ExitPath<V> {
 
 impl Back {
     /// That way, as far as the mesh tells of it.
-    fn assess<V: PathView>(hops: Vec<ShortId>, view: &V) -> Self {
-        let path = Path::along(named(&hops, view));
+    fn assess(hops: Vec<ShortId>, view: &Mesh) -> Self {
+        let path = Path::along(view.named(&hops));
         let assessed = view.path_table().assess(&path);
         let unknown = (Duration::ZERO, SMALLEST);
         let (rtt, width) = assessed.map_or(unknown, |(path, _)| (path.rtt(), path.mtu));
@@ -366,15 +366,6 @@ impl Back {
             width: self.width,
         }
     }
-}
-
-/// The agents behind short ids, as far as they are known.
-fn named<V: PathView>(path: &[ShortId], view: &V) -> Vec<AgentId> {
-    let agents = view.path_table().graph().agents();
-    let find = |hop: &ShortId| agents.iter().find(|agent| agent.id.short() == *hop);
-    path.iter()
-        .filter_map(|hop| find(hop).map(|agent| agent.id))
-        .collect()
 }
 
 #[cfg(test)]

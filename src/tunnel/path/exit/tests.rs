@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::tunnel::path::probe::Probe;
-use crate::tunnel::testing::View as Mesh;
+use crate::tunnel::testing::{Differing as _, mesh_of};
 
 const MS: Duration = Duration::from_millis(1);
 const RTT: Duration = Duration::from_millis(2);
@@ -12,7 +12,7 @@ const EXIT: AgentId = AgentId([1; 16]);
 const INGRESS: AgentId = AgentId([9; 16]);
 
 struct World {
-    path: ExitPath<Mesh>,
+    path: ExitPath,
     now: Instant,
     traffic: Traffic,
     sequence: u64,
@@ -33,7 +33,7 @@ impl World {
     /// The same before the ingress has told of another way.
     fn with_one_way() -> Self {
         let now = Instant::now();
-        let (timing, view) = (Timing::new(100 * MS), Arc::new(Mesh::of(EXIT, &[])));
+        let (timing, view) = (Timing::new(100 * MS), Arc::new(mesh_of(EXIT, &[])));
         let traffic = Traffic {
             rtt: RTT,
             ..Traffic::idle(now)
@@ -203,11 +203,11 @@ fn a_suspect_link_is_doubted_and_a_link_that_is_down_is_left() {
     let first = world.path.active.hops[0];
     assert!(!world.path.view.is_suspect(first));
     world.path.active.hops[0] = neighbor.short();
-    let view = Mesh::of(EXIT, &[]).suspecting(neighbor, world.now);
+    let view = mesh_of(EXIT, &[]).suspecting(neighbor, world.now);
     world.path.handle_view(world.now, Arc::new(view), |_| true);
     world.turn();
     assert!(world.mirrors());
-    let view = Arc::new(Mesh::of(EXIT, &[]));
+    let view = Arc::new(mesh_of(EXIT, &[]));
     let lost = neighbor.short();
     world.path.handle_view(world.now, view, |hop| hop != lost);
     world.turn();
@@ -308,7 +308,7 @@ proptest! {
                 5 => world.traffic.unanswered = Some(world.now),
                 6 => (world.traffic.unanswered, world.traffic.proved) = (None, world.now),
                 _ => {
-                    let view = Arc::new(Mesh::of(EXIT, &[]));
+                    let view = Arc::new(mesh_of(EXIT, &[]));
                     world.path.handle_view(world.now, view, |hop| hop == ShortId(3) || what == 7);
                 }
             }

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use super::super::SMALLEST;
-use super::super::input::PathView;
 use super::super::output::{News, Output, Way};
 use super::super::probing::Turn;
 use super::super::recorder::Move;
@@ -12,7 +11,7 @@ use super::IngressPath;
 use super::state::{Input, Reason, State};
 use crate::routing::{Avoid, Path, Switched};
 
-impl<V: PathView> IngressPath<V> {
+impl IngressPath {
     /// Looks for reasons to doubt the path, and at the verdict.
     pub(super) fn judge(&mut self, now: Instant) {
         let rtt = self.rtt();

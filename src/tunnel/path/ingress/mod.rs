@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use self::state::{Change, Input, Reason, State};
 use super::deadlines::{Credit, Overdue, Timing, given_up_at, pace, round_trip};
-use super::input::{Answer, PathView, Traffic};
+use super::input::{Answer, Traffic};
 use super::output::{News, Output};
 use super::probing::{Aim, Probing};
 use super::recorder::Recorder;
 use crate::identity::{AgentId, ShortId};
-use crate::routing::{Path, PathChoice};
+use crate::routing::{Mesh, Path, PathChoice};
 use crate::tunnel::side::Side;
 use crate::wire::PathError;
 
@@ -63,11 +63,11 @@ impl SessionInfo {
 
 /// The path control of an opened session. Feed it [`Traffic`] first, then what happened, then a tick;
 /// then do its outputs.
-pub(crate) struct IngressPath<V> {
+pub(crate) struct IngressPath {
     exit: AgentId,
     incarnation: Option<u64>,
     timing: Timing,
-    view: Arc<V>,
+    view: Arc<Mesh>,
     traffic: Traffic,
     state: State,
     choice: PathChoice,
@@ -89,7 +89,7 @@ pub(crate) struct IngressPath<V> {
     outputs: VecDeque<Output>,
 }
 
-impl<V: PathView> IngressPath<V> {
+impl IngressPath {
     /// A session with `exit`, of which that process is known, without a path yet; its packets have so
     /// many bytes. Hand it the first view at once: a turn that knows no path puts off the first
     /// probes, which tell the exit its way back and another one.
@@ -98,7 +98,7 @@ impl<V: PathView> IngressPath<V> {
         (exit, incarnation): (AgentId, Option<u64>),
         packet: u16,
         timing: Timing,
-        view: Arc<V>,
+        view: Arc<Mesh>,
     ) -> Self {
         Self {
             exit,
@@ -132,7 +132,7 @@ impl<V: PathView> IngressPath<V> {
     pub(crate) fn handle_view(
         &mut self,
         now: Instant,
-        view: Arc<V>,
+        view: Arc<Mesh>,
         has_link: impl Fn(ShortId) -> bool,
     ) {
         self.view = view;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::routing::Avoid;
-use crate::tunnel::testing::View as Mesh;
+use crate::tunnel::testing::{Differing as _, mesh_of};
 
 const MS: Duration = Duration::from_millis(1);
 const OWN: AgentId = AgentId([1; 16]);
@@ -14,7 +14,7 @@ const EXIT: AgentId = AgentId([9; 16]);
 const TRANSITS: [AgentId; 2] = [AgentId([2; 16]), AgentId([3; 16])];
 
 struct World {
-    path: IngressPath<Mesh>,
+    path: IngressPath,
     now: Instant,
     traffic: Traffic,
     done: Vec<Output>,
@@ -35,7 +35,7 @@ fn mesh(transits: &[AgentId]) -> Mesh {
         .zip(transits)
         .flat_map(|(cost, &transit)| [(OWN, transit, cost), (transit, EXIT, cost)])
         .collect();
-    Mesh::of(OWN, &links)
+    mesh_of(OWN, &links)
 }
 
 impl World {

@@ -1,0 +1,60 @@
+//! What sessions may use: by the file and by the mesh.
+
+use std::time::Duration;
+
+use super::endpoint::{SessionSettings, inner_packet};
+use crate::config::{Congestion, Limits};
+use crate::identity::{AgentId, ShortId};
+use crate::routing::Mesh;
+use crate::tunnel::path::SMALLEST;
+
+/// Packets for sessions of which nothing is known yet.
+const UNKNOWN_MTU: u16 = 0;
+
+/// The part of the configuration that sizes sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    max_hops: u8,
+    /// Streams that the peer may have open in one session.
+    streams: u32,
+    /// Bytes in flight or unread in one session.
+    window: u32,
+    congestion: Congestion,
+}
+
+impl Sizes {
+    pub fn new(max_hops: u8, limits: &Limits, congestion: Congestion) -> Self {
+        Self {
+            max_hops,
+            streams: limits.streams_per_session,
+            window: u32::try_from(limits.session_window).unwrap_or(u32::MAX),
+            congestion,
+        }
+    }
+
+    /// What a session with `other` may use now: packets that pass the best path and the alternate.
+    pub fn session(&self, mesh: &Mesh, other: Option<AgentId>) -> SessionSettings {
+        let paths = other.and_then(|other| mesh.path_table().paths(other));
+        let rtt = paths.as_ref().map_or(Duration::ZERO, |set| set.best.rtt());
+        let ways = paths.into_iter();
+        let ways = ways.flat_map(|set| [Some(set.best), set.alternate]);
+        // No QUIC link takes less than 1,200: such a claim is a lie, or nothing is known yet.
+        let narrowest = ways
+            .flatten()
+            .map(|path| path.mtu)
+            .filter(|mtu| *mtu >= SMALLEST)
+            .min();
+        SessionSettings {
+            packet: inner_packet(narrowest.unwrap_or(UNKNOWN_MTU), self.max_hops),
+            rtt,
+            streams: self.streams,
+            window: self.window,
+            congestion: self.congestion,
+        }
+    }
+
+    /// What a session that `source` opens may use now.
+    pub(crate) fn session_with(&self, mesh: &Mesh, source: ShortId) -> SessionSettings {
+        self.session(mesh, mesh.path_table().graph().named(source))
+    }
+}
