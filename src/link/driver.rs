@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::control::{ControlReader, write_all};
+use super::control::{ControlError, ControlReader, write_all};
 use super::ending::{self, Closed};
 use super::event::{DownReason, LinkEvent};
 use super::hearing::Hearing;
@@ -36,6 +36,10 @@ const FAREWELL: Duration = Duration::from_millis(400);
 /// But no longer than this, as it ends within two seconds.
 const LONGEST_FAREWELL: Duration = Duration::from_millis(1_000);
 
+/// How long a neighbour may take to close a link whose control stream it has ended: the end may overtake
+/// the word of why. So long, or three round trips.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// Runs one link.
 pub(super) struct Driver {
     context: Arc<LinkContext>,
@@ -60,6 +64,8 @@ pub(super) struct Driver {
     /// The neighbour closed it for another link with us; it lives until that one takes its place,
     /// or until silence ends it.
     superseded: bool,
+    /// The neighbour ended its control stream: when it must have closed the link.
+    parting: Option<Instant>,
     mtu: u16,
     rtt: Duration,
 }
@@ -112,6 +118,7 @@ impl Driver {
             tokens,
             path_errors: PathErrors::new(),
             superseded: false,
+            parting: None,
             mtu: opened.mtu,
             context,
         }
@@ -151,14 +158,14 @@ impl Driver {
                 .heartbeats
                 .ask_at(&self.liveness, self.connection.rtt());
             tokio::select! {
-                message = self.reader.next(), if !self.superseded => match message {
+                message = self.reader.next(), if self.takes_messages() => match message {
                     Ok(message) => {
                         self.heard();
                         if let Err(reason) = self.handle_message(message).await {
                             return reason;
                         }
                     }
-                    Err(error) => if let Some(reason) = self.handle_closed(error.to_string()) {
+                    Err(error) => if let Some(reason) = self.handle_unread(&error) {
                         return reason;
                     },
                 },
@@ -171,6 +178,9 @@ impl Driver {
                     },
                 },
                 _ = heartbeat.tick() => self.beat().await,
+                () = sleep_until(self.parting.unwrap_or(wake).into()), if self.is_parting() => {
+                    return DownReason::Violation(ControlError::Ended.to_string());
+                }
                 () = sleep_until(ask.unwrap_or(wake).into()), if ask.is_some() => {
                     let payload = self.heartbeats.ask(clock::now());
                     self.send(payload);
@@ -209,6 +219,24 @@ impl Driver {
 
     fn takes_datagrams(&self) -> bool {
         self.heartbeats.takes() && !self.superseded
+    }
+
+    fn takes_messages(&self) -> bool {
+        !self.superseded && self.parting.is_none()
+    }
+
+    fn is_parting(&self) -> bool {
+        !self.superseded && self.parting.is_some()
+    }
+
+    /// No more messages come; returns why the link is down, if it is.
+    fn handle_unread(&mut self, error: &ControlError) -> Option<DownReason> {
+        if matches!(error, ControlError::Ended) && self.connection.end().is_none() {
+            let grace = PARTING.max(self.connection.rtt() * 3);
+            self.parting = Some(clock::now() + grace);
+            return None;
+        }
+        self.handle_closed(error.to_string())
     }
 
     /// Nothing more will be heard on the connection; returns why the link is down, if it is.

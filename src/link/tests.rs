@@ -234,6 +234,55 @@ async fn a_link_that_is_closed_for_another_one_does_not_go_down() {
     }
 }
 
+/// The end of the control stream overtakes the word of why, as packets do that come out of order.
+#[tokio::test]
+async fn the_end_of_a_control_stream_is_not_yet_the_end_of_its_link() {
+    let neighbor = Identity::ephemeral().unwrap();
+    let mut acceptor = Acceptor::start_mortal(&[&neighbor], 8, 100);
+    let losing = acceptor.connect(&neighbor).await.unwrap();
+    let greeting = greet(&losing, &introduce("neighbor")).await.unwrap();
+    assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
+    drop(greeting);
+    for _ in 0..3 {
+        losing.heartbeat().await.expect("it is kept");
+    }
+    losing.close(ending::code::GOODBYE, "enough");
+    loop {
+        match acceptor.next_event().await {
+            LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}
+            LinkEvent::Down { reason, .. } => {
+                break assert_eq!(reason, DownReason::Goodbye("enough".to_owned()));
+            }
+            other => panic!("not expected: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_neighbour_that_ends_its_control_stream_and_stays_is_left() {
+    let neighbor = Identity::ephemeral().unwrap();
+    let mut acceptor = Acceptor::start_mortal(&[&neighbor], 8, 100);
+    let connection = acceptor.connect(&neighbor).await.unwrap();
+    let greeting = greet(&connection, &introduce("neighbor")).await.unwrap();
+    assert!(matches!(acceptor.next_event().await, LinkEvent::Up { .. }));
+    drop(greeting);
+    loop {
+        tokio::select! {
+            beat = connection.heartbeat() => if beat.is_ok() {
+                // Fails only once it is left.
+                let _ = connection.send_heartbeat(Vec::new());
+            },
+            event = acceptor.next_event() => match event {
+                LinkEvent::Measured { .. } | LinkEvent::Suspect { .. } => {}
+                LinkEvent::Down { reason, .. } => {
+                    break assert!(matches!(reason, DownReason::Violation(_)), "{reason:?}");
+                }
+                other => panic!("not expected: {other:?}"),
+            },
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_link_that_is_closed_for_another_one_that_never_comes_falls_silent() {
     let neighbor = Identity::ephemeral().unwrap();
