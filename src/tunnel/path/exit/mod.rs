@@ -76,7 +76,7 @@ impl ExitPath {
             timing,
             traffic: Traffic::idle(now),
             state: State::Trusted,
-            active: Back::assess(first.back, &*view),
+            active: Back::assess(first.back, &view),
             backup: None,
             narrow: first.probe.flags.narrow,
             seen_active: first.probe.sequence,
@@ -117,7 +117,7 @@ impl ExitPath {
         if moved {
             self.take(now, back, SwitchCause::PeerMoved);
         } else if !active && self.backup.as_ref().is_none_or(|known| known.hops != back) {
-            self.backup = Some(Back::assess(back, &*self.view));
+            self.backup = Some(Back::assess(back, &self.view));
         }
         if !is_latest {
             return;
@@ -198,7 +198,7 @@ impl ExitPath {
     fn measure(&mut self) {
         let backs = [Some(&mut self.active), self.backup.as_mut()];
         for back in backs.into_iter().flatten() {
-            *back = Back::assess(std::mem::take(&mut back.hops), &*self.view);
+            *back = Back::assess(std::mem::take(&mut back.hops), &self.view);
         }
     }
 
@@ -209,7 +209,7 @@ impl ExitPath {
     /// Answers along `path` from now on. An ingress that moves more often than its credit allows is
     /// followed and no more is done about it.
     fn take(&mut self, now: Instant, path: Vec<ShortId>, cause: SwitchCause) {
-        let taken = Back::assess(path, &*self.view);
+        let taken = Back::assess(path, &self.view);
         let left = std::mem::replace(&mut self.active, taken);
         self.forgive();
         self.route();
