@@ -29,7 +29,7 @@ const TUNNEL: &[&[&str]] = &[
     &["path"],
     &["socket"],
     &["stream"],
-    &["context"],
+    &["context", "sizes"],
     &["session"],
     &["setup"],
 ];

@@ -6,8 +6,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::failover::Failovers;
 use super::path::Timing;
-use super::session::sizes::Sizes;
 use super::session_log::SessionLog;
+use super::sizes::Sizes;
 use super::socket::prober::Prober;
 use crate::config::Limits;
 use crate::forward::Fib;

@@ -24,7 +24,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `setup` | both sides put together, their tasks started |
-//! | `context` | what every session of an agent shares |
+//! | `context`, `sizes` | what every session of an agent shares; what each may use, by the file and by the mesh |
 //! | `failover`, `session_log`, `journal` | what is remembered of failovers and sessions; bounded lists |
 //! | `metrics`, `side` | counters; which end we are |
 
@@ -37,6 +37,7 @@ mod session;
 mod session_log;
 mod setup;
 mod side;
+mod sizes;
 mod socket;
 mod stream;
 #[cfg(test)]
@@ -48,12 +49,11 @@ pub use metrics::Metrics;
 pub use path::SessionInfo;
 pub use path::probe::{Flags as ProbeFlags, Probe, ProbeKey};
 pub use session::accept::{AcceptedSession, Accepting, SessionListener};
-pub use session::endpoint::{SessionSettings, inner_packet};
 pub use session::open::{SessionCrypto, Sessions};
-pub use session::sizes::Sizes;
 pub use session_log::{SessionChange, SessionLog};
 pub use setup::{Tunnel, TunnelSetup};
 pub use side::Side;
+pub use sizes::{SessionSettings, Sizes};
 pub use socket::echo::Echoer;
 pub use socket::outlet::{Outlet, Outlets};
 pub use socket::virtual_socket::VirtualSocket;

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::congestion::Signals;
-use super::endpoint::{SessionSettings, endpoint, server_config};
+use super::endpoint::{endpoint, server_config};
 use super::follow::follow;
 use super::hands::{Established, probe_key};
 use super::kick::Kicker;
@@ -22,6 +22,7 @@ use crate::quic;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
 use crate::tunnel::side::Side;
+use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::address::{short_id, virtual_addr};
 use crate::tunnel::socket::outlet::Outlets;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;

@@ -11,11 +11,10 @@ use quinn::{
 };
 
 use super::congestion::{Factory, Signals};
-use crate::config::Congestion;
 use crate::tunnel::path::SMALLEST;
+use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 use crate::tunnel::stream::stream_window;
-use crate::wire::packet::header_len;
 
 /// Packets that the other end may leave unacknowledged (ACK frequency extension of QUIC). At
 /// QUIC's default every batch of some 44 packets is answered by itself, and 57 % of what a transit
@@ -48,28 +47,6 @@ const RESETS: Duration = Duration::from_secs(3_600);
 
 /// Keeps an idle session alive, and its return path known.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// What depends on the mesh and the file.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionSettings {
-    /// Size of the packets of a session, bytes: what passes both its paths as they are when it
-    /// opens, less the longest header. On a path that is narrower they go in halves.
-    pub packet: u16,
-    /// Round trip of the path, for stream windows.
-    pub rtt: Duration,
-    /// Streams that the peer may have open.
-    pub streams: u32,
-    /// Bytes in flight or unread in one session, all streams together.
-    pub window: u32,
-    pub congestion: Congestion,
-}
-
-/// The inner packet size for paths whose narrowest link takes UDP payloads of `link_mtu` bytes
-/// (0: unknown) and whose paths have at most `max_hops` hops.
-pub fn inner_packet(link_mtu: u16, max_hops: u8) -> u16 {
-    let header = header_len(usize::from(max_hops)) as u16;
-    link_mtu.saturating_sub(header).max(SMALLEST)
-}
 
 /// An end-to-end endpoint on a virtual socket.
 pub(crate) fn endpoint(

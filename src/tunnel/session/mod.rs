@@ -16,7 +16,6 @@
 //! | `hands` | what path control wants done, done to one session |
 //! | `endpoint`, `congestion` | QUIC settings; what may be in flight, and room for a kick in a full window |
 //! | `kick` | makes quinn send at once |
-//! | `sizes` | what sessions may use, by the file and by the mesh |
 
 pub(crate) mod accept;
 pub(crate) mod congestion;
@@ -25,7 +24,6 @@ mod follow;
 mod hands;
 mod kick;
 pub(crate) mod open;
-pub(crate) mod sizes;
 mod steer;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::congestion::Signals;
-use super::endpoint::{SessionSettings, client_config, endpoint};
+use super::endpoint::{client_config, endpoint};
 use super::hands::{Established, outlet, probe_key};
 use super::kick::Kicker;
 use super::steer::steer;
@@ -24,6 +24,7 @@ use crate::task::{self, Served};
 use crate::tunnel::context::Context;
 use crate::tunnel::path::{SessionInfo, Way};
 use crate::tunnel::side::Side;
+use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::address::virtual_addr;
 use crate::tunnel::socket::outlet::Outlets;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;

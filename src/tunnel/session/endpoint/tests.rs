@@ -20,13 +20,6 @@ use crate::tunnel::testing::configs;
 
 const MS: Duration = Duration::from_millis(1);
 
-#[test]
-fn inner_packets_leave_room_for_the_longest_header() {
-    assert_eq!(inner_packet(1472, 8), 1472 - 83);
-    assert_eq!(inner_packet(0, 8), 1200);
-    assert_eq!(inner_packet(1200, 15), 1200);
-}
-
 /// One end of a wire: what leaves arrives at the other end half a round trip later, unless it is cut.
 #[derive(Debug)]
 struct End {

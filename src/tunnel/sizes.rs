@@ -2,14 +2,29 @@
 
 use std::time::Duration;
 
-use super::endpoint::{SessionSettings, inner_packet};
+use super::path::SMALLEST;
 use crate::config::{Congestion, Limits};
 use crate::identity::{AgentId, ShortId};
 use crate::routing::Mesh;
-use crate::tunnel::path::SMALLEST;
+use crate::wire::packet::header_len;
 
 /// Packets for sessions of which nothing is known yet.
 const UNKNOWN_MTU: u16 = 0;
+
+/// What depends on the mesh and the file.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSettings {
+    /// Size of the packets of a session, bytes: what passes both its paths as they are when it
+    /// opens, less the longest header. On a path that is narrower they go in halves.
+    pub packet: u16,
+    /// Round trip of the path, for stream windows.
+    pub rtt: Duration,
+    /// Streams that the peer may have open.
+    pub streams: u32,
+    /// Bytes in flight or unread in one session, all streams together.
+    pub window: u32,
+    pub congestion: Congestion,
+}
 
 /// The part of the configuration that sizes sessions.
 #[derive(Clone, Copy, Debug)]
@@ -56,5 +71,24 @@ impl Sizes {
     /// What a session that `source` opens may use now.
     pub(crate) fn session_with(&self, mesh: &Mesh, source: ShortId) -> SessionSettings {
         self.session(mesh, mesh.path_table().graph().named(source))
+    }
+}
+
+/// The inner packet size for paths whose narrowest link takes UDP payloads of `link_mtu` bytes
+/// (0: unknown) and whose paths have at most `max_hops` hops.
+fn inner_packet(link_mtu: u16, max_hops: u8) -> u16 {
+    let header = header_len(usize::from(max_hops)) as u16;
+    link_mtu.saturating_sub(header).max(SMALLEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_packets_leave_room_for_the_longest_header() {
+        assert_eq!(inner_packet(1472, 8), 1472 - 83);
+        assert_eq!(inner_packet(0, 8), 1200);
+        assert_eq!(inner_packet(1200, 15), 1200);
     }
 }
