@@ -24,7 +24,6 @@
 //! | `control` | the task that owns the routing core and publishes the [`Mesh`](crate::routing::Mesh) |
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
-//! | `routes` | the ingress's questions to the mesh |
 //! | `readiness` | whether it can carry traffic |
 //! | `status`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `departed`, `skew` | names of agents that left; clocks that differ |
@@ -54,7 +53,6 @@ mod readiness;
 mod reasons;
 mod resolve;
 mod revoke_file;
-mod routes;
 mod run;
 mod setup;
 mod shutdown;

@@ -11,7 +11,6 @@ use super::collector::Collector;
 use super::process::Process;
 use super::readiness::{Means, verdict};
 use super::reasons::{named, not_linked, short_of_windows, single_path};
-use super::routes::MeshRoutes;
 use super::setup::Shared;
 use super::skew;
 use crate::api::{
@@ -23,7 +22,7 @@ use crate::clock::{self, unix_now};
 use crate::config::Balance;
 use crate::exit::Exit;
 use crate::identity::AgentId;
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, MeshRoutes};
 use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState, Mesh};
 use crate::tunnel::{Sessions, Side};

@@ -16,6 +16,7 @@ mod metrics;
 mod outcome;
 mod patience;
 mod resolve;
+mod routes;
 mod serve;
 mod socks5;
 mod waiting;
@@ -29,9 +30,8 @@ use tokio::sync::Semaphore;
 use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::{AgentId, Checks, Login, Member};
+use crate::identity::{Checks, Login, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
-use crate::names::Families;
 use crate::tunnel::{OpenStream, StreamTable};
 use waiting::Waiting;
 
@@ -39,51 +39,8 @@ pub use error::ConnectError;
 pub use metrics::Metrics;
 pub use outcome::{Refusal, Request};
 pub use patience::Patience;
+pub use routes::{MeshRoutes, Routes, Wanted};
 pub use socks5::{HandshakeError, handshake};
-
-/// What an ingress asks the routing core. Answers name live exits only, best first; the choice
-/// among equals (`routing.balance`) is the implementer's.
-pub trait Routes: Send + Sync + 'static {
-    /// Exits of the longest live prefix that contains `ip`.
-    fn exits_for_ip(&self, ip: IpAddr) -> Vec<AgentId>;
-
-    /// Exits of the best domain route that covers `name` (lower case, no trailing dot).
-    fn exits_for_domain(&self, name: &str) -> Vec<AgentId>;
-
-    /// Whether nobody but the exits of a domain route may be asked for `name`, be they in reach or
-    /// not.
-    fn is_owned(&self, name: &str) -> bool {
-        !self.exits_for_domain(name).is_empty() || self.had(Wanted::Domain(name))
-    }
-
-    /// Exits that may resolve `name` (lower case, no trailing dot) for us, nearest first.
-    fn resolvers(&self, name: &str) -> Vec<AgentId>;
-
-    /// The address families that any prefix is of.
-    fn families(&self) -> Families {
-        Families::BOTH
-    }
-
-    /// Whether `wanted` had a route within the last seconds and lost it: it may be about to come back.
-    fn had(&self, wanted: Wanted<'_>) -> bool;
-
-    /// What `found` finds in the routes of now or, looked at after every change, in later ones. `None`:
-    /// the agent stops, and there will be none.
-    fn wait_for<T: Send>(
-        &self,
-        found: impl FnMut() -> Option<T> + Send,
-    ) -> impl Future<Output = Option<T>> + Send;
-}
-
-/// What a request needs a route for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted<'a> {
-    Address(IpAddr),
-    /// A name, by a domain route.
-    Domain(&'a str),
-    /// Somebody who resolves this name.
-    Resolver(&'a str),
-}
 
 /// This agent's own exit, for clients whose best exit is the agent they are connected to.
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::config::{Limits, Socks5, User};
 use crate::exit::testing;
-use crate::identity::{DomainPattern, Member};
+use crate::identity::{AgentId, DomainPattern, Member};
 use crate::tunnel::testing::{Session, Sessions, session};
 use clients::Client;
 

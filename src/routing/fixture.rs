@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use crate::identity::AgentId;
 use crate::wire::{LinkAdv, LinkFlags, Neighbor, RouteAdv, RoutePrefix, Stamp};
 
-use super::avoid::Avoid;
-use super::path_table::PathTable;
 use super::{Graph, Path};
+use crate::routing::paths::avoid::Avoid;
+use crate::routing::paths::path_table::PathTable;
 
 /// The agent with this number; ids are ordered like numbers.
 pub(super) fn agent(number: u32) -> AgentId {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::avoid::Avoid;
-use super::graph::Graph;
-use super::path_table::PathTable;
-use super::prefix_table::PrefixTable;
-use super::route_table::RouteTable;
 use crate::identity::{AgentId, ShortId};
+use crate::routing::paths::avoid::Avoid;
+use crate::routing::paths::graph::Graph;
+use crate::routing::paths::path_table::PathTable;
+use crate::routing::table::prefix::PrefixTable;
+use crate::routing::table::route::RouteTable;
 
 /// An immutable view of the mesh.
 #[derive(Debug)]
