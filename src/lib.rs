@@ -5,12 +5,13 @@
 //!
 //! | layer | module | knows |
 //! |---|---|---|
-//! | 9 | [`demo`] | an embedded mesh |
-//! | 8 | [`agent`] | wiring, lifecycle |
-//! | 7 | [`api`], [`cli`] | snapshots, commands |
-//! | 6 | [`ingress`], [`exit`] | SOCKS5, dialling, DNS |
-//! | 5 | [`tunnel`] | end-to-end sessions over a virtual socket |
-//! | 4 | [`link`], [`forward`] | neighbours, packets on the wire |
+//! | 10 | [`demo`] | an embedded mesh |
+//! | 9 | [`agent`] | wiring, lifecycle |
+//! | 8 | [`api`], [`cli`] | snapshots, commands |
+//! | 7 | [`ingress`], [`exit`] | SOCKS5, dialling, DNS |
+//! | 6 | [`tunnel`] | end-to-end sessions over a virtual socket |
+//! | 5 | [`link`], [`forward`] | neighbours, packets on the wire |
+//! | 4 | [`record`] | events, open streams: what people and tools ask for |
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
 //! | 1 | [`config`], [`identity`], `quic` | files, keys, certificates; what links and sessions ask of QUIC alike |
@@ -31,6 +32,8 @@ pub mod names;
 pub mod wire;
 
 pub mod routing;
+
+pub mod record;
 
 pub mod forward;
 pub mod link;

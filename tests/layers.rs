@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["names"],
     &["wire"],
     &["routing"],
+    &["record"],
     &["forward"],
     &["link"],
     &["tunnel"],
@@ -25,7 +26,6 @@ const LAYERS: &[&[&str]] = &[
 
 /// The same inside `tunnel`: its files and rooms from the lowest up.
 const TUNNEL: &[&[&str]] = &[
-    &["side", "journal", "metrics", "failover", "session_log"],
     &["path"],
     &["socket"],
     &["stream"],

@@ -24,11 +24,11 @@ use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{AgentId, store_epoch};
 use crate::link::{DownReason, LinkEvent, Links, Standstill};
+use crate::record::StreamTable;
 use crate::routing::{
     Alarm, Avoid, Core, Counters, Graph, Lately, LinkMetrics, LinkUp, Mesh, Now, Output, OwnRoutes,
     PathTable, PrefixTable, RouteTable, Shunned,
 };
-use crate::tunnel::StreamTable;
 use crate::wire::{ControlMessage, Goodbye, PathError};
 
 /// Events taken before the mesh is published anew, so that a burst costs one computation.

@@ -13,9 +13,10 @@ use crate::clock::{self, unix_ms};
 use crate::forward::{Fib, PathErrorReport};
 use crate::identity::{Checks, tunnel_client, tunnel_server};
 use crate::link::{LinkContext, LinkEvent, Links, Standstill};
+use crate::record::{SessionLog, StreamTable};
 use crate::routing::{Avoid, Core, Counters, Lately, Mesh, Now, Settings};
 use crate::task::Vital;
-use crate::tunnel::{Accepting, SessionCrypto, Sizes, StreamTable, Tunnel, TunnelSetup};
+use crate::tunnel::{Accepting, SessionCrypto, Sizes, Tunnel, TunnelSetup};
 use crate::wire::Hello;
 
 /// Paths that failed end to end and that the control task has not looked at yet.
@@ -54,12 +55,14 @@ impl Shared {
         let (failed, failed_paths) = mpsc::channel(FAILED_PATHS);
         let (sender, mesh) = watch::channel(Arc::new(Mesh::empty(id, config.routing.max_hops)));
         let links = Links::new(id, config.limits.links);
-        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed, tasks)?);
+        let events = EventLog::default();
+        let log = events.sessions.clone();
+        let tunnel = Arc::new(start_tunnel(parts, &fib, &mesh, failed, log, tasks)?);
         let connections = &config.connections;
         let shared = Self {
             links,
             standstill: Standstill::new(connections.heartbeat, connections.dead_after),
-            events: EventLog::new(&tunnel),
+            events,
             tunnel,
             fib,
             mesh,
@@ -82,6 +85,7 @@ fn start_tunnel(
     fib: &Arc<Fib>,
     mesh: &watch::Receiver<Arc<Mesh>>,
     failed_paths: mpsc::Sender<Avoid>,
+    log: SessionLog,
     tasks: &mut Vital,
 ) -> Result<Tunnel, StartError> {
     let config = &parts.config;
@@ -110,6 +114,7 @@ fn start_tunnel(
         heartbeat: config.connections.heartbeat,
         view: mesh.clone(),
         failed_paths,
+        log,
         ingress: config.socks5.as_ref().map(|_| crypto),
         exit,
     };

@@ -196,7 +196,7 @@ fn start_exit(
         &parts.config.limits,
         own,
         shared.streams.clone(),
-        shared.events.health().clone(),
+        shared.events.journal.clone(),
     );
     if !config.health_checks.is_empty() {
         let guard = health::guard(exit.clone(), config.clone(), commands.clone());

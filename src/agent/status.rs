@@ -24,8 +24,9 @@ use crate::exit::Exit;
 use crate::identity::AgentId;
 use crate::ingress::{Ingress, MeshRoutes};
 use crate::link::PeerStatus;
+use crate::record::Side;
 use crate::routing::{Candidate, LinkState, Mesh};
-use crate::tunnel::{Sessions, Side};
+use crate::tunnel::Sessions;
 
 /// Certificates are renewed in time if somebody hears of it a month ahead.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -327,12 +328,8 @@ impl api::Agent for Reporter {
 
     fn events(&self, since: u64) -> Vec<EventView> {
         let mesh = self.status.mesh();
-        let mut events = self.status.shared.events.since(since);
-        for event in &mut events {
-            let peer = event.what.peer();
-            event.peer_name = peer.and_then(|peer| self.status.name(&mesh, peer));
-        }
-        events
+        let events = &self.status.shared.events;
+        events.since(since, |peer| self.status.name(&mesh, peer))
     }
 
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
@@ -362,7 +359,7 @@ fn registry(status: &Arc<Status>, http: &api::Metrics, names: bool) -> Registry 
     let mut registry = Registry::with_prefix("warren");
     let shared = &status.shared;
     shared.fib.metrics.register(&mut registry);
-    shared.tunnel.metrics.register(&mut registry);
+    shared.events.sessions.register(&mut registry);
     shared.streams.register(&mut registry);
     if let Some(ingress) = &status.ingress {
         ingress.metrics().register(&mut registry);
@@ -376,6 +373,6 @@ fn registry(status: &Arc<Status>, http: &api::Metrics, names: bool) -> Registry 
     registry
 }
 
-pub(super) fn millis(duration: Duration) -> f64 {
+fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }

@@ -24,7 +24,7 @@ mod view;
 
 pub use agent::{Agent, ExplainError};
 pub use dest::{Dest, DestError};
-pub use event::{EventKind, EventView, FailoverView, SideView};
+pub use event::EventView;
 pub use metrics::Metrics;
 pub use server::{API_SOCKET, Server, Settings, SocketError};
 pub use trace::{HopView, RttView, SessionView, TraceView};

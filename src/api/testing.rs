@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
@@ -10,6 +11,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::identity::AgentId;
+use crate::record::{Cause, Event, Failover, Side};
+use crate::routing::SwitchCause;
 
 /// An id that is easy to recognise: one byte, repeated.
 pub(crate) fn id(byte: u8) -> AgentId {
@@ -192,35 +195,35 @@ impl Agent for FakeAgent {
     }
 
     fn events(&self, since: u64) -> Vec<EventView> {
-        let (peer, side) = (id(0x77), SideView::Ingress);
+        let (peer, side) = (id(0x77), Side::Ingress);
         let reason = self.long("no heartbeat");
         let kinds = [
-            EventKind::LinkUp { peer: id(0x22) },
-            EventKind::SessionOpened { side, peer },
-            EventKind::LinkSuspect { peer: id(0x22) },
-            EventKind::Failover(FailoverView {
+            Event::LinkUp { peer: id(0x22) },
+            Event::SessionOpened { side, peer },
+            Event::LinkSuspect { peer: id(0x22) },
+            Event::Failover(Failover {
                 side,
                 peer,
-                cause: "link_down".into(),
+                cause: Cause::Known(SwitchCause::LinkDown),
                 from: vec![id(0x22), peer],
                 to: vec![id(0x33), peer],
-                detection_ms: Some(150.0),
-                stall_ms: Some(180.0),
-                in_flight_bytes: 12_288,
+                detected: Some(Duration::from_millis(150)),
+                stall: Some(Duration::from_millis(180)),
+                in_flight: 12_288,
             }),
-            EventKind::LinkDown {
+            Event::LinkDown {
                 peer: id(0x22),
                 reason,
             },
-            EventKind::Recovered {
+            Event::Recovered {
                 failover: 4,
-                stall_ms: 180.0,
+                stall: Duration::from_millis(180),
             },
-            EventKind::ClockSkew {
+            Event::ClockSkew {
                 peer: id(0x99),
                 ahead_ms: -180_400,
             },
-            EventKind::ClockSet { ahead_ms: 60_000 },
+            Event::ClockSet { ahead_ms: 60_000 },
         ];
         let events = (1..).zip(kinds).map(|(number, what)| EventView {
             number,

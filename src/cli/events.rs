@@ -13,7 +13,8 @@ use super::console::reader_leaves_within;
 use super::names::Names;
 use super::table::clean;
 use super::text;
-use crate::api::{EventKind, EventView, FailoverView, SideView};
+use crate::api::EventView;
+use crate::record::{Event, Failover, Side};
 
 /// How often new events are asked for: soon enough for a person, nothing for the agent.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -101,31 +102,31 @@ fn print(
     Ok(())
 }
 
-fn sentence(what: &EventKind, names: &Names) -> String {
+fn sentence(what: &Event, names: &Names) -> String {
     match what {
-        EventKind::LinkUp { peer } => format!("link up: {}", names.show(*peer)),
-        EventKind::LinkSuspect { peer } => format!("link suspect: {}", names.show(*peer)),
-        EventKind::LinkCleared { peer } => format!("link heard again: {}", names.show(*peer)),
-        EventKind::LinkDown { peer, reason } => {
+        Event::LinkUp { peer } => format!("link up: {}", names.show(*peer)),
+        Event::LinkSuspect { peer } => format!("link suspect: {}", names.show(*peer)),
+        Event::LinkCleared { peer } => format!("link heard again: {}", names.show(*peer)),
+        Event::LinkDown { peer, reason } => {
             format!("link down: {}: {reason}", names.show(*peer))
         }
-        EventKind::SessionOpened { side, peer } => {
+        Event::SessionOpened { side, peer } => {
             format!(
                 "session opened {} {}",
                 preposition(*side),
                 names.show(*peer)
             )
         }
-        EventKind::SessionEnded { side, peer, reason } => {
+        Event::SessionEnded { side, peer, reason } => {
             let peer = names.show(*peer);
             format!("session ended {} {peer}: {reason}", preposition(*side))
         }
-        EventKind::Failover(failover) => moved(failover, names),
-        EventKind::Recovered { failover, stall_ms } => {
-            let stall = text::millis(Some(*stall_ms));
+        Event::Failover(failover) => moved(failover, names),
+        Event::Recovered { failover, stall } => {
+            let stall = text::time_ms(Some(*stall));
             format!("recovered from #{failover} after a stall of {stall}")
         }
-        EventKind::HealthDown {
+        Event::HealthDown {
             check,
             reason,
             routes,
@@ -134,7 +135,7 @@ fn sentence(what: &EventKind, names: &Names) -> String {
             let routes = listed(routes, *route_count);
             format!("health check down: {check}: {reason}; withdrawn: {routes}")
         }
-        EventKind::HealthUp {
+        Event::HealthUp {
             check,
             routes,
             route_count,
@@ -142,16 +143,16 @@ fn sentence(what: &EventKind, names: &Names) -> String {
             let routes = listed(routes, *route_count);
             format!("health check up: {check}; advertised: {routes}")
         }
-        EventKind::ClockSkew { peer, ahead_ms } => {
+        Event::ClockSkew { peer, ahead_ms } => {
             let (seconds, direction) = seconds(*ahead_ms, ["ahead of", "behind"]);
             let peer = names.show(*peer);
             format!("clock skew: {peer} is {seconds} s {direction} this host")
         }
-        EventKind::ClockSet { ahead_ms } => {
+        Event::ClockSet { ahead_ms } => {
             let (seconds, direction) = seconds(*ahead_ms, ["ahead", "back"]);
             format!("this host's clock was set {seconds} s {direction}")
         }
-        EventKind::Unknown => "an event that this release of the command does not know".to_owned(),
+        Event::Unknown => "an event that this release of the command does not know".to_owned(),
     }
 }
 
@@ -172,22 +173,22 @@ fn listed(routes: &[String], count: usize) -> String {
 }
 
 /// An ingress opens sessions to exits, and an exit has them from ingresses.
-fn preposition(side: SideView) -> &'static str {
+fn preposition(side: Side) -> &'static str {
     match side {
-        SideView::Ingress => "to",
-        SideView::Exit => "from",
+        Side::Ingress => "to",
+        Side::Exit => "from",
     }
 }
 
-fn moved(failover: &FailoverView, names: &Names) -> String {
+fn moved(failover: &Failover, names: &Names) -> String {
     format!(
         "failover {} {}: {}, detected {}, stalled {}, {} in flight; {} -> {}",
         preposition(failover.side),
         names.show(failover.peer),
-        failover.cause,
-        text::millis(failover.detection_ms),
-        text::millis(failover.stall_ms),
-        text::bytes(failover.in_flight_bytes),
+        failover.cause.as_str(),
+        text::time_ms(failover.detected),
+        text::time_ms(failover.stall),
+        text::bytes(failover.in_flight),
         names.path(&failover.from),
         names.path(&failover.to),
     )

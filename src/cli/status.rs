@@ -13,7 +13,8 @@ use super::names::label;
 use super::table::{Column, Table, clean};
 use super::text;
 use super::{Console, Screen};
-use crate::api::{EventKind, EventView, FailoverView, Health, Status};
+use crate::api::{EventView, Health, Status};
+use crate::record::{Event, Failover};
 
 pub(super) const PATH: &str = "/healthz";
 
@@ -50,13 +51,13 @@ pub(super) fn run(args: &StatusArgs, console: &mut Console) -> anyhow::Result<()
 
 /// When the latest failovers were, and what they were; none if the agent does not tell, because
 /// health is for anyone and events are not.
-fn failovers(api: &ApiArgs) -> Vec<(String, FailoverView)> {
+fn failovers(api: &ApiArgs) -> Vec<(String, Failover)> {
     let events: Vec<EventView> = api.fetch("/api/events").unwrap_or_default();
     let failovers = events
         .into_iter()
         .rev()
         .filter_map(|event| match event.what {
-            EventKind::Failover(failover) => Some((event.at, failover)),
+            Event::Failover(failover) => Some((event.at, failover)),
             _ => None,
         });
     failovers.take(FAILOVERS).collect()
@@ -97,7 +98,7 @@ fn print(health: &Health, screen: Screen, out: &mut dyn Write) -> std::io::Resul
 }
 
 fn print_failovers(
-    failovers: &[(String, FailoverView)],
+    failovers: &[(String, Failover)],
     api: &ApiArgs,
     screen: Screen,
     out: &mut dyn Write,
@@ -125,11 +126,11 @@ fn print_failovers(
     for (at, failover) in failovers {
         table.row([
             text::time(at, screen.table),
-            failover.cause.clone(),
+            failover.cause.as_str().to_owned(),
             names.show(failover.peer),
-            text::millis(failover.detection_ms),
-            text::millis(failover.stall_ms),
-            text::bytes(failover.in_flight_bytes),
+            text::time_ms(failover.detected),
+            text::time_ms(failover.stall),
+            text::bytes(failover.in_flight),
             names.path(&failover.to),
         ]);
     }

@@ -1,6 +1,7 @@
 //! Numbers as people read them, lines as long as the screen is wide, and JSON as it came.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -50,6 +51,11 @@ pub(super) fn millis(ms: Option<f64>) -> String {
         Some(ms) => format!("{ms:.0} ms"),
         None => "-".to_owned(),
     }
+}
+
+/// The same of a duration.
+pub(super) fn time_ms(time: Option<Duration>) -> String {
+    millis(time.map(|time| time.as_secs_f64() * 1_000.0))
 }
 
 /// `2026-01-02T03:04:05.004Z`, or `01-02 03:04:05` of it where lines are bounded.

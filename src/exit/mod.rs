@@ -28,14 +28,14 @@ use crate::config;
 use crate::identity::{AgentId, Credential, Member};
 use crate::limit::{MEMBERS, Share, Shares};
 use crate::names::Resolver;
-use crate::tunnel::StreamTable;
+use crate::record::{Journal, StreamTable};
 use sessions::Sessions;
 
 pub use acl::Acl;
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
 pub use dns::{ResolveError, Resolving, resolver};
-pub use health::{CheckStatus, HealthChange, HealthChecks, HealthLog, healthy_routes};
+pub use health::{CheckStatus, HealthChecks, healthy_routes};
 pub use metrics::Metrics;
 pub use own::OwnListeners;
 pub use special::{SPECIAL, Special};
@@ -63,14 +63,14 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// An exit by the configuration's `exit` section, of an agent with listeners of its `own`. Its streams are listed in `streams`, changes
-    /// of its health checks in `health`.
+    /// An exit by the configuration's `exit` section, of an agent with listeners of its `own`. Its
+    /// streams are listed in `streams`, changes of its health checks entered in `journal`.
     pub fn new(
         config: &config::Exit,
         limits: &config::Limits,
         own: OwnListeners,
         streams: Arc<StreamTable>,
-        health: HealthLog,
+        journal: Journal,
     ) -> Arc<Self> {
         Arc::new(Self {
             acl: Acl::new(config),
@@ -80,7 +80,7 @@ impl Exit {
             streams,
             sessions: Sessions::default(),
             session_window: limits.session_window as u64,
-            health: HealthChecks::new(config, health),
+            health: HealthChecks::new(config, journal),
             places: Shares::new(limits.exit_connections, MEMBERS),
             dns_queries: Shares::new(limits.dns_queries, MEMBERS),
             request_timeout: limits.handshake_timeout,

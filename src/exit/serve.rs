@@ -16,10 +16,10 @@ use super::connect::{ConnectError, Dialled};
 use super::dns::{ResolveError, Resolving};
 use crate::identity::{AgentId, Member};
 use crate::names::Families;
+use crate::record::{Side, StreamGuard};
 use crate::task::{self, Served};
 use crate::tunnel::{
-    ExitStream, SessionStreams, Side, StreamGuard, TCP_RESET, receive_message, relay,
-    reset_on_drop, send_message,
+    ExitStream, SessionStreams, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
 };
 use crate::wire::{
     ConnectReply, ConnectStatus, ResolveReply, ResolveRequest, StreamRequest, Target, USEFUL_V4,

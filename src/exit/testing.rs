@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::{Exit, HealthLog, OwnListeners};
+use super::{Exit, OwnListeners};
 use crate::config::{self, Limits};
-use crate::tunnel::{Numbers, StreamTable};
+use crate::record::{Journal, StreamTable};
 
 /// The `exit` section with these routes and domain routes.
 pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) -> config::Exit {
@@ -29,16 +29,11 @@ pub(crate) fn config(routes: &[&str], domains: &[&str], dns: Vec<SocketAddr>) ->
     }
 }
 
-/// A list of its own.
-pub(crate) fn health_log() -> HealthLog {
-    HealthLog::new(&Numbers::default())
-}
-
-/// An exit with default limits and a stream table of its own.
+/// An exit with default limits, a stream table and a journal of its own.
 pub(crate) fn exit(config: &config::Exit) -> Arc<Exit> {
     let limits = Limits::default();
     let own = OwnListeners::default();
-    Exit::new(config, &limits, own, StreamTable::new(), health_log())
+    Exit::new(config, &limits, own, StreamTable::new(), Journal::default())
 }
 
 /// A name server over UDP. Unknown names do not exist; names with the label `broken` get SERVFAIL,

@@ -5,9 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 use tokio::time::timeout;
 
-use super::testing::{
-    closed_port, config, echo_server, exit, health_log, name_server, silent_target,
-};
+use super::testing::{closed_port, config, echo_server, exit, name_server, silent_target};
 use super::*;
 use crate::identity::AgentId;
 use crate::names::Families;
@@ -132,7 +130,7 @@ async fn queries_over_the_limit_are_refused_at_once() {
         &limits,
         OwnListeners::default(),
         StreamTable::new(),
-        health_log(),
+        Journal::default(),
     );
     let hanging = tokio::spawn({
         let exit = exit.clone();
@@ -157,7 +155,7 @@ async fn one_ingress_leaves_the_others_connections_and_queries() {
         &limits,
         OwnListeners::default(),
         StreamTable::new(),
-        health_log(),
+        Journal::default(),
     );
     let greedy = serve(&exit).await;
     let target = echo_server().await;
@@ -302,7 +300,7 @@ async fn a_stream_that_says_nothing_is_reset() {
         &limits,
         OwnListeners::default(),
         StreamTable::new(),
-        health_log(),
+        Journal::default(),
     );
     let session = serve(&exit).await;
     let (mut send, mut recv) = session.ingress.open_bi().await.unwrap();

@@ -32,7 +32,8 @@ use crate::config;
 use crate::exit::Exit;
 use crate::identity::{Checks, Login, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
-use crate::tunnel::{OpenStream, StreamTable};
+use crate::record::StreamTable;
+use crate::tunnel::OpenStream;
 use waiting::Waiting;
 
 pub use error::ConnectError;

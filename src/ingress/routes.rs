@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::names::Families;
+use crate::record::StreamTable;
 use crate::routing::{Balancer, Candidate, Lately, Mesh};
-use crate::tunnel::StreamTable;
 
 /// What an ingress asks the routing core. Answers name live exits only, best first; the choice
 /// among equals (`routing.balance`) is the implementer's.

@@ -6,7 +6,8 @@ use tracing::debug;
 
 use super::outcome::{Connected, Link, Outcome, Request};
 use super::{Ingress, Routes};
-use crate::tunnel::{OpenStream, Side, StreamGuard, relay, relay_own};
+use crate::record::{Side, StreamGuard};
+use crate::tunnel::{OpenStream, relay, relay_own};
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// Connects what `tcp` asked for.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::failover::Failovers;
 use super::path::Timing;
-use super::session_log::SessionLog;
 use super::sizes::Sizes;
 use super::socket::prober::Prober;
 use crate::config::Limits;
 use crate::forward::Fib;
 use crate::identity::AgentId;
+use crate::record::SessionLog;
 use crate::routing::{Avoid, Mesh};
 use crate::wire::PathError;
 
@@ -26,7 +25,6 @@ pub(crate) struct Context {
     pub(crate) path_errors: broadcast::Sender<(AgentId, PathError)>,
     /// Takes what to keep away from, because a path failed end to end.
     pub(crate) failed_paths: mpsc::Sender<Avoid>,
-    pub(crate) failovers: Failovers,
     pub(crate) log: SessionLog,
     pub(crate) timing: Timing,
 }

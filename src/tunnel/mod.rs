@@ -25,34 +25,22 @@
 //! |---|---|
 //! | `setup` | both sides put together, their tasks started |
 //! | `context`, `sizes` | what every session of an agent shares; what each may use, by the file and by the mesh |
-//! | `failover`, `session_log`, `journal` | what is remembered of failovers and sessions; bounded lists |
-//! | `metrics`, `side` | counters; which end we are |
 
 mod context;
-mod failover;
-mod journal;
-mod metrics;
 mod path;
 mod session;
-mod session_log;
 mod setup;
-mod side;
 mod sizes;
 mod socket;
 mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use failover::{Failover, Failovers, Recovery};
-pub use journal::{Entry, Journal, Numbers};
-pub use metrics::Metrics;
 pub use path::SessionInfo;
 pub use path::probe::{Flags as ProbeFlags, Probe, ProbeKey};
 pub use session::accept::{AcceptedSession, Accepting, SessionListener};
 pub use session::open::{SessionCrypto, Sessions};
-pub use session_log::{SessionChange, SessionLog};
 pub use setup::{Tunnel, TunnelSetup};
-pub use side::Side;
 pub use sizes::{SessionSettings, Sizes};
 pub use socket::echo::Echoer;
 pub use socket::outlet::{Outlet, Outlets};
@@ -61,4 +49,3 @@ pub use stream::exit_stream::{ExitStream, OpenError, OpenStream};
 pub use stream::framed::{ReceiveError, receive_message, send_message};
 pub use stream::notes::{SessionStreams, StreamNotes};
 pub use stream::relay::{RelayEnd, TCP_RESET, relay, relay_own, reset_on_drop, tune};
-pub use stream::table::{StreamGuard, StreamSnapshot, StreamTable};

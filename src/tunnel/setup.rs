@@ -7,13 +7,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::context::Context;
-use super::failover::Failovers;
-use super::journal::Numbers;
-use super::metrics::Metrics;
 use super::path::Timing;
 use super::session::accept::{Accepting, SessionListener};
 use super::session::open::{SessionCrypto, Sessions};
-use super::session_log::SessionLog;
 use super::sizes::Sizes;
 use super::socket::echo::{Echoer, INBOX};
 use super::socket::outlet::Outlets;
@@ -22,6 +18,7 @@ use super::socket::virtual_socket::VirtualSocket;
 use crate::config::Limits;
 use crate::forward::{Fib, Inbox, Local};
 use crate::identity::AgentId;
+use crate::record::SessionLog;
 use crate::routing::{Avoid, Mesh};
 use crate::task::Vital;
 use crate::wire::PathError;
@@ -40,6 +37,8 @@ pub struct TunnelSetup {
     pub view: watch::Receiver<Arc<Mesh>>,
     /// Takes what paths should keep away from for a while, because one failed end to end.
     pub failed_paths: mpsc::Sender<Avoid>,
+    /// Where what happens to sessions is entered.
+    pub log: SessionLog,
     /// Present: this agent opens sessions.
     pub ingress: Option<Box<SessionCrypto>>,
     /// Present: this agent accepts sessions.
@@ -54,20 +53,14 @@ pub struct Tunnel {
     pub listener: Option<Arc<SessionListener>>,
     /// Path errors about our own packets go in here.
     pub path_errors: broadcast::Sender<(AgentId, PathError)>,
-    pub metrics: Metrics,
-    pub failovers: Failovers,
-    pub log: SessionLog,
     /// Measures round trips to any agent, and answers those of others.
     pub echoer: Arc<Echoer>,
-    /// What the numbers of failovers are drawn from.
-    pub numbers: Numbers,
     pub sizes: Sizes,
 }
 
 impl Tunnel {
     /// Makes the sockets and endpoints and starts their tasks: flushers, the prober, the echoer.
     pub fn start(setup: TunnelSetup, tasks: &mut Vital) -> io::Result<Self> {
-        let (metrics, numbers) = (Metrics::default(), Numbers::default());
         let context = Arc::new(Context {
             prober: Prober::new(setup.fib.clone()),
             fib: setup.fib,
@@ -76,8 +69,7 @@ impl Tunnel {
             view: setup.view,
             path_errors: broadcast::channel(PATH_ERRORS).0,
             failed_paths: setup.failed_paths,
-            failovers: Failovers::new(metrics.clone(), &numbers),
-            log: SessionLog::new(metrics.clone(), &numbers),
+            log: setup.log,
             timing: Timing::new(setup.heartbeat),
         });
         let probes = Arc::new(Inbox::new(context.limits.receive_queue));
@@ -110,11 +102,7 @@ impl Tunnel {
             sessions,
             listener,
             path_errors: context.path_errors.clone(),
-            metrics,
-            failovers: context.failovers.clone(),
-            log: context.log.clone(),
             echoer,
-            numbers,
             sizes: context.sizes,
         })
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use warren::api::EventKind;
+use warren::record::Event;
 
 use crate::condition::Condition;
 use crate::mesh::{INGRESS, LEFT, ip};
@@ -55,11 +55,11 @@ fn round_trip((up, down, jitter): (u64, u64, u64)) -> Duration {
 fn check_peace(trial: &Trial, road: (u64, u64, u64)) {
     for (agent, event) in trial.mesh.events() {
         let fine = match event {
-            EventKind::LinkUp { .. } | EventKind::SessionOpened { .. } => true,
+            Event::LinkUp { .. } | Event::SessionOpened { .. } => true,
             // The first round trip that is measured may be the shortest there is.
-            EventKind::LinkSuspect { .. } | EventKind::LinkCleared { .. } => road.2 > 0,
+            Event::LinkSuspect { .. } | Event::LinkCleared { .. } => road.2 > 0,
             // Virtual minutes pass while the host's clock stands still.
-            EventKind::ClockSet { .. } => true,
+            Event::ClockSet { .. } => true,
             _ => false,
         };
         assert!(fine, "{road:?}: agent {agent}: {event:?}");
@@ -118,7 +118,7 @@ fn links_that_lose_packets_stay() {
             trial.mesh.whole().await;
             sleep(Duration::from_secs(300)).await;
             for (agent, event) in trial.mesh.events() {
-                let down = matches!(event, EventKind::LinkDown { .. });
+                let down = matches!(event, Event::LinkDown { .. });
                 assert!(
                     !down,
                     "{delay_ms} ms, {loss} per mille: agent {agent}: {event:?}"

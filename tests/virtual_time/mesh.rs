@@ -15,9 +15,10 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use warren::agent::{Agent, Parts, Surroundings};
-use warren::api::{EventKind, EventView};
+use warren::api::EventView;
 use warren::config::Config;
 use warren::identity::{AgentId, Identity};
+use warren::record::Event;
 use warren::tunnel::{AcceptedSession, SessionInfo};
 
 use crate::network::Network;
@@ -139,7 +140,7 @@ impl Mesh {
     }
 
     /// What every agent remembers, and remembered before it was killed.
-    pub(crate) fn events(&self) -> Vec<(usize, EventKind)> {
+    pub(crate) fn events(&self) -> Vec<(usize, Event)> {
         let past = self.past.iter().cloned();
         let running = self.agents.iter().enumerate().flat_map(|(number, agent)| {
             let events = agent.iter().flat_map(|agent| agent.events(0));

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use warren::api::EventKind;
+use warren::record::Event;
 
 use crate::condition::Condition;
 use crate::mesh::{Mesh, WIRES, ip};
@@ -57,10 +57,7 @@ fn resize(mesh: &Mesh, mtu: usize) {
 
 fn check_links(trial: &Trial) {
     for (agent, event) in trial.mesh.events() {
-        let bad = matches!(
-            event,
-            EventKind::LinkDown { .. } | EventKind::SessionEnded { .. }
-        );
+        let bad = matches!(event, Event::LinkDown { .. } | Event::SessionEnded { .. });
         assert!(!bad, "agent {agent}: {event:?}");
     }
 }

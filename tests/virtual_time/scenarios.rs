@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use warren::api::EventKind;
+use warren::record::Event;
 
 use crate::fault::Fault;
 use crate::mesh::{EXIT, INGRESS, LEFT, Mesh, RIGHT, ip};
@@ -148,10 +148,7 @@ fn nothing_is_suspected_without_a_fault() {
         assert!(stall <= UNTOUCHED, "{stall:?}");
         transfer.finish().await;
         for (agent, event) in trial.mesh.events() {
-            let fine = matches!(
-                event,
-                EventKind::LinkUp { .. } | EventKind::SessionOpened { .. }
-            );
+            let fine = matches!(event, Event::LinkUp { .. } | Event::SessionOpened { .. });
             assert!(fine, "agent {agent}: {event:?}");
         }
     });

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  per check:  timer ─► probe ─► Health (pure) ─┬► statuses (watch) ─► advertised routes, /healthz
-//!                                               └► HealthLog ─► /api/events
+//!                                               └► journal ─► /api/events, log
 //! ```
 //!
 //! One task per exit runs all checks, [`Exit::check_health`](super::Exit::check_health). It ends
 //! with the agent and may be aborted: the statuses stay as they are then.
 
-mod log;
+mod change;
 mod metrics;
 mod probe;
 mod state;
@@ -19,13 +19,13 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::acl::Acl;
 use crate::clock;
 use crate::config::{self, Guards, HealthCheck, Route};
 use crate::names::Resolver;
-pub use log::{HealthChange, HealthLog};
+use crate::record::Journal;
 use metrics::Metrics;
 use probe::{ProbeError, probe};
 use state::{Health, Outcome};
@@ -51,17 +51,17 @@ pub struct HealthChecks {
     exit: config::Exit,
     /// By check.
     statuses: watch::Sender<Vec<CheckStatus>>,
-    log: HealthLog,
+    journal: Journal,
     metrics: Metrics,
 }
 
 impl HealthChecks {
-    pub(super) fn new(exit: &config::Exit, log: HealthLog) -> Self {
+    pub(super) fn new(exit: &config::Exit, journal: Journal) -> Self {
         let unknown = vec![CheckStatus::Unknown; exit.health_checks.len()];
         Self {
             exit: exit.clone(),
             statuses: watch::Sender::new(unknown),
-            log,
+            journal,
             metrics: Metrics::default(),
         }
     }
@@ -117,13 +117,6 @@ impl HealthChecks {
             }
         };
         let news = health.handle_result(outcome);
-        match news {
-            Some(true) => info!(check = check.name, "health check is up"),
-            Some(false) => {
-                warn!(check = check.name, %reason, "health check is down: its routes are withdrawn");
-            }
-            None => {}
-        }
         let before = news.map(|_| self.healthy_routes());
         if let Some(is_up) = news {
             self.metrics.changed(index, check, is_up);
@@ -147,7 +140,8 @@ impl HealthChecks {
         if let (Some(is_up), Some(before)) = (news, before) {
             let failure = (!is_up).then_some(failure.as_str());
             let after = self.healthy_routes();
-            self.log.record(&check.name, failure, &before, &after);
+            let event = change::event(&check.name, failure, &before, &after);
+            self.journal.record(event);
         }
     }
 

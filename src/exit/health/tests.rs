@@ -8,9 +8,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::{HealthTarget, HostPort};
-use crate::exit::testing::{
-    closed_port, config, echo_server, health_log, name_server, silent_target,
-};
+use crate::exit::testing::{closed_port, config, echo_server, name_server, silent_target};
+use crate::record::Event;
 use crate::tunnel::testing::PATIENCE;
 
 /// Servers here answer at once; only what never answers takes this long.
@@ -257,8 +256,8 @@ async fn a_server_that_stops_and_starts_is_followed() {
     let address = listener.local_addr().unwrap();
     let mut exit = config(&["10.0.0.0/8"], &[], vec![]);
     exit.health_checks = vec![check("the \"server\"", tcp(address))];
-    let log = health_log();
-    let checks = HealthChecks::new(&exit, log.clone());
+    let journal = Journal::default();
+    let checks = HealthChecks::new(&exit, journal.clone());
     let mut statuses = checks.subscribe();
     let before = metrics(&checks, true);
     assert!(
@@ -288,16 +287,25 @@ async fn a_server_that_stops_and_starts_is_followed() {
         let anyones = metrics(&checks, false);
         assert!(anyones.contains("exit_health{check=\"1\"} 1"), "{anyones}");
         assert!(!anyones.contains("server"), "{anyones}");
-        let changes: Vec<HealthChange> = log.snapshot().into_iter().map(|e| e.what).collect();
-        let went_up: Vec<bool> = changes.iter().map(|c| c.failure.is_none()).collect();
-        assert_eq!(went_up, [true, false, true]);
-        let failure = changes[1].failure.as_ref().unwrap();
-        assert!(failure.starts_with("cannot connect"), "{failure}");
-        for change in &changes {
-            let route = Route::Prefix("10.0.0.0/8".parse().unwrap());
-            assert_eq!(change.check, "the \"server\"");
-            assert_eq!((&change.routes[..], change.route_count), (&[route][..], 1));
-        }
+        let events: Vec<Event> = journal.since(0).into_iter().map(|e| e.what).collect();
+        let Event::HealthDown { reason, .. } = &events[1] else {
+            panic!("{events:?}");
+        };
+        assert!(reason.starts_with("cannot connect"), "{reason}");
+        let (check, routes) = ("the \"server\"".to_owned(), vec!["10.0.0.0/8".to_owned()]);
+        let (reason, route_count) = (reason.clone(), 1);
+        let up = Event::HealthUp {
+            check: check.clone(),
+            routes: routes.clone(),
+            route_count,
+        };
+        let down = Event::HealthDown {
+            check,
+            reason,
+            routes,
+            route_count,
+        };
+        assert_eq!(events, [up.clone(), down, up]);
     };
     let resolver = resolver(vec![]);
     let acl = Acl::new(&config(&[], &[], vec![]));

@@ -17,7 +17,8 @@ use super::outcome::{Link, Outcome, Request};
 use super::serve::carry;
 use super::{Ingress, Routes};
 use crate::limit::{Network, Share};
-use crate::tunnel::{OpenStream, StreamGuard, tune};
+use crate::record::StreamGuard;
+use crate::tunnel::{OpenStream, tune};
 
 pub use handshake::{HandshakeError, handshake};
 

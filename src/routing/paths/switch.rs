@@ -1,5 +1,7 @@
 //! That a session moved to another path, and why.
 
+use serde::{Deserialize, Serialize};
+
 use super::path::Path;
 
 /// The session moved.
@@ -13,7 +15,8 @@ pub struct Switched {
 }
 
 /// Why a session moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SwitchCause {
     /// It had no path.
     Found,

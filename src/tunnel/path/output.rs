@@ -2,8 +2,8 @@
 
 use super::probe::Flags;
 use crate::identity::ShortId;
+use crate::record::Failover;
 use crate::routing::{Avoid, Path, SwitchCause};
-use crate::tunnel::failover::Failover;
 
 /// One thing to do. They are done in order.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use super::input::Traffic;
 use super::output::Output;
 use crate::identity::AgentId;
+use crate::record::{Cause, Failover, Side};
 use crate::routing::SwitchCause;
-use crate::tunnel::failover::Failover;
-use crate::tunnel::side::Side;
 
 /// A session without packets for this long was idle: nothing was on its way, so nothing stalled.
 const IDLE: Duration = Duration::from_millis(100);
@@ -104,7 +103,7 @@ impl Recorder {
         out.push_back(Output::Record(Failover {
             side: self.side,
             peer: self.peer,
-            cause: moved.cause,
+            cause: Cause::Known(moved.cause),
             from: moved.from,
             to: moved.to,
             detected: detected.map(|heard| doubt.at.saturating_duration_since(heard)),

@@ -12,13 +12,11 @@ use super::congestion::Signals;
 use super::kick::Kicker;
 use crate::clock;
 use crate::identity::{AgentId, ShortId};
-use crate::routing::Path;
+use crate::record::Side;
 use crate::task::{self, Served};
 use crate::tunnel::context::Context;
-use crate::tunnel::failover::Failover;
 use crate::tunnel::path::probe::{Probe, ProbeKey};
 use crate::tunnel::path::{News, Output, Traffic, Way};
-use crate::tunnel::side::Side;
 use crate::tunnel::socket::flow::Flow;
 use crate::tunnel::socket::outlet::{Hold, Outlet, Outlets};
 use crate::wire::packet::PacketType;
@@ -77,10 +75,6 @@ impl Established {
             "a defect of this agent".to_owned()
         });
         context.log.ended(side, peer, &reason);
-        match side {
-            Side::Ingress => info!(exit = %peer, %reason, "session ended"),
-            Side::Exit => debug!(ingress = %peer, %reason, "session ended"),
-        }
         forget();
         sleep(LINGER.max(connection.rtt() * 2)).await;
         context.prober.unregister(&self.key);
@@ -162,33 +156,15 @@ impl Hands {
             // Full: others have failed just now, and this one will again.
             Output::Blame(avoid) => drop(context.failed_paths.try_send(avoid)),
             Output::WatchGap => drop(self.flow.take_gap()),
-            Output::Record(failover) => {
-                tell_move(&failover);
-                self.recorded = Some(context.failovers.begin(failover));
-            }
+            Output::Record(failover) => self.recorded = Some(context.log.moved(failover)),
             Output::Settled => {
                 if let Some(number) = self.recorded.take() {
-                    context.failovers.complete(number, self.flow.take_gap());
+                    context.log.recovered(number, self.flow.take_gap());
                 }
             }
             Output::Tell(news) => tell(session.side, session.peer, &news),
             Output::Close(_) => {}
         }
-    }
-}
-
-fn tell_move(failover: &Failover) {
-    let (peer, cause) = (failover.peer, failover.cause.as_str());
-    let text = |hops: &[AgentId]| match hops {
-        [] => "none".to_owned(),
-        hops => Path::along(hops.to_vec()).to_string(),
-    };
-    match failover.side {
-        Side::Ingress => {
-            let (from, to) = (text(&failover.from), text(&failover.to));
-            info!(exit = %peer, cause, %from, %to, "session moved to another path");
-        }
-        Side::Exit => info!(ingress = %peer, cause, "session answered along another path"),
     }
 }
 

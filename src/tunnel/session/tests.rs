@@ -19,18 +19,16 @@ use crate::clock;
 use crate::config::{Congestion, Limits};
 use crate::forward::{Adjacency, Fib, Inbox, Port, Remote};
 use crate::identity::{AgentId, ShortId};
+use crate::record::{SessionLog, Side};
 use crate::routing::Mesh;
 use crate::tunnel::context::Context;
 use crate::tunnel::path::probe::{Flags, Probe, ProbeKey};
 use crate::tunnel::path::{Asked, SessionInfo, Timing, Way};
-use crate::tunnel::session_log::SessionLog;
-use crate::tunnel::side::Side;
 use crate::tunnel::sizes::Sizes;
 use crate::tunnel::socket::outlet::Outlets;
 use crate::tunnel::socket::prober::Prober;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 use crate::tunnel::testing::{PATIENCE, Session, full_window, mesh_of, session};
-use crate::tunnel::{Failovers, Metrics, Numbers};
 use crate::wire::packet::{Header, PacketType};
 
 const MS: Duration = Duration::from_millis(1);
@@ -62,7 +60,6 @@ impl World {
             source: None,
         };
         fib.insert(Adjacency::new(TRANSIT, port, remote, 7));
-        let (metrics, numbers) = (Metrics::default(), Numbers::default());
         let (view, watched) = watch::channel(Arc::new(view));
         let outlets = Arc::new(Outlets::new(4));
         let kind = match side {
@@ -79,8 +76,7 @@ impl World {
             view: watched,
             path_errors: broadcast::channel(4).0,
             failed_paths: mpsc::channel(4).0,
-            failovers: Failovers::new(metrics.clone(), &numbers),
-            log: SessionLog::new(metrics, &numbers),
+            log: SessionLog::default(),
             timing: Timing::new(100 * MS),
         });
         Self {

@@ -37,7 +37,7 @@ use self::end::{End, Fill, Trouble};
 use self::stream_end::StreamEnd;
 use self::tcp_end::TcpEnd;
 use super::exit_stream::ExitStream;
-use super::table::StreamGuard;
+use crate::record::StreamGuard;
 use crate::task::{self, Served};
 
 pub use self::stream_end::TCP_RESET;

@@ -18,8 +18,8 @@ use super::output::{News, Output, Way};
 use super::probe::Flags;
 use super::recorder::{Move, Recorder};
 use crate::identity::{AgentId, ShortId};
+use crate::record::Side;
 use crate::routing::{Mesh, Path, SwitchCause};
-use crate::tunnel::side::Side;
 
 /// A word of doubt and the probe that answers it take a round trip of the path and this: the word goes
 /// along the backup, whose round trip is longer at most where the mesh says so. An ingress that does

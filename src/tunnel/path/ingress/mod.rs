@@ -26,8 +26,8 @@ use super::output::{News, Output};
 use super::probing::{Aim, Probing};
 use super::recorder::Recorder;
 use crate::identity::{AgentId, ShortId};
+use crate::record::Side;
 use crate::routing::{Mesh, Path, PathChoice};
-use crate::tunnel::side::Side;
 use crate::wire::PathError;
 
 /// A session's state as people see it.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::record::Side;
 use crate::routing::Avoid;
 use crate::tunnel::testing::{Differing as _, mesh_of};
 

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use super::RelayEnd;
 use super::end::{End, Fill, Put, Trouble};
 use super::unsent::Unsent;
-use crate::tunnel::stream::table::StreamGuard;
+use crate::record::StreamGuard;
 
 /// One read from TCP takes at most this much: what a socket buffer usually holds under bulk, and
 /// few enough bytes that a round of a busy connection stays far below a millisecond.

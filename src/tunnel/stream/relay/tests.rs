@@ -7,8 +7,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::identity::AgentId;
-use crate::tunnel::side::Side;
-use crate::tunnel::stream::table::StreamTable;
+use crate::record::{Side, StreamTable};
 use crate::tunnel::testing::{PATIENCE, Session, session, tcp_pair};
 
 /// client ↔ relay ↔ stream ↔ relay ↔ target, as in a mesh.

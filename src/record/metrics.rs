@@ -14,7 +14,7 @@ use crate::routing::SwitchCause;
 
 /// Counters of the opened and accepted sessions. Cloning shares them.
 #[derive(Clone)]
-pub struct Metrics {
+pub(super) struct Metrics {
     failovers: Family<Label, Counter>,
     detect: Histogram,
     stall: Histogram,
@@ -35,7 +35,7 @@ const BUCKETS: [f64; 18] = [
 impl Metrics {
     /// Adds the counters to `registry`, each cause from 0: a rate needs the value before the first
     /// failover.
-    pub fn register(&self, registry: &mut Registry) {
+    pub(super) fn register(&self, registry: &mut Registry) {
         for cause in SwitchCause::ALL.map(SwitchCause::as_str) {
             drop(self.failovers.get_or_create(&[("cause", cause)]));
         }

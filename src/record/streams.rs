@@ -16,9 +16,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 
+use super::side::Side;
 use crate::clock;
 use crate::identity::AgentId;
-use crate::tunnel::side::Side;
 
 /// One open stream as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

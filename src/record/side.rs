@@ -1,7 +1,10 @@
 //! The two ends of a session and of its streams.
 
+use serde::{Deserialize, Serialize};
+
 /// Which end this agent is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Side {
     /// It opens sessions; the TCP connections of their streams are SOCKS5 clients'.
     Ingress,
