@@ -15,12 +15,14 @@
 //! | 3 | [`routing`] | the pure core: no tokio, no quinn, no clock, no randomness |
 //! | 2 | [`wire`], [`names`] | bytes to messages and back; names to addresses |
 //! | 1 | [`config`], [`identity`], `quic` | files, keys, certificates; what links and sessions ask of QUIC alike |
-//! | 0 | [`canonical`], [`clock`], [`limit`], [`task`] | one form of each address and prefix; monotonic and wall-clock time; what strangers may cause; tasks and their panics |
+//! | 0 | [`canonical`], [`clock`], [`limit`], [`task`], [`text`], `accept` | one form of each address and prefix; monotonic and wall-clock time; what strangers may cause; tasks and their panics; names and reasons; TCP ports |
 
+mod accept;
 pub mod canonical;
 pub mod clock;
 pub mod limit;
 pub mod task;
+pub mod text;
 
 pub mod identity;
 mod quic;

@@ -1,8 +1,9 @@
 //! Advertisement bodies as anybody may sign them.
 
 use warren::canonical;
+use warren::text::NAME_BYTES;
 use warren::wire::Advertisement;
-use warren::wire::bounds::{MAX_BODY_BYTES, MAX_FRAGMENT_ROUTES, MAX_NAME_BYTES};
+use warren::wire::bounds::{MAX_BODY_BYTES, MAX_FRAGMENT_ROUTES};
 
 /// What decodes keeps its bounds, and says the same when it is encoded again.
 pub fn run(input: &[u8]) {
@@ -12,7 +13,7 @@ pub fn run(input: &[u8]) {
     assert!(input.len() <= MAX_BODY_BYTES);
     match &adv {
         Advertisement::Link(link) => {
-            assert!(link.display_name.len() <= MAX_NAME_BYTES);
+            assert!(link.display_name.len() <= NAME_BYTES);
             assert!(link.neighbors.is_sorted_by(|a, b| a.id < b.id));
         }
         Advertisement::Route(route) => {

@@ -6,8 +6,9 @@ use crate::api::EventView;
 use crate::clock::{self, format_time};
 use crate::identity::AgentId;
 use crate::link::LinkEvent;
-use crate::record::{Event, Journal, SessionLog, reason};
+use crate::record::{Event, Journal, SessionLog};
 use crate::routing::Alarm;
+use crate::text::reason;
 
 /// Cloning shares it.
 #[derive(Clone)]

@@ -18,12 +18,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::caller::Caller;
 use super::router::router;
 use super::socket::LocalSocket;
 use super::{Agent, Metrics};
+use crate::accept::Acceptor;
 use crate::config::{Config, PasswordHash};
 use crate::identity::Checks;
 use crate::limit::{Network, STRANGERS, Share, Shares};
@@ -41,9 +42,6 @@ const OPERATOR: usize = 4;
 
 /// Bytes of request line and headers together; a token and a name fit many times over.
 const MAX_HEAD: usize = 16 * 1024;
-
-/// Pause after an accept that failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection may last in each phase.
 #[derive(Clone, Copy, Debug)]
@@ -164,20 +162,14 @@ impl Server {
         let slots = Slots::new(settings.connections);
         let (stop, stopped) = watch::channel(());
         let mut connections = JoinSet::new();
+        let mut acceptor = Acceptor::new("HTTP");
         let mut shutdown = pin!(shutdown);
         loop {
-            let accepted = tokio::select! {
+            let (stream, caller) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = self.accept() => accepted,
-            };
-            let (stream, caller) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    after_failed_accept(&error).await;
-                    continue;
-                }
+                accepted = acceptor.next(|| self.accept(), || {}) => accepted,
             };
             let Some(slot) = slots.take(caller) else {
                 settings.metrics.refused("connection_limit");
@@ -219,18 +211,6 @@ impl Server {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-async fn after_failed_accept(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    match error.kind() {
-        // The client's doing, and only its connection is gone.
-        ConnectionAborted | ConnectionReset | Interrupted => {}
-        _ => {
-            warn!(%error, "cannot accept HTTP connections");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-        }
-    }
-}
 
 /// Places for connections: a share for each network, so that nobody keeps a balancer's checks out, and
 /// some for this host alone.

@@ -15,6 +15,7 @@ use super::services::distinct;
 use super::suggest::nearest;
 use super::{Guards, HealthCheck, HealthTarget, HostPort, Limits, Route};
 use crate::identity::DomainPattern;
+use crate::text::NAME_BYTES;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3_600);
@@ -28,9 +29,6 @@ const DEFAULT_RISE: u32 = 2;
 const COUNTS: RangeInclusive<u32> = 1..=100;
 
 const STATUSES: RangeInclusive<u16> = 100..=599;
-
-/// Longest `name`, bytes: it stands in logs, metrics and reasons.
-const MAX_NAME: usize = 64;
 
 const HTTP_PORT: u16 = 80;
 
@@ -167,9 +165,9 @@ fn url(text: &str) -> Result<(HostPort, String), String> {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.len() > MAX_NAME {
+    if text.is_empty() || text.len() > NAME_BYTES {
         return Err(format!(
-            "has {} bytes; a name has 1 to {MAX_NAME}",
+            "has {} bytes; a name has 1 to {NAME_BYTES}",
             text.len()
         ));
     }

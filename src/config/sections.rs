@@ -11,10 +11,8 @@ use super::scalar::{self, quote};
 use super::section::Section;
 use super::yaml::Node;
 use super::{Agent, Config, LogFormat, Tls, limits, mesh, services};
-use crate::identity::{AgentId, is_steering};
-
-/// Longest `display_name`, bytes: it travels in every greeting and stands in tables.
-const MAX_DISPLAY_NAME: usize = 64;
+use crate::identity::AgentId;
+use crate::text::{NAME_BYTES, is_steering};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -86,8 +84,8 @@ fn agent(mut section: Section<'_>, reader: &Reader<'_>) -> Agent {
 
 /// `None` for the empty name, which stands for the default.
 fn display_name(text: &str) -> Result<Option<String>, String> {
-    if text.len() > MAX_DISPLAY_NAME {
-        return Err(format!("longer than {MAX_DISPLAY_NAME} bytes"));
+    if text.len() > NAME_BYTES {
+        return Err(format!("longer than {NAME_BYTES} bytes"));
     }
     if text.chars().any(is_steering) {
         return Err(format!("{} holds control characters", quote(text)));

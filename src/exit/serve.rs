@@ -18,6 +18,7 @@ use crate::identity::{AgentId, Member};
 use crate::names::Families;
 use crate::record::{Side, StreamGuard};
 use crate::task::{self, Served};
+use crate::text::cut;
 use crate::tunnel::{
     ExitStream, SessionStreams, TCP_RESET, receive_message, relay, reset_on_drop, send_message,
 };
@@ -196,7 +197,7 @@ fn found(mut addresses: Vec<IpAddr>, more: bool) -> ResolveReply {
 fn failed(error: &ResolveError) -> ResolveReply {
     ResolveReply {
         addresses: Vec::new(),
-        error: Some(shorten(error.to_string())),
+        error: Some(cut(&error.to_string(), MAX_DETAIL).to_owned()),
         more: None,
     }
 }
@@ -209,7 +210,11 @@ async fn tell_last(stream: &mut ExitStream, answer: &ResolveReply) {
 }
 
 async fn refuse(mut stream: ExitStream, error: &ConnectError) {
-    let refusal = reply(error.status(), None, shorten(error.to_string()));
+    let refusal = reply(
+        error.status(),
+        None,
+        cut(&error.to_string(), MAX_DETAIL).to_owned(),
+    );
     // An ingress that left needs no answer.
     if send_message(&mut stream.send, &refusal).await.is_ok() {
         let _ = stream.send.finish();
@@ -223,13 +228,4 @@ fn reply(status: ConnectStatus, bound: Option<SocketAddr>, detail: String) -> Co
         bound,
         detail,
     }
-}
-
-fn shorten(mut text: String) -> String {
-    let mut end = text.len().min(MAX_DETAIL);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
 }

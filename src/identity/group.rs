@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest name, characters: as that of an agent.
-const MAX_NAME: usize = 64;
+use crate::text::NAME_BYTES;
 
 /// The name of a group: letters, digits, `-`, `_` and `.`, in lower case. One form, so that a rule for
 /// `ops` and a certificate of `Ops` mean the same.
@@ -14,7 +13,7 @@ pub struct Group(String);
 /// A text that names no group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
-    #[error("a group's name has 1 to {MAX_NAME} characters")]
+    #[error("a group's name has 1 to {NAME_BYTES} characters")]
     Length,
     #[error("a group's name has letters (a to z), digits, `-`, `_` and `.` only; found {0:?}")]
     Character(char),
@@ -40,7 +39,7 @@ impl FromStr for Group {
         }
         match text.chars().next() {
             Some(first) if !first.is_ascii_alphanumeric() => Err(GroupError::First(first)),
-            Some(_) if text.len() <= MAX_NAME => Ok(Self(text.to_ascii_lowercase())),
+            Some(_) if text.len() <= NAME_BYTES => Ok(Self(text.to_ascii_lowercase())),
             Some(_) | None => Err(GroupError::Length),
         }
     }

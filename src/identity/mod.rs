@@ -22,7 +22,6 @@ mod revoke_file;
 mod revoked;
 #[cfg(test)]
 mod testing;
-mod text;
 mod tls;
 mod trust;
 
@@ -43,7 +42,6 @@ pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
 pub use revoke_file::read_revoke_file;
 pub use revoked::{Credential, Leaf, Revocation, RevocationError, Revocations, Revoked, Serial};
-pub use text::is_steering;
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, tunnel_client,
     tunnel_server,

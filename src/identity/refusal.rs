@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::TrustError;
+use crate::text::printable;
 
 /// Starts our reason inside the text with which a connection closes. Both sides look for it, so it is part of
 /// the protocol.
@@ -32,13 +33,9 @@ impl Refusal {
     /// The refusal that `text` tells of: what `by` said when it ended the connection.
     pub(crate) fn in_text(by: RefusedBy, text: &str) -> Option<Self> {
         let (_, reason) = text.split_once(MARK)?;
-        // Bounded and without control characters, because a peer may have written it.
-        let reason = reason.chars().take(MAX_REASON);
-        let reason = reason.map(|c| if c.is_control() { '?' } else { c });
-        Some(Self {
-            by,
-            reason: reason.collect(),
-        })
+        // A peer may have written it.
+        let reason = printable(reason, MAX_REASON);
+        Some(Self { by, reason })
     }
 }
 
@@ -71,8 +68,8 @@ mod tests {
     fn a_peers_reason_is_bounded_and_printable() {
         let said = |text: &str| Refusal::in_text(RefusedBy::Peer, text).unwrap().reason;
         let steering = said("other error: peer refused: stranger:\n\x1b[31m");
-        assert_eq!(steering, "stranger:??[31m");
+        assert_eq!(steering, "stranger:\\n\\u{1b}[31m");
         let long = said(&format!("peer refused: {}", "é".repeat(5000)));
-        assert_eq!(long.chars().count(), MAX_REASON);
+        assert_eq!(long, "é".repeat(MAX_REASON) + "…");
     }
 }

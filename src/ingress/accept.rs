@@ -1,41 +1,25 @@
 //! The port: accepts clients, each as far as its network has a place left.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{Ingress, Routes, socks5};
+use crate::accept::Acceptor;
 use crate::limit::Network;
 use crate::task::{self, Served};
 use crate::tunnel::OpenStream;
 
-/// How long accepting rests after the kernel refused to (no file descriptors, no memory).
-const ACCEPT_REST: Duration = Duration::from_millis(100);
-
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// Accepts clients for ever.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        let mut failing = false;
+        let mut acceptor = Acceptor::new("SOCKS5");
         loop {
-            match listener.accept().await {
-                Ok((tcp, client)) => {
-                    failing = false;
-                    self.admit(tcp, client);
-                }
-                Err(error) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        warn!(%error, "accepting SOCKS5 clients fails; check the limit of open files");
-                    }
-                    self.metrics.handshake_failed("accept");
-                    if !is_of_one_client(&error) {
-                        tokio::time::sleep(ACCEPT_REST).await;
-                    }
-                }
-            }
+            let failed = || self.metrics.handshake_failed("accept");
+            let (tcp, client) = acceptor.next(|| listener.accept(), failed).await;
+            self.admit(tcp, client);
         }
     }
 
@@ -58,12 +42,4 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             drop(place);
         });
     }
-}
-
-/// Whether an accept error is about the one connection that was to be accepted.
-fn is_of_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
 }

@@ -18,7 +18,6 @@ use super::opened::{LinkContext, Opened};
 use super::path_errors::{Onward, PathErrors};
 use super::remote::RemoteChoice;
 use super::table::LinkNumber;
-use super::text::printable;
 use super::tokens::Tokens;
 use super::transport::Connection;
 use super::voice::Voice;
@@ -28,6 +27,7 @@ use crate::forward::Adjacency;
 use crate::identity::AgentId;
 use crate::routing::{LinkState, Liveness};
 use crate::task::{self, Served};
+use crate::text::reason;
 use crate::wire::{ControlMessage, Token};
 
 /// How long a leaving agent waits for its last messages to arrive: so long, or 1.5 round trips.
@@ -258,7 +258,7 @@ impl Driver {
             }
             ControlMessage::Token(Token { token }) => self.adjacency.set_token_out(token),
             ControlMessage::Goodbye(goodbye) => {
-                return Err(DownReason::Goodbye(printable(&goodbye.reason)));
+                return Err(DownReason::Goodbye(reason(&goodbye.reason)));
             }
             ControlMessage::PathError(error) => match self.path_errors.take(clock::now(), error) {
                 Some(Onward::Here(error)) => {

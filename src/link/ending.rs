@@ -1,8 +1,8 @@
 //! How links end: the codes with which their connections are closed, and what a closed one means.
 
 use super::event::DownReason;
-use super::text::printable;
 use super::transport::{Connection, End};
+use crate::text;
 
 /// Codes with which links close; QUIC's application error codes.
 pub(super) mod code {
@@ -36,7 +36,7 @@ fn judge(end: Option<End>, error: String) -> Closed {
     Closed::Down(match end {
         Some(End::Closed { code, reason }) => match u32::try_from(code) {
             Ok(code::DUPLICATE) => return Closed::Superseded,
-            Ok(code::GOODBYE) => DownReason::Goodbye(printable(&reason)),
+            Ok(code::GOODBYE) => DownReason::Goodbye(text::reason(&reason)),
             Ok(code::SILENT) => DownReason::Unheard,
             _ => DownReason::Closed(End::Closed { code, reason }.describe()),
         },

@@ -28,7 +28,6 @@ mod reach;
 mod remote;
 mod standstill;
 mod table;
-mod text;
 mod tokens;
 mod transport;
 mod voice;

@@ -11,9 +11,6 @@ use super::side::Side;
 use crate::identity::AgentId;
 use crate::routing::SwitchCause;
 
-/// Characters of a reason that are kept: the other end may have written it.
-const REASON: usize = 200;
-
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -149,11 +146,6 @@ impl Cause {
     }
 }
 
-/// As much of a reason as is kept.
-pub fn reason(text: &str) -> String {
-    text.chars().take(REASON).collect()
-}
-
 /// Times as milliseconds.
 mod millis {
     use std::time::Duration;
@@ -235,11 +227,5 @@ mod tests {
         let json = failover("moonlight");
         let read: Event = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), json);
-    }
-
-    #[test]
-    fn a_reason_is_kept_as_far_as_it_fits() {
-        assert_eq!(reason("silent"), "silent");
-        assert_eq!(reason(&"é".repeat(1_000)), "é".repeat(REASON));
     }
 }

@@ -16,7 +16,7 @@ mod sessions;
 mod side;
 mod streams;
 
-pub use event::{Cause, Event, Failover, reason};
+pub use event::{Cause, Event, Failover};
 pub use journal::{Entry, Journal};
 pub use sessions::SessionLog;
 pub use side::Side;

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 
-use super::event::{Cause, Event, Failover, reason};
+use super::event::{Cause, Event, Failover};
 use super::journal::Journal;
 use super::metrics::Metrics;
 use super::side::Side;
 use crate::identity::AgentId;
+use crate::text::reason;
 
 /// Enters what happens to sessions. Cloning shares it.
 #[derive(Clone, Default)]

@@ -79,7 +79,7 @@ pub struct LinkAdv {
     /// Ascending by id.
     #[n(2)]
     pub neighbors: Vec<Neighbor>,
-    /// For people. At most [`MAX_NAME_BYTES`](super::bounds::MAX_NAME_BYTES).
+    /// For people. At most [`NAME_BYTES`](crate::text::NAME_BYTES).
     #[n(3)]
     pub display_name: String,
 }

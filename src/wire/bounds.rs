@@ -2,7 +2,8 @@
 //! keeps, so that nothing behind the decoder has to doubt it.
 
 use super::adv::{Advertisement, LinkAdv, RouteAdv, Stamp};
-use crate::identity::{DomainPattern, is_steering};
+use crate::identity::DomainPattern;
+use crate::text::{NAME_BYTES, is_steering};
 
 /// Most bytes of one body. 1,024 neighbours take about 31 KiB, 512 prefixes at most 13 KiB.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -12,9 +13,6 @@ pub const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
 
 /// Most prefixes and domains together in one fragment: a change re-floods little.
 pub const MAX_FRAGMENT_ROUTES: usize = 512;
-
-/// Most bytes of a display name or pool name.
-pub const MAX_NAME_BYTES: usize = 64;
 
 /// Hops that a packet header can carry.
 pub const MAX_HOPS: u8 = super::packet::MAX_HOPS as u8;
@@ -111,7 +109,7 @@ pub(super) fn signing_message(body: &[u8]) -> Option<Vec<u8>> {
 /// Whether `text` may be a display or pool name: short, and nothing in it steers the terminal,
 /// breaks the line of a log that shows it, or turns the text around it.
 pub fn is_name(text: &str) -> bool {
-    text.len() <= MAX_NAME_BYTES && !text.chars().any(is_steering)
+    text.len() <= NAME_BYTES && !text.chars().any(is_steering)
 }
 
 fn require(kept: bool, bound: &'static str) -> Result<(), &'static str> {

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use crate::config::Route;
-use crate::record::{Event, reason};
+use crate::record::Event;
+use crate::text::reason;
 
 /// Routes named in one event; more are counted.
 const ROUTES: usize = 32;

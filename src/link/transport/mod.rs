@@ -16,11 +16,10 @@
 mod quic;
 
 use crate::identity::Refusal;
+use crate::text;
 
 pub(super) use quic::{Connection, OwnPort, RecvControl, SendControl, Visitor};
 pub use quic::{DataPlane, LinkEndpoint};
-
-use super::text::printable;
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +50,9 @@ impl End {
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Refused(refusal) => refusal.to_string(),
-            Self::Closed { .. } | Self::TimedOut | Self::Broken(_) => printable(&self.to_string()),
+            Self::Closed { .. } | Self::TimedOut | Self::Broken(_) => {
+                text::reason(&self.to_string())
+            }
         }
     }
 }

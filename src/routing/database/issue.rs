@@ -9,10 +9,10 @@ use super::db::Change;
 use super::origin::Stored;
 use super::output::{Alarm, Output};
 use super::own::{Voice, unjudged};
-use super::settings::{OwnRoutes, cut};
+use super::settings::OwnRoutes;
 use super::time::{Now, ms_ahead};
 use crate::identity::{AgentId, DomainPattern};
-use crate::wire::bounds::MAX_NAME_BYTES;
+use crate::text::{NAME_BYTES, cut};
 use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv,
 };
@@ -201,7 +201,7 @@ impl<A: Authority> Core<A> {
                 no_transit: !self.settings.transit || !self.own.admitted.may_transit(),
             },
             neighbors,
-            display_name: cut(&self.settings.display_name, MAX_NAME_BYTES),
+            display_name: cut(&self.settings.display_name, NAME_BYTES).to_owned(),
         };
         let signed = self.sign(Advertisement::Link(adv));
         self.own.link = Some(signed.clone());

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::authority::Admitted;
 use super::bucket::TokenBucket;
 use super::core::BATCH;
-use super::settings::{OwnRoutes, Settings, cut};
+use super::settings::{OwnRoutes, Settings};
 use super::time::Now;
-use crate::wire::bounds::{MAX_FRAGMENT_ROUTES, MAX_LIFETIME_MS, MAX_NAME_BYTES};
+use crate::text::{NAME_BYTES, cut};
+use crate::wire::bounds::{MAX_FRAGMENT_ROUTES, MAX_LIFETIME_MS};
 use crate::wire::{CertificateBytes, RouteAdv, RoutePrefix, SignedAdv, Stamp, load_class};
 
 /// Most bytes of names in one fragment: long domains must not make it outgrow a message.
@@ -200,7 +201,7 @@ impl Own {
             domains: Vec::new(),
             resolves: self.routes.resolves,
             load: load_class(self.streams),
-            pool: cut(&self.routes.pool, MAX_NAME_BYTES),
+            pool: cut(&self.routes.pool, NAME_BYTES).to_owned(),
         }];
         let mut names = 0;
         for domain in &self.routes.domains {

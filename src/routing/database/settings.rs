@@ -48,12 +48,3 @@ pub struct LinkUp {
     /// The epoch in the neighbour's hello.
     pub peer_epoch: u64,
 }
-
-/// The longest head of `text` of at most `limit` bytes.
-pub(super) fn cut(text: &str, limit: usize) -> String {
-    let mut end = text.len().min(limit);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
-}

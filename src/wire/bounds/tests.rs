@@ -278,11 +278,11 @@ fn names_are_short_and_steer_no_terminal() {
             ..sample_link(vec![])
         })
     };
-    let long = "x".repeat(MAX_NAME_BYTES);
+    let long = "x".repeat(NAME_BYTES);
     for good in ["", "Zürich 1", "חיפה", &long] {
         assert!(!refused(named(good)) && !refused(pool(good)), "{good:?}");
     }
-    let longer = "x".repeat(MAX_NAME_BYTES + 1);
+    let longer = "x".repeat(NAME_BYTES + 1);
     for wrong in [
         "a\nb",
         "\u{1b}[31m",
