@@ -25,7 +25,7 @@
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
 //! | `readiness` | whether it can carry traffic |
-//! | `status`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
+//! | `status`, `reporter`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `departed`, `skew` | names of agents that left; clocks that differ |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
 //! | `resolve` | names of peers |
@@ -51,6 +51,7 @@ mod probe;
 mod process;
 mod readiness;
 mod reasons;
+mod reporter;
 mod resolve;
 mod revoke_file;
 mod run;

@@ -15,6 +15,7 @@ mod metrics;
 mod origin;
 mod router;
 mod server;
+mod settings;
 mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -26,7 +27,8 @@ pub use agent::{Agent, ExplainError};
 pub use dest::{Dest, DestError};
 pub use event::EventView;
 pub use metrics::Metrics;
-pub use server::{API_SOCKET, Server, Settings, SocketError};
+pub use server::{API_SOCKET, Server, SocketError};
+pub use settings::Settings;
 pub use trace::{HopView, RttView, SessionView, TraceView};
 pub use view::{
     AgentView, CandidateView, ChosenView, DepartedView, Direction, EdgeView, ExplainView, Health,

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use hyper::body::Incoming;
@@ -20,13 +19,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use super::Agent;
 use super::caller::Caller;
 use super::router::router;
+use super::settings::{Settings, Timeouts};
 use super::socket::LocalSocket;
-use super::{Agent, Metrics};
 use crate::accept::Acceptor;
-use crate::config::{Config, PasswordHash};
-use crate::identity::Checks;
 use crate::limit::{Network, STRANGERS, Share, Shares};
 use crate::task::{self, Served};
 
@@ -43,43 +41,6 @@ const OPERATOR: usize = 4;
 /// Bytes of request line and headers together; a token and a name fit many times over.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// How long a connection may last in each phase.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    /// To send a request's head, and to stay idle between two requests.
-    pub(super) head: Duration,
-    /// From accept until the answer under way is the last: whoever reads slowly is cut after it.
-    pub(super) lifetime: Duration,
-    /// To finish the last answer.
-    pub(super) grace: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            // Checks every 5 s and scrapes every 15 s keep their connection.
-            head: Duration::from_secs(20),
-            lifetime: Duration::from_secs(300),
-            grace: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What the server needs besides the agent.
-#[derive(Clone)]
-pub struct Settings {
-    /// Management is for who holds its token.
-    pub token_hash: Option<PasswordHash>,
-    /// With a token: loopback needs none.
-    pub trust_loopback: bool,
-    /// `limits.http_connections`.
-    pub connections: usize,
-    /// Where tokens take their turn to be hashed.
-    pub checks: Arc<Checks>,
-    pub metrics: Metrics,
-    pub(super) timeouts: Timeouts,
-}
-
 /// The local socket cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve the local API on {}: {cause}", path.display())]
@@ -95,32 +56,6 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     socket: Option<LocalSocket>,
-}
-
-impl Settings {
-    /// The settings that `config` asks for.
-    pub fn new(config: &Config, checks: Arc<Checks>, metrics: Metrics) -> Self {
-        Self {
-            token_hash: config.http.as_ref().and_then(|h| h.token_hash.clone()),
-            trust_loopback: config.http.as_ref().is_some_and(|h| h.trust_loopback),
-            connections: config.limits.http_connections,
-            checks,
-            metrics,
-            timeouts: Timeouts::default(),
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_test(timeouts: Timeouts) -> Self {
-        Self {
-            token_hash: None,
-            trust_loopback: false,
-            connections: 64,
-            checks: Checks::new(2, 16),
-            metrics: Metrics::default(),
-            timeouts,
-        }
-    }
 }
 
 impl Server {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Settings;
-use super::server::Timeouts;
+use super::settings::Timeouts;
 
 /// An answer as it came.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, Uri, header};
+use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::client_error::ClientError;
 use super::console::{Console, Screen};
+use super::endpoint::Api;
 use super::names::Names;
 use crate::api::{API_SOCKET, TopologyView};
 use crate::config::HostPort;
@@ -29,9 +30,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than the server takes for its slowest answer, `explain`.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Of a URL without a port.
-const HTTP_PORT: u16 = 80;
 
 /// Some 200,000 routes; an agent that sends more is not one.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -98,60 +96,6 @@ impl FromStr for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
-    }
-}
-
-/// Where an API is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Api {
-    Http(HostPort),
-    Socket(PathBuf),
-}
-
-impl fmt::Display for Api {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(at) => write!(f, "http://{at}"),
-            Self::Socket(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl FromStr for Api {
-    type Err = &'static str;
-
-    /// Reads `http://host:port`, or a path; the scheme may be left out, the port is then 80.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WANTED: &str = "not a URL; write `http://host:port`, or the path of a socket";
-        if text.is_empty() {
-            return Err("it is empty: unset WARREN_API, or write `http://host:port`");
-        }
-        let path = text.strip_prefix("unix:");
-        if let Some(path) = path.or_else(|| text.starts_with(['/', '.']).then_some(text)) {
-            return Ok(Self::Socket(path.into()));
-        }
-        let url: Uri = text.parse().map_err(|_| WANTED)?;
-        if url.scheme_str().is_some_and(|scheme| scheme != "http") {
-            return Err("only http is spoken; reach a distant agent through a tunnel of yours");
-        }
-        if !matches!(url.path(), "" | "/") || url.query().is_some() {
-            return Err("give the agent's address without a path");
-        }
-        let authority = url.authority().ok_or(WANTED)?;
-        if authority.as_str().contains('@') {
-            return Err("give the token by --token or WARREN_TOKEN, not in the URL");
-        }
-        let host = authority.host();
-        let port = match authority.port_u16() {
-            Some(port) => port,
-            None if authority.as_str() == host => HTTP_PORT,
-            None => return Err("a port is a number up to 65535; write `http://host:port`"),
-        };
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        Ok(Self::Http(HostPort {
-            host: bare.unwrap_or(host).to_owned(),
-            port,
-        }))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::client::Api;
+use super::endpoint::Api;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {

@@ -8,6 +8,7 @@ mod client;
 mod client_error;
 mod completions;
 mod console;
+mod endpoint;
 mod events;
 mod explain;
 mod failure;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::api::{PATIENCE, api};
 use super::mesh::DemoMesh;
 use super::target::fill;
 
@@ -15,9 +16,6 @@ const TOTAL: u64 = 512 * 1024 * 1024;
 
 /// When the transit dies.
 const KILL_AT: u64 = TOTAL / 4;
-
-/// A read that takes longer means that the connection hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes checked at a time; a multiple of 8.
 const BLOCK: usize = 64 * 1024;
@@ -187,21 +185,4 @@ fn path_in_use(mesh: &DemoMesh, target: SocketAddr) -> Result<Vec<String>> {
         .collect();
     ensure!(!path.is_empty(), "the connection to {target} has no path");
     Ok(path)
-}
-
-/// Asks an agent's API.
-pub(super) fn api(http: SocketAddr, path: &str) -> Result<Value> {
-    let mut stream = TcpStream::connect(http)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nhost: {http}\r\nconnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer
-        .split_once("\r\n\r\n")
-        .context("the API's answer is cut short")?;
-    ensure!(head.contains(" 200 "), "the API answered {head}");
-    Ok(serde_json::from_str(body)?)
 }

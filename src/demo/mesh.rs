@@ -117,7 +117,7 @@ impl DemoMesh {
 
     /// Exits to which the ingress has two ways.
     fn alternates(&self) -> Result<usize> {
-        let routes = super::drill::api(self.http(), "/api/routes")?;
+        let routes = super::api::api(self.http(), "/api/routes")?;
         let mut exits = BTreeMap::new();
         for route in routes.as_array().into_iter().flatten() {
             let two = route["alternate"].is_array();

@@ -3,6 +3,7 @@
 //! Each agent has a thread and a runtime of its own, so that killing one is dropping its runtime:
 //! every task ends at once, nothing is said to anybody, exactly as if the process had died.
 
+mod api;
 mod drill;
 mod host;
 mod mesh;

@@ -148,7 +148,7 @@ impl Exit {
         families: Families,
     ) -> Result<Resolving<'_>, ResolveError> {
         let refused = |error: ResolveError| {
-            self.metrics.unresolved(&error).inc();
+            self.metrics.resolved(error.result()).inc();
             error
         };
         let name_owned = || name.to_owned();

@@ -28,6 +28,18 @@ pub enum ResolveError {
     Draining { name: String },
 }
 
+impl ResolveError {
+    /// How the query ended, for the metrics.
+    pub(super) fn result(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "timed_out",
+            Self::Failed { .. } => "failed",
+            Self::Busy { .. } => "busy",
+            Self::Draining { .. } => "draining",
+        }
+    }
+}
+
 impl From<LookupError> for ResolveError {
     fn from(error: LookupError) -> Self {
         match error {
@@ -95,7 +107,7 @@ impl Stream for Resolving<'_> {
         let item = item.map(|part| part.map_err(ResolveError::from));
         self.count_once(|metrics| match &item {
             Some(Ok(_)) => metrics.resolved("found"),
-            Some(Err(error)) => metrics.unresolved(error),
+            Some(Err(error)) => metrics.resolved(error.result()),
             None => metrics.resolved("not_found"),
         });
         Poll::Ready(item)

@@ -4,7 +4,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::ResolveError;
 use crate::wire::ConnectStatus;
 
 type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
@@ -70,15 +69,6 @@ impl Metrics {
     pub(super) fn connects(&self, status: ConnectStatus) -> Counter {
         self.connects
             .get_or_create_owned(&[("result", label(status))])
-    }
-
-    pub(super) fn unresolved(&self, error: &ResolveError) -> Counter {
-        self.resolved(match error {
-            ResolveError::TimedOut { .. } => "timed_out",
-            ResolveError::Failed { .. } => "failed",
-            ResolveError::Busy { .. } => "busy",
-            ResolveError::Draining { .. } => "draining",
-        })
     }
 
     pub(super) fn resolved(&self, result: &'static str) -> Counter {

@@ -8,8 +8,9 @@ use tracing::{debug, info, warn};
 use super::ending::code;
 use super::greetings::Greetings;
 use super::hello::{self, Introduction};
-use super::opened::{self, LinkContext, Opened};
+use super::opened::{LinkContext, Opened};
 use super::patience::patience;
+use super::run::run;
 use super::transport::{Connection, LinkEndpoint, Visitor};
 use crate::canonical;
 use crate::clock;
@@ -69,7 +70,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
             };
             match opened {
                 Ok(Some(opened)) => {
-                    opened::run(context, opened).await;
+                    run(context, opened).await;
                 }
                 Ok(None) => {
                     if let Some(untold) = checked.turn() {

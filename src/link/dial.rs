@@ -1,6 +1,5 @@
 //! Links that we dial: one task per configured peer, for as long as the file says.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +7,18 @@ use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
+use super::dial_error::DialError;
 use super::ending::{Closed, closed};
 use super::event::DownReason;
 use super::hello::{self, Introduction};
-use super::opened::{self, Ended, LinkContext, Opened};
+use super::opened::{LinkContext, Opened};
 use super::patience::patience;
-use super::reach::{Approach, Reached, reach};
+use super::reach::{Approach, Reached, Resolve, reach};
+use super::run::{Ended, run};
 use super::transport::LinkEndpoint;
 use crate::clock;
 use crate::config::{HostPort, Reconnect};
 use crate::identity::AgentId;
-use crate::names::Lookup;
 
 /// By then, or after a round trip, the link has come for which the peer closed ours, unless the peer has
 /// yet to see that it died.
@@ -32,34 +32,6 @@ pub struct DialTarget {
     /// Requires the peer to be `id`.
     pub tls: Arc<rustls::ClientConfig>,
     pub reconnect: Reconnect,
-}
-
-/// Turns a peer's host name into addresses.
-pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of `host`, as they become known.
-    fn resolve(&self, host: &str) -> Lookup;
-}
-
-/// Why an attempt failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    #[error("cannot resolve {host}: {reason}")]
-    Resolve { host: String, reason: String },
-    #[error("no local port can reach {0}")]
-    NoPort(SocketAddr),
-    #[error("cannot dial {address}: {reason}")]
-    Connect { address: SocketAddr, reason: String },
-    #[error("{address} did not answer within {within:?}")]
-    TimedOut {
-        address: SocketAddr,
-        within: Duration,
-    },
-    #[error("handshake with {address} failed: {reason}")]
-    Handshake { address: SocketAddr, reason: String },
-    #[error("hello with {address} failed: {reason}")]
-    Hello { address: SocketAddr, reason: String },
-    #[error("{address} keeps another link with us")]
-    Superseded { address: SocketAddr, rtt: Duration },
 }
 
 /// Keeps a link with `target`: dials whenever there is none, soon after a link that fell silent,
@@ -99,7 +71,7 @@ pub async fn dial_forever<R: Resolve>(
         match dial(&context, &endpoints, &*resolver, &target, rtt).await {
             Ok(opened) => {
                 rtt = Some(opened.connection.min_rtt());
-                match opened::run(context.clone(), opened).await {
+                match run(context.clone(), opened).await {
                     // The peer's link is there; the loop waits until it is gone.
                     Ended::Duplicate
                     | Ended::Down {

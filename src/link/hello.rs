@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::control::{ControlError, ControlReader, write};
-use super::probe::CHECKED;
 use super::transport::{Connection, End, RecvControl, SendControl, StreamError};
 use crate::wire::bounds::is_name;
 use crate::wire::{ControlMessage, Hello, Token};
@@ -19,6 +18,9 @@ pub const FEATURES: u64 = 0;
 /// In `Hello.features`: not an offer but a statement. The sender stood still until a moment ago, so a link
 /// that died meanwhile died of that and is no flap.
 pub(super) const STOOD_STILL: u64 = 1;
+
+/// Why a prober hangs up: the peer knows by it that nothing went wrong.
+pub(super) const CHECKED: &str = "checked";
 
 /// Heartbeats that a neighbour may have, milliseconds: the bounds of `connections.heartbeat`. A
 /// longer one would keep a dead link up.

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::dial::DialError;
+use super::dial_error::DialError;
 use super::ending::code;
-use super::hello;
+use super::hello::{self, CHECKED};
 use super::patience::patience;
 use super::reach;
 use super::transport::OwnPort;
 use crate::clock::unix_ms;
 use crate::config::Limits;
-
-/// Why a prober hangs up: the peer knows by it that nothing went wrong.
-pub(super) const CHECKED: &str = "checked";
 
 /// A peer that would have taken the link.
 #[derive(Clone, Debug, PartialEq, Eq)]

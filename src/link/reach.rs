@@ -9,10 +9,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::dial::{DialError, Resolve};
+use super::dial_error::DialError;
 use super::transport::{Connection, LinkEndpoint, OpenError};
 use crate::config::HostPort;
-use crate::names::race;
+use crate::names::{Lookup, race};
+
+/// Turns a peer's host name into addresses.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of `host`, as they become known.
+    fn resolve(&self, host: &str) -> Lookup;
+}
 
 /// A handshake that succeeded.
 pub(super) struct Reached<'a> {

@@ -12,7 +12,7 @@ use super::session::accept::{Accepting, SessionListener};
 use super::session::open::{SessionCrypto, Sessions};
 use super::sizes::Sizes;
 use super::socket::echo::{Echoer, INBOX};
-use super::socket::outlet::Outlets;
+use super::socket::outlets::Outlets;
 use super::socket::prober::Prober;
 use super::socket::virtual_socket::VirtualSocket;
 use crate::config::Limits;

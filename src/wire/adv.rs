@@ -4,9 +4,11 @@
 use ipnet::IpNet;
 use minicbor::{Decode, Encode};
 
-use super::bounds::MAX_RTT_CLASS;
-use super::control::ObjectKind;
+use super::object::ObjectKind;
 use crate::identity::AgentId;
+
+/// Largest round-trip class: about 9 minutes.
+pub(super) const MAX_RTT_CLASS: u8 = 30;
 
 /// What every advertisement carries about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

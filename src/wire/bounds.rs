@@ -1,7 +1,7 @@
 //! Body bytes of an advertisement: a kind byte, then CBOR; and the bounds that every decoded body
 //! keeps, so that nothing behind the decoder has to doubt it.
 
-use super::adv::{Advertisement, LinkAdv, RouteAdv, Stamp};
+use super::adv::{Advertisement, LinkAdv, MAX_RTT_CLASS, RouteAdv, Stamp};
 use crate::identity::DomainPattern;
 use crate::text::{NAME_BYTES, is_steering};
 
@@ -23,9 +23,6 @@ pub const MAX_LIFETIME_MS: u64 = 7 * 24 * 3_600 * 1_000;
 /// Largest epoch and sequence. Twice [`MAX_EPOCH_AHEAD_MS`](crate::identity::MAX_EPOCH_AHEAD_MS),
 /// so that the clock, not this, bounds epochs.
 pub const MAX_VERSION: u64 = 1 << 62;
-
-/// Largest round-trip class: about 9 minutes.
-pub const MAX_RTT_CLASS: u8 = 30;
 
 const LINK: u8 = 1;
 const ROUTE: u8 = 2;

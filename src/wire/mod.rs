@@ -6,6 +6,7 @@ mod control;
 mod frame;
 mod net;
 mod note;
+mod object;
 pub mod packet;
 mod signed;
 mod tunnel;
@@ -17,10 +18,11 @@ pub use adv::{
 pub use bounds::AdvError;
 pub use control::{
     BucketSummary, ControlMessage, Digest, ENOUGH_REACH, Flood, Goodbye, Hello, OBJECT_KEY_BYTES,
-    ObjectKey, ObjectKind, PathError, Request, Token, Version,
+    PathError, Request, Token,
 };
 pub use frame::{FrameError, decode_frame, encode_frame};
 pub use note::{NOTE_LIMIT, Note};
+pub use object::{ObjectKey, ObjectKind, Version};
 pub use signed::{CertificateBytes, Envelope, SignedAdv};
 pub use tunnel::{
     ConnectReply, ConnectRequest, ConnectStatus, ResolveReply, ResolveRequest,

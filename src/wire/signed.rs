@@ -13,7 +13,7 @@ use minicbor::{Decode, Encode};
 
 use super::adv::Advertisement;
 use super::bounds::{self, AdvError, MAX_BODY_BYTES, MAX_CERTIFICATE_BYTES};
-use super::control::{ObjectKey, Version};
+use super::object::{ObjectKey, Version};
 
 /// Bytes that an envelope adds to its body on the wire, at most: signature, counters, framing.
 const ENVELOPE_OVERHEAD: usize = 80;

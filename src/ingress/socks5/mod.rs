@@ -1,5 +1,6 @@
 //! The front end that speaks SOCKS5: a client from its first byte to its last.
 
+mod error;
 mod handshake;
 mod password;
 mod reply;
@@ -20,7 +21,8 @@ use crate::limit::{Network, Share};
 use crate::record::StreamGuard;
 use crate::tunnel::{OpenStream, tune};
 
-pub use handshake::{HandshakeError, handshake};
+pub use error::HandshakeError;
+pub use handshake::handshake;
 
 /// How long a refused client may take to close its side. Closing first with bytes of it unread
 /// would turn our last reply into a reset.

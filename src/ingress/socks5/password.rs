@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use fast_socks5::server::{AuthMethod, AuthMethodSuccessState};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::handshake::HandshakeError;
+use super::error::HandshakeError;
 use crate::identity::{Login, Verdict};
 
 /// Version of the username/password sub-negotiation (RFC 1929).

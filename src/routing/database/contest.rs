@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::core::{TELL_INTERVAL, due};
+use super::time::{TELL_INTERVAL, due};
 use crate::wire::{Stamp, Version};
 
 /// Least time between two moves past another process, so that two which cannot decide (clones of

@@ -14,27 +14,14 @@ use super::output::{Alarm, Outbox, Output};
 use super::own::Own;
 use super::session::Session;
 use super::settings::{LinkUp, Settings};
-use super::time::Now;
+use super::time::{BATCH, Now, RUSH};
 use super::told::Told;
 use crate::identity::AgentId;
 use crate::wire::ControlMessage;
 
-/// How far clocks may be apart, as docs/operations.md asks of operators (*Limits of the host*).
-pub(super) const CLOCK_SLACK_MS: u64 = 120_000;
-
 /// Longest time between two sweeps for what has expired: certificates end by the wall clock, which
 /// may be set.
 const LONGEST_SWEEP: Duration = Duration::from_secs(60);
-
-/// Least time between two alarms of one kind.
-pub(super) const TELL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Links that come up are told at most once in this time: an agent of hundreds of links that starts
-/// would issue as many advertisements, each longer than the last.
-pub(super) const RUSH: Duration = Duration::from_millis(100);
-
-/// Changes of links and routes are told at most once in this time.
-pub(super) const BATCH: Duration = Duration::from_secs(1);
 
 /// One agent's control plane.
 pub struct Core<A: Authority> {
@@ -266,15 +253,6 @@ impl<A: Authority> Core<A> {
     pub(super) fn alarm(&mut self, alarm: Alarm) {
         self.out.push(Output::Alarm(alarm));
     }
-}
-
-/// Whether `interval` has passed since `last`; if so the next one counts from now.
-pub(super) fn due(last: &mut Option<Instant>, now: Instant, interval: Duration) -> bool {
-    let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= interval);
-    if is_due {
-        *last = Some(now);
-    }
-    is_due
 }
 
 #[cfg(test)]

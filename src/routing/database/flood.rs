@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::authority::{AdmitError, Admitted, Authority};
 use super::contest::{Claim, Ruling, rule};
-use super::core::{CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
+use super::core::Core;
 use super::counters::AdvResult;
 use super::origin::{Standing, Stored};
 use super::output::{Alarm, DisconnectReason, Output};
-use super::time::{Now, ms_ahead};
+use super::time::{CLOCK_SLACK_MS, Now, TELL_INTERVAL, due, ms_ahead};
 use crate::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
 use crate::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, ObjectKey, ObjectKind,

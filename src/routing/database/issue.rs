@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::Authority;
-use super::core::{BATCH, CLOCK_SLACK_MS, Core, TELL_INTERVAL, due};
+use super::core::Core;
 use super::db::Change;
 use super::origin::Stored;
 use super::output::{Alarm, Output};
 use super::own::{Voice, unjudged};
 use super::settings::OwnRoutes;
-use super::time::{Now, ms_ahead};
+use super::time::{BATCH, CLOCK_SLACK_MS, Now, TELL_INTERVAL, due, ms_ahead};
 use crate::identity::{AgentId, DomainPattern};
 use crate::text::{NAME_BYTES, cut};
 use crate::wire::{

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::authority::Admitted;
 use super::bucket::TokenBucket;
-use super::core::CLOCK_SLACK_MS;
 use super::slots::SlotSet;
-use super::time::Now;
+use super::time::{CLOCK_SLACK_MS, Now};
 use crate::wire::{
     Advertisement, CertificateBytes, LinkAdv, ObjectKey, ObjectKind, RouteAdv, SignedAdv, Stamp,
 };

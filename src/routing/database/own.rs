@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::authority::Admitted;
 use super::bucket::TokenBucket;
-use super::core::BATCH;
 use super::settings::{OwnRoutes, Settings};
-use super::time::Now;
+use super::time::{BATCH, Now};
 use crate::text::{NAME_BYTES, cut};
 use crate::wire::bounds::{MAX_FRAGMENT_ROUTES, MAX_LIFETIME_MS};
 use crate::wire::{CertificateBytes, RouteAdv, RoutePrefix, SignedAdv, Stamp, load_class};

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::adjacency::Input;
 use super::authority::Authority;
-use super::core::{Core, RUSH};
-use super::time::Now;
+use super::core::Core;
+use super::time::{Now, RUSH};
 use crate::identity::AgentId;
 use crate::routing::paths::graph::{Graph, Node};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::core::TELL_INTERVAL;
+use super::time::TELL_INTERVAL;
 use crate::identity::AgentId;
 
 /// Agents remembered. What is told of may be a name that somebody made up, so this is also the most

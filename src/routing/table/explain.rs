@@ -11,8 +11,9 @@ use crate::config::Balance;
 use crate::identity::AgentId;
 
 use super::candidate::Candidate;
+use super::destination::Destination;
 use super::prefix::Entry;
-use super::route::{Destination, RouteTable};
+use super::route::RouteTable;
 use crate::routing::paths::path::{Path, Standing};
 
 /// Second paths are shown among this many candidates: each is a search of its own.

@@ -9,23 +9,19 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::identity::{AgentId, DomainPattern};
+use crate::identity::AgentId;
 
-use super::losses::Losses;
+use super::losses::{Losses, is_lately, patterns};
 use super::owned::Owned;
 use super::prefix::ExitRecord;
 use super::route::RouteTable;
 
-/// How long a loss is remembered. An agent that restarts is back within a second, one that stood
-/// still at its first heartbeat; what is away for longer is gone for now.
-pub const LATELY: Duration = Duration::from_secs(10);
-
 /// Most lost exits remembered; of further ones nobody waits for a name. There are seldom more in a mesh.
 const MAX_EXITS: usize = 4_096;
 
-/// What was lost within [`LATELY`], and which names were somebody's until a while ago.
+/// What was lost within [`LATELY`](super::losses::LATELY), and which names were somebody's until a while ago.
 #[derive(Debug)]
 pub struct Lately {
     /// Most losses remembered, and most withdrawn names; of more, the oldest of whoever has the most are
@@ -92,19 +88,6 @@ impl Lately {
             is_lately(now, *lost) && exit.is_asked(*is_own, name, named)
         })
     }
-}
-
-/// Every pattern that covers `name`.
-pub(super) fn patterns(name: &str) -> impl Iterator<Item = DomainPattern> {
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    let parents = name.match_indices('.').filter(|&(dot, _)| dot > 0);
-    let below = parents.map(|(dot, _)| DomainPattern::Below(name[dot + 1..].to_owned()));
-    let below: Vec<DomainPattern> = below.collect();
-    below.into_iter().chain([DomainPattern::Exact(name)])
-}
-
-pub(super) fn is_lately(now: Instant, lost: Instant) -> bool {
-    now.saturating_duration_since(lost) < LATELY
 }
 
 #[cfg(test)]

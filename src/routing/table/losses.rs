@@ -5,15 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use prefix_trie::joint::map::JointPrefixMap;
 
 use crate::identity::{AgentId, DomainPattern};
 
-use super::lately::{is_lately, patterns};
-use super::route::Destination;
+use super::destination::Destination;
+
+/// How long a loss is remembered. An agent that restarts is back within a second, one that stood
+/// still at its first heartbeat; what is away for longer is gone for now.
+pub const LATELY: Duration = Duration::from_secs(10);
 
 /// A destination's last loss: when, and on whose account.
 type Loss = (Instant, AgentId);
@@ -123,4 +126,17 @@ impl Losses {
             self.sizes.insert((losses.len(), origin));
         }
     }
+}
+
+/// Every pattern that covers `name`.
+pub(super) fn patterns(name: &str) -> impl Iterator<Item = DomainPattern> {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let parents = name.match_indices('.').filter(|&(dot, _)| dot > 0);
+    let below = parents.map(|(dot, _)| DomainPattern::Below(name[dot + 1..].to_owned()));
+    let below: Vec<DomainPattern> = below.collect();
+    below.into_iter().chain([DomainPattern::Exact(name)])
+}
+
+pub(super) fn is_lately(now: Instant, lost: Instant) -> bool {
+    now.saturating_duration_since(lost) < LATELY
 }

@@ -2,6 +2,7 @@
 
 mod balance;
 mod candidate;
+mod destination;
 mod explain;
 mod lately;
 mod losses;
@@ -12,8 +13,10 @@ pub(super) mod route;
 
 pub use balance::{Balancer, MAX_TURNS};
 pub use candidate::Candidate;
+pub use destination::Destination;
 pub use explain::{Chosen, Considered, Explanation};
-pub use lately::{LATELY, Lately};
+pub use lately::Lately;
+pub use losses::LATELY;
 pub use prefix::PrefixTable;
 pub use rebuild::Rebuild;
-pub use route::{BuildInput, Counts, Destination, MAX_CANDIDATES, RouteTable};
+pub use route::{BuildInput, Counts, MAX_CANDIDATES, RouteTable};

@@ -13,7 +13,7 @@ use prefix_trie::joint::map::JointPrefixMap;
 use crate::identity::{AgentId, DomainPattern, Grants, NamePattern};
 use crate::wire::RouteAdv;
 
-use super::route::Destination;
+use super::destination::Destination;
 
 /// One exit that advertises anything.
 #[derive(Clone, Debug, PartialEq, Eq)]

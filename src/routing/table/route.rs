@@ -6,16 +6,14 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use ipnet::IpNet;
-
-use crate::identity::{AgentId, DomainPattern};
+use crate::identity::AgentId;
 use crate::wire::{LinkAdv, RouteAdv};
 
 use super::candidate::{Candidate, Rank};
+use super::destination::Destination;
 use super::prefix::{Entry, ExitRecord, PrefixTable};
 use crate::routing::paths::avoid::Avoid;
 use crate::routing::paths::graph::{Graph, Node};
@@ -60,13 +58,6 @@ enum Reach {
         rtt_us: u64,
         standing: Standing,
     },
-}
-
-/// What exits advertise.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Destination {
-    Prefix(IpNet),
-    Domain(DomainPattern),
 }
 
 /// Sizes of a route table.
@@ -400,15 +391,6 @@ impl Reach {
             rtt_us: weight.rtt_us(),
             standing: weight.standing(),
         })
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prefix(prefix) => prefix.fmt(f),
-            Self::Domain(pattern) => pattern.fmt(f),
-        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::task::{self, Served};
 use crate::tunnel::context::Context;
 use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::address::{short_id, virtual_addr};
-use crate::tunnel::socket::outlet::Outlets;
+use crate::tunnel::socket::outlets::Outlets;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 
 /// Sessions handed over and not yet taken.

@@ -18,7 +18,8 @@ use crate::tunnel::context::Context;
 use crate::tunnel::path::probe::{Probe, ProbeKey};
 use crate::tunnel::path::{News, Output, Traffic, Way};
 use crate::tunnel::socket::flow::Flow;
-use crate::tunnel::socket::outlet::{Hold, Outlet, Outlets};
+use crate::tunnel::socket::outlet::Outlet;
+use crate::tunnel::socket::outlets::{Hold, Outlets};
 use crate::wire::packet::PacketType;
 
 /// How long the way to a peer outlives its last session, at least.

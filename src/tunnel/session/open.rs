@@ -26,10 +26,10 @@ use crate::tunnel::context::Context;
 use crate::tunnel::path::{SessionInfo, Way};
 use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::address::virtual_addr;
-use crate::tunnel::socket::outlet::Outlets;
+use crate::tunnel::socket::outlets::Outlets;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
-use crate::tunnel::stream::exit_stream::{ExitStream, OpenError, OpenStream};
-use crate::tunnel::stream::notes::SessionStreams;
+use crate::tunnel::stream::exit_stream::{OpenError, OpenStream};
+use crate::tunnel::stream::notes::{ExitStream, SessionStreams};
 
 /// Application error code of a session whose certificate counts no more.
 const DISTRUSTED: quinn::VarInt = quinn::VarInt::from_u32(3);
@@ -196,7 +196,9 @@ impl Sessions {
         info!(%exit, hops = path.hops.len(), packet = settings.packet, "session opened");
         let (info, receiver) = watch::channel(SessionInfo::new(exit, path));
         let known = (incarnation, settings.packet);
-        let steering = steer(self.clone(), session, known, info);
+        let (sessions, ended) = (self.clone(), connection.clone());
+        let forget = move || sessions.forget(exit, &ended);
+        let steering = steer(session, known, info, forget);
         task::serve(Served::Session, steering);
         let certificate = quic::peer_certificate(&connection).ok();
         Ok(Live {

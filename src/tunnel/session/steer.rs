@@ -9,7 +9,6 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::hands::{Established, Hands};
-use super::open::Sessions;
 use crate::clock;
 use crate::identity::AgentId;
 use crate::routing::Mesh;
@@ -17,12 +16,12 @@ use crate::tunnel::path::{Answer, IngressPath, SessionInfo};
 use crate::wire::PathError;
 
 /// Steers a session that was opened with the process `incarnation` of its exit and has packets of so
-/// many bytes, until it ends.
+/// many bytes, until it ends; then `forget`s it.
 pub(super) async fn steer(
-    sessions: Arc<Sessions>,
     session: Established,
     (incarnation, packet): (Option<u64>, u16),
     info: watch::Sender<SessionInfo>,
+    forget: impl FnOnce(),
 ) {
     let session = Arc::new(session);
     let (context, now) = (&session.context, clock::now());
@@ -37,7 +36,6 @@ pub(super) async fn steer(
         view,
         info,
     };
-    let forget = || sessions.forget(exit, &session.connection);
     session.attend(task.run(), forget).await;
 }
 

@@ -13,7 +13,6 @@ use super::endpoint::endpoint;
 use super::follow::follow;
 use super::hands::Established;
 use super::kick::Kicker;
-use super::open::Sessions;
 use super::steer::steer;
 use crate::clock;
 use crate::config::{Congestion, Limits};
@@ -25,7 +24,7 @@ use crate::tunnel::context::Context;
 use crate::tunnel::path::probe::{Flags, Probe, ProbeKey};
 use crate::tunnel::path::{Asked, SessionInfo, Timing, Way};
 use crate::tunnel::sizes::Sizes;
-use crate::tunnel::socket::outlet::Outlets;
+use crate::tunnel::socket::outlets::Outlets;
 use crate::tunnel::socket::prober::Prober;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
 use crate::tunnel::testing::{PATIENCE, Session, full_window, mesh_of, session};
@@ -114,14 +113,11 @@ impl World {
         watch::Receiver<SessionInfo>,
         impl Future<Output = ()> + use<>,
     ) {
-        let crypto = Box::new(|exit| Err(format!("{exit} is not asked for")));
-        let (socket, outlets) = (self.socket.clone(), self.outlets.clone());
-        let sessions = Sessions::new(self.context.clone(), socket, outlets, crypto).unwrap();
         let path = self.context.view.borrow().path_table().best(PEER).unwrap();
         let session = self.established(Side::Ingress);
         session.route(&Way::of(&path, 0), None);
         let (info, shown) = watch::channel(SessionInfo::new(PEER, path));
-        (shown, steer(sessions, session, (None, 1_200), info))
+        (shown, steer(session, (None, 1_200), info, || ()))
     }
 
     /// Waits for a probe at the transit; its flags and length.

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `virtual_socket`, `address` | the socket under quinn; virtual addresses |
 //! | `transmitting`, `ring` | what leaves; its packets in runs |
-//! | `outlet`, `provisional` | the path to each destination, ready to be written; ways back that nothing authenticates |
+//! | `outlet`, `outlets`, `provisional` | a path, ready to be written; the one to each destination; ways back that nothing authenticates |
 //! | `answer` | handshake packets that are said again along a new way back |
 //! | `parts` | packets in halves |
 //! | `flow` | what goes and comes between two agents, by the clock |
@@ -26,6 +26,7 @@ mod answer;
 pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod outlet;
+pub(crate) mod outlets;
 mod packet;
 mod parts;
 pub(crate) mod prober;

@@ -16,7 +16,8 @@ use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
-use super::outlet::{Outlet, Outlets};
+use super::outlet::Outlet;
+use super::outlets::Outlets;
 use super::parts::Joiner;
 use super::ring::RingRun;
 use super::transmitting::Transmitting;

@@ -3,15 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::notes::StreamNotes;
+use super::notes::ExitStream;
 use crate::identity::AgentId;
-
-/// A new bidirectional stream to an exit. Nothing was written to it yet.
-pub struct ExitStream {
-    pub send: quinn::SendStream,
-    pub recv: quinn::RecvStream,
-    pub notes: StreamNotes,
-}
 
 /// Why no stream to an exit could be opened. All of these are failures in the mesh: another path
 /// or exit may do.

@@ -24,7 +24,6 @@ use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::sync::Notify;
 
 use self::mailbox::Mailbox;
-use super::exit_stream::ExitStream;
 use super::ledger::Ledger;
 use super::turns::Turns;
 use crate::wire::{Note, encode_frame};
@@ -69,6 +68,13 @@ pub struct StreamNotes {
     connection: Connection,
     stream: u64,
     mailbox: Arc<Mailbox>,
+}
+
+/// A new bidirectional stream to an exit. Nothing was written to it yet.
+pub struct ExitStream {
+    pub send: SendStream,
+    pub recv: RecvStream,
+    pub notes: StreamNotes,
 }
 
 impl SessionStreams {

@@ -36,7 +36,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use self::end::{End, Fill, Trouble};
 use self::stream_end::StreamEnd;
 use self::tcp_end::TcpEnd;
-use super::exit_stream::ExitStream;
+use super::notes::ExitStream;
 use crate::record::StreamGuard;
 use crate::task::{self, Served};
 

@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::identity::Grants;
 use crate::routing::fixture::{Mesh, agent, routes};
+use crate::routing::table::losses::LATELY;
 use crate::wire::RouteAdv;
 
 const SECOND: Duration = Duration::from_secs(1);

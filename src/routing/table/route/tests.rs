@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;

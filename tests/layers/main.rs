@@ -1,6 +1,9 @@
-//! The order of the layers and the size of files, which the language does not hold.
+//! The order of the layers, the circles within a room and the size of files, which the language does not
+//! hold.
 
 #![allow(clippy::unwrap_used)] // A source tree that cannot be read fails the test.
+
+mod circles;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,11 @@ const LAYERS: &[&[&str]] = &[
     &["demo"],
 ];
 
-/// The same inside `tunnel`: its files and rooms from the lowest up.
+/// The same inside a room: its files and rooms from the lowest up.
+const ROOMS: [(&str, &[&[&str]]); 2] = [("routing", ROUTING), ("tunnel", TUNNEL)];
+
+const ROUTING: &[&[&str]] = &[&["liveness", "paths"], &["database", "table"], &["mesh"]];
+
 const TUNNEL: &[&[&str]] = &[
     &["path"],
     &["socket"],
@@ -149,32 +156,9 @@ fn imports_go_down_only() {
 }
 
 #[test]
-fn rooms_of_the_tunnel_import_downwards_only() {
-    let tunnel = src().join("tunnel");
-    let level = |name: &str| TUNNEL.iter().position(|names| names.contains(&name));
-    let mut wrong = Vec::new();
-    for file in sources(&tunnel) {
-        let inside = file.strip_prefix(&tunnel).unwrap();
-        let first = inside.components().next().unwrap();
-        let name = first.as_os_str().to_str().unwrap().trim_end_matches(".rs");
-        let Some(own) = level(name) else {
-            assert!(["mod", "testing"].contains(&name), "{name} has no level");
-            continue;
-        };
-        for line in lines_with(&file, &["crate::tunnel::", "use super::"]) {
-            let above = |used: &str| {
-                let used = used.split(|c: char| !c.is_alphanumeric() && c != '_');
-                let used = used.into_iter().next().unwrap_or_default();
-                level(used).is_some_and(|other| other > own)
-            };
-            let by_crate = line.split("crate::tunnel::").skip(1).any(above);
-            let is_top = inside.components().count() == 1;
-            let by_super = is_top && line.split("use super::").skip(1).any(above);
-            if by_crate || by_super {
-                wrong.push(line);
-            }
-        }
-    }
+fn rooms_within_rooms_import_downwards_only() {
+    let wrong = ROOMS.map(|(room, levels)| imports_of_higher(room, levels));
+    let wrong = wrong.concat();
     assert!(
         wrong.is_empty(),
         "imports of higher rooms:\n{}",
@@ -182,12 +166,42 @@ fn rooms_of_the_tunnel_import_downwards_only() {
     );
 }
 
+fn imports_of_higher(room: &str, levels: &[&[&str]]) -> Vec<String> {
+    let folder = src().join(room);
+    let crate_path = format!("crate::{room}::");
+    let level = |name: &str| levels.iter().position(|names| names.contains(&name));
+    let mut wrong = Vec::new();
+    for file in sources(&folder) {
+        let inside = file.strip_prefix(&folder).unwrap();
+        let first = inside.components().next().unwrap();
+        let name = first.as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        let Some(own) = level(name) else {
+            assert!(
+                ["mod", "testing", "fixture"].contains(&name),
+                "{name} has no level"
+            );
+            continue;
+        };
+        for line in lines_with(&file, &[&crate_path, "use super::"]) {
+            let above = |used: &str| {
+                let used = used.split(|c: char| !c.is_alphanumeric() && c != '_');
+                let used = used.into_iter().next().unwrap_or_default();
+                level(used).is_some_and(|other| other > own)
+            };
+            let by_crate = line.split(&crate_path).skip(1).any(above);
+            let is_top = inside.components().count() == 1;
+            let by_super = is_top && line.split("use super::").skip(1).any(above);
+            if by_crate || by_super {
+                wrong.push(line);
+            }
+        }
+    }
+    wrong
+}
+
 /// The lines of `file` that hold one of `words`; comments and tests aside.
 fn lines_with(file: &Path, words: &[&str]) -> Vec<String> {
-    let name = file.file_name().unwrap().to_str().unwrap();
-    if ["tests.rs", "fixture.rs", "testing.rs"].contains(&name)
-        || file.components().any(|part| part.as_os_str() == "tests")
-    {
+    if is_test(file) {
         return Vec::new();
     }
     let text = fs::read_to_string(file).unwrap();
@@ -199,6 +213,13 @@ fn lines_with(file: &Path, words: &[&str]) -> Vec<String> {
     lines
         .map(|(number, line)| format!("{}:{}: {line}", file.display(), number + 1))
         .collect()
+}
+
+/// Whether the file is for tests only.
+fn is_test(file: &Path) -> bool {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    ["tests.rs", "fixture.rs", "testing.rs"].contains(&name)
+        || file.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]

@@ -1,0 +1,218 @@
+//! The API's questions answered from snapshots.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+
+use super::collector::Collector;
+use super::process::Process;
+use super::readiness::verdict;
+use super::status::Status;
+use crate::api::{
+    self, AgentView, DepartedView, Dest, EdgeView, EventView, ExplainError, ExplainView, Health,
+    MemberView, PeerView, RouteView, StreamView, TopologyView, TraceView,
+};
+use crate::clock;
+use crate::record::Side;
+
+/// A [`Status`] with its metrics.
+pub(super) struct Reporter {
+    status: Arc<Status>,
+    /// What anyone may read.
+    anyones: Registry,
+    /// The same, with the names of agents.
+    managers: Registry,
+    /// Metrics whose names are not warren's.
+    process: Registry,
+}
+
+impl Status {
+    /// Collects the counters of every room.
+    pub(super) fn with_registry(self, http: &api::Metrics) -> Reporter {
+        let status = Arc::new(self);
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        Reporter {
+            anyones: registry(&status, http, false),
+            managers: registry(&status, http, true),
+            status,
+            process,
+        }
+    }
+}
+
+impl api::Agent for Reporter {
+    fn health(&self) -> Health {
+        let status = &self.status;
+        let mesh = status.mesh();
+        let means = status.means(&mesh);
+        let obstacles = means.obstacles();
+        let worries = status.worries(&mesh);
+        Health {
+            status: verdict(obstacles.len(), worries.len()),
+            agent_id: status.id,
+            display_name: status.display_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: clock::since(status.started).as_secs(),
+            peers: means.links,
+            routes: means.routes,
+            streams: status.shared.streams.count(),
+            socks5_running: status.ingress.is_some(),
+            exit_handler_running: status.exit.is_some(),
+            reasons: obstacles
+                .into_iter()
+                .map(str::to_owned)
+                .chain(worries)
+                .collect(),
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerView> {
+        let peers = self.status.shared.links.snapshot().into_iter();
+        peers
+            .map(|(id, peer)| self.status.peer_view(id, peer))
+            .collect()
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        let mesh = self.status.mesh();
+        let mut last = None;
+        let mut views = Vec::new();
+        for candidate in mesh.table.routes() {
+            let destination = (candidate.prefix, candidate.domain.clone());
+            // The preferred exit of each destination comes first.
+            let chosen = last.as_ref() != Some(&destination);
+            last = Some(destination);
+            views.push(self.status.route_view(&mesh, candidate, chosen));
+        }
+        views
+    }
+
+    fn streams(&self) -> Vec<StreamView> {
+        let own = self.status.id;
+        let sessions = self.status.shared.tunnel.sessions.as_ref();
+        let paths = sessions.map_or_else(Vec::new, |sessions| sessions.snapshot());
+        let path_to = |exit| {
+            let session = paths.iter().find(|session| session.exit == exit);
+            session.map_or_else(Vec::new, |session| session.path.hops.clone())
+        };
+        let mesh = self.status.mesh();
+        let mut ways_back = BTreeMap::new();
+        let mut way_back = |ingress| {
+            let way = ways_back.entry(ingress).or_insert_with(|| {
+                let listener = self.status.shared.tunnel.listener.as_ref();
+                listener.map_or_else(Vec::new, |listener| mesh.named(&listener.way_back(ingress)))
+            });
+            way.clone()
+        };
+        let streams = self.status.shared.streams.snapshot().into_iter();
+        streams
+            .map(|stream| {
+                let (ingress, exit, path) = match stream.side {
+                    Side::Ingress => (own, stream.peer, path_to(stream.peer)),
+                    Side::Exit => (stream.peer, own, way_back(stream.peer)),
+                };
+                StreamView {
+                    id: stream.id,
+                    ingress,
+                    exit,
+                    client: stream.client.map(|client| client.to_string()),
+                    target: stream.target,
+                    path,
+                    age_s: stream.age.as_secs(),
+                    bytes_up: stream.bytes_up,
+                    bytes_down: stream.bytes_down,
+                }
+            })
+            .collect()
+    }
+
+    fn sessions(&self) -> Vec<MemberView> {
+        let exit = self.status.exit.as_ref();
+        let members = exit.map_or_else(Vec::new, |exit| exit.members());
+        let members = members.iter();
+        let view = members.map(|(member, since)| MemberView::new(member, clock::since(*since)));
+        view.collect()
+    }
+
+    fn topology(&self) -> TopologyView {
+        let mesh = self.status.mesh();
+        let graph = mesh.table.path_table().graph();
+        let offers = mesh.table.prefix_table().offers();
+        let agent = |agent: &crate::routing::GraphAgent| AgentView {
+            id: agent.id,
+            display_name: agent.display_name.clone(),
+            this: agent.id == self.status.id,
+            transit: !agent.flags.no_transit,
+            draining: agent.flags.draining,
+            routes: offers.get(&agent.id).copied().unwrap_or(0),
+        };
+        let edge = |link: crate::routing::GraphLink| EdgeView {
+            a: link.a,
+            b: link.b,
+            cost: link.cost,
+            rtt_ms: (link.rtt_us > 0).then(|| link.rtt_us as f64 / 1_000.0),
+            mtu: (link.mtu > 0).then_some(link.mtu),
+        };
+        let departed = self.status.shared.events.departed.names().into_iter();
+        TopologyView {
+            agents: graph.agents().iter().map(agent).collect(),
+            edges: graph
+                .links()
+                .filter(|link| link.both_ways)
+                .map(edge)
+                .collect(),
+            departed: departed
+                .map(|(id, display_name)| DepartedView { id, display_name })
+                .collect(),
+        }
+    }
+
+    fn events(&self, since: u64) -> Vec<EventView> {
+        let mesh = self.status.mesh();
+        let events = &self.status.shared.events;
+        events.since(since, |peer| self.status.name(&mesh, peer))
+    }
+
+    async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
+        self.status.explain(dest).await
+    }
+
+    async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {
+        self.status.trace(dest).await
+    }
+
+    fn encode_metrics(&self, names: bool) -> String {
+        let mut text = String::new();
+        let registry = match names {
+            true => &self.managers,
+            false => &self.anyones,
+        };
+        encode_registry(&mut text, registry)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text))
+            .expect("writing to a String cannot fail");
+        text
+    }
+}
+
+/// Every room's counters, and what is read when somebody asks.
+fn registry(status: &Arc<Status>, http: &api::Metrics, names: bool) -> Registry {
+    let mut registry = Registry::with_prefix("warren");
+    let shared = &status.shared;
+    shared.fib.metrics.register(&mut registry);
+    shared.events.sessions.register(&mut registry);
+    shared.streams.register(&mut registry);
+    if let Some(ingress) = &status.ingress {
+        ingress.metrics().register(&mut registry);
+    }
+    if let Some(exit) = &status.exit {
+        exit.register(names, &mut registry);
+    }
+    http.register(&mut registry);
+    let status = status.clone();
+    registry.register_collector(Box::new(Collector { status, names }));
+    registry
+}
