@@ -9,9 +9,9 @@ use hyper::Uri;
 use ipnet::IpNet;
 
 use super::error::Problem;
+use super::reader::distinct;
 use super::scalar::{self, quote, show_duration};
 use super::section::Section;
-use super::services::distinct;
 use super::suggest::nearest;
 use super::{Guards, HealthCheck, HealthTarget, HostPort, Limits, Route};
 use crate::identity::DomainPattern;

@@ -6,14 +6,9 @@ use std::path::Path;
 
 use super::error::Problem;
 use super::reader::Reader;
+use super::variables::Env;
+use super::yaml::MAX_FILE_BYTES;
 use super::{Config, ConfigErrors, Place, sections, yaml};
-
-/// The largest file that is read, bytes: room for the 100,000 routes that an origin may advertise by
-/// default, a line each, and a bound on the work that a wrong path can cause.
-pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
-
-/// Looks an environment variable up by name.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Config {
     /// Reads the file at `path`, with variables from the process's environment. Files that it

@@ -10,7 +10,7 @@
 //! | every section reads the keys it knows, what is left over is unknown | `reader`, `section` |
 //! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `health`, `limits`; single values in `scalar` |
 //!
-//! The types are in `model`, what is said of mistakes in `error`; `suggest` finds what was meant.
+//! The types are in `model`, those of single values in `value`, what is said of mistakes in `error`; `suggest` finds what was meant.
 //!
 //! The tree is built from the YAML library's events and not by serde, because serde stops at the
 //! first error, does not know the dotted path of a key, and guesses a type for a bare scalar (an
@@ -29,15 +29,17 @@ mod section;
 mod sections;
 mod services;
 mod suggest;
+mod value;
 mod variables;
 mod yaml;
 
 pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
-pub use load::{Env, MAX_FILE_BYTES};
 pub use model::{
     Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Exit, Guards, HealthCheck,
-    HealthTarget, HostPort, Http, Listener, LogFormat, PasswordHash, Peer, Reconnect, Route,
-    Routing, Socks5, Tls, User,
+    HealthTarget, Http, Listener, LogFormat, Peer, Reconnect, Route, Routing, Socks5, Tls, User,
 };
 pub use services::DEFAULT_MAX_CONNECTIONS;
+pub use value::{HostPort, PasswordHash};
+pub use variables::Env;
+pub use yaml::MAX_FILE_BYTES;

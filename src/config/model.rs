@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Limits;
+use super::limits::Limits;
+use super::value::{HostPort, PasswordHash};
 use crate::identity::{AgentId, DomainPattern, Revocations};
 
 /// One agent's configuration. Paths are absolute or relative to the process's folder.
@@ -85,13 +86,6 @@ pub struct Listener {
     pub address: SocketAddr,
 }
 
-/// A host (name or address) and a port, resolved when dialled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    pub host: String,
-    pub port: u16,
-}
-
 /// One entry of `peers`.
 #[derive(Clone, Debug)]
 pub struct Peer {
@@ -123,10 +117,6 @@ pub struct User {
     pub username: String,
     pub password_hash: PasswordHash,
 }
-
-/// An argon2 or bcrypt hash. Prints as `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(pub String);
 
 /// The `exit` section of an enabled exit.
 #[derive(Clone, Debug)]
@@ -301,22 +291,6 @@ impl Default for Reconnect {
             multiplier: 2.0,
             jitter: 0.2,
             max_retries: None,
-        }
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Reads values one by one and collects everything that is wrong with them.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::fmt::Display;
 use std::fs::File;
+use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::Problem;
-use super::load::Env;
-use super::section::Section;
-use super::variables::{ExpandError, expand};
+use super::variables::{Env, ExpandError, expand};
 use super::yaml::{Content, Node};
 use super::{ConfigError, ConfigErrors, Place};
 
@@ -27,9 +28,9 @@ pub(super) struct Reader<'a> {
 
 /// A value with the key it stands under.
 pub(super) struct Value<'a> {
-    reader: &'a Reader<'a>,
-    path: String,
-    node: &'a Node,
+    pub(super) reader: &'a Reader<'a>,
+    pub(super) path: String,
+    pub(super) node: &'a Node,
 }
 
 /// A scalar after expansion.
@@ -68,11 +69,6 @@ impl<'a> Reader<'a> {
             return Ok(value);
         }
         Err(ConfigErrors::new(errors, self.unlisted.get()))
-    }
-
-    /// The whole document as a section.
-    pub(super) fn root(&'a self, node: &'a Node) -> Section<'a> {
-        Value::new(self, String::new(), node).section()
     }
 
     /// `path` seen from the file's folder. An absolute path stays as it is.
@@ -142,19 +138,6 @@ impl<'a> Value<'a> {
         self.accept(parse(&scalar.text))
     }
 
-    /// Reads the value as a section; empty if it is something else.
-    pub(super) fn section(&self) -> Section<'a> {
-        let mut section = Section::empty(self.reader, self.path.clone(), self.node.place);
-        if let Content::Map(entries) = &self.node.content {
-            section.fill(entries);
-        } else {
-            let found = found(self.node);
-            let expected = "a section (`key: value` lines)";
-            section.report(Problem::WrongType { expected, found });
-        }
-        section
-    }
-
     /// The items of a list; none if it is something else.
     pub(super) fn items(&self) -> Vec<Value<'a>> {
         let Content::List(items) = &self.node.content else {
@@ -212,7 +195,19 @@ impl<'a> Value<'a> {
     }
 }
 
-fn found(node: &Node) -> &'static str {
+/// Takes the values out of their places; a repeated one is an error.
+pub(super) fn distinct<T: Hash + Eq + Clone + Display>(items: Vec<(Value<'_>, T)>) -> Vec<T> {
+    let mut seen = HashSet::new();
+    for (item, value) in &items {
+        if !seen.insert(value) {
+            item.invalid(format!("{value} is listed twice"));
+        }
+    }
+    items.iter().map(|(_, value)| value.clone()).collect()
+}
+
+/// What a value is, with its article.
+pub(super) fn found(node: &Node) -> &'static str {
     match &node.content {
         Content::Scalar { .. } if node.is_null() => "nothing",
         Content::Scalar { .. } => "a single value",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::suggest::nearest;
-use super::{HostPort, PasswordHash};
+use super::value::{HostPort, PasswordHash};
 use crate::canonical;
 use crate::identity::{AgentId, DomainPattern, Revocation, password};
 

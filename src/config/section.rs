@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::Place;
 use super::error::Problem;
-use super::reader::{Reader, Value};
+use super::reader::{Reader, Value, found};
 use super::scalar;
 use super::suggest::nearest;
-use super::yaml::{Key, Node};
+use super::yaml::{Content, Key, Node};
 
 /// A section (map) being read.
 pub(super) struct Section<'a> {
@@ -216,6 +216,28 @@ impl<'a> Section<'a> {
         } else {
             format!("{}.{key}", self.path)
         }
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The whole document as a section.
+    pub(super) fn root(&'a self, node: &'a Node) -> Section<'a> {
+        Value::new(self, String::new(), node).section()
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Reads the value as a section; empty if it is something else.
+    pub(super) fn section(&self) -> Section<'a> {
+        let mut section = Section::empty(self.reader, self.path.clone(), self.node.place);
+        if let Content::Map(entries) = &self.node.content {
+            section.fill(entries);
+        } else {
+            let found = found(self.node);
+            let expected = "a section (`key: value` lines)";
+            section.report(Problem::WrongType { expected, found });
+        }
+        section
     }
 }
 

@@ -1,13 +1,12 @@
 //! The sections `socks5`, `exit` and `http`. A section with `enabled: false` is still checked, so
 //! that switching it on holds no surprise.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::reader::Value;
+use super::reader::distinct;
 use super::section::Section;
 use super::{ApiSocket, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
 use super::{health, scalar};
@@ -190,17 +189,4 @@ fn dns(mut section: Section<'_>) -> Dns {
         servers: distinct(section.list("servers", "an address", scalar::dns_server)),
         timeout: section.duration("timeout", WAITS).unwrap_or(DEFAULT_WAIT),
     }
-}
-
-/// Takes the values out of their places; a repeated one is an error.
-pub(super) fn distinct<T: Hash + Eq + Clone + std::fmt::Display>(
-    items: Vec<(Value<'_>, T)>,
-) -> Vec<T> {
-    let mut seen = HashSet::new();
-    for (item, value) in &items {
-        if !seen.insert(value) {
-            item.invalid(format!("{value} is listed twice"));
-        }
-    }
-    items.iter().map(|(_, value)| value.clone()).collect()
 }

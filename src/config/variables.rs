@@ -1,6 +1,7 @@
 //! `${VAR}` and `${VAR:-default}` inside a scalar.
 
-use super::load::Env;
+/// Looks an environment variable up by name.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Why a scalar cannot be expanded.
 #[derive(Debug, PartialEq, Eq)]

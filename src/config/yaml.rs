@@ -5,9 +5,13 @@ use std::collections::HashMap;
 
 use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span};
 
+use super::Place;
 use super::error::Problem;
 use super::scalar::quote;
-use super::{MAX_FILE_BYTES, Place};
+
+/// The largest file that is read, bytes: room for the 100,000 routes that an origin may advertise by
+/// default, a line each, and a bound on the work that a wrong path can cause.
+pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Nesting of lists and sections. The deepest key of the configuration has 5 levels; recursion
 /// over the tree is bounded by this.
