@@ -1,7 +1,7 @@
 //! warren: a mesh of agents that carries SOCKS5 traffic over QUIC.
 //!
 //! One binary is ingress, transit or exit by its YAML file. The crate is built in layers; imports
-//! go down only, and `tests/layers.rs` holds the order.
+//! go down only, and `tests/layers` holds the order.
 //!
 //! | layer | module | knows |
 //! |---|---|---|

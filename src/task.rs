@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing in between: an agent without one of its vital tasks would still answer `/health` and
-//! carry nothing, and its supervisor would not know. `tests/layers.rs` sees to it that nothing else
+//! carry nothing, and its supervisor would not know. `tests/layers` sees to it that nothing else
 //! spawns. The message of a panic is logged by the panic hook.
 
 use std::any::Any;
