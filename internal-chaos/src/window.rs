@@ -53,23 +53,31 @@ impl Window {
     /// The longest time inside the window without any of `moments` (ascending). The window's own
     /// ends bound it, so that silence from some moment on counts up to the end.
     pub fn longest_gap(self, moments: impl IntoIterator<Item = Instant>) -> Gap {
-        let mut last = self.from;
-        let mut longest = Gap {
-            begun: last,
+        let none = Gap {
+            begun: self.from,
             length: Duration::ZERO,
         };
-        let inside = moments.into_iter().filter(|moment| self.contains(*moment));
-        for moment in inside.chain([self.to]) {
-            let length = moment.saturating_duration_since(last);
-            if length > longest.length {
-                longest = Gap {
-                    begun: last,
-                    length,
-                };
+        // The first of equals.
+        self.gaps(moments).fold(none, |longest, gap| {
+            if gap.length > longest.length {
+                gap
+            } else {
+                longest
             }
-            last = moment;
-        }
-        longest
+        })
+    }
+
+    /// All times inside the window between two of `moments`, and before the first and after the last.
+    pub fn gaps(self, moments: impl IntoIterator<Item = Instant>) -> impl Iterator<Item = Gap> {
+        let inside = moments.into_iter().filter(move |it| self.contains(*it));
+        let mut last = self.from;
+        inside.chain([self.to]).map(move |moment| {
+            let begun = std::mem::replace(&mut last, moment);
+            Gap {
+                begun,
+                length: moment.saturating_duration_since(begun),
+            }
+        })
     }
 }
 

@@ -182,6 +182,7 @@ fn load(scenario: &Scenario, raw: &RawLoad) -> Result<Load, String> {
         work: work(raw)?,
         from,
         by_name: raw.by_name,
+        again: raw.again,
         at,
         lasts,
     })
@@ -202,6 +203,8 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
     );
     only("rate", raw.rate.is_some() && unpaced)?;
     only("every", raw.every.is_some() && raw.work != RawWork::Connect)?;
+    let transfers = matches!(raw.work, RawWork::Download | RawWork::Upload);
+    only("again", raw.again && !transfers)?;
     only("count", raw.count.is_some() && raw.work == RawWork::Connect)?;
     let checked = |kind, rate| {
         Ok::<_, String>(Work::Checked {

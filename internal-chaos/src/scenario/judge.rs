@@ -5,18 +5,22 @@ use std::time::Duration;
 use super::finding::{Finding, counted, finding, ms, quote};
 use super::model::{Expect, Scenario};
 use super::record::{Attempt, End, Flow, Growth, Outcome, Record};
+use super::standstill::Standstills;
 
 /// Judges all invariants: those that hold always, then those of the scenario.
 pub fn judge(scenario: &Scenario, record: &Record) -> Vec<Finding> {
+    let standstills = Standstills::of(scenario, record);
     let mut findings = vec![
         exact(record),
         no_leak(record),
         no_death(record),
         all_struck(scenario, record),
-        broken(&scenario.expect, record),
-        failed(&scenario.expect, record),
+        standstills.broken(scenario.expect.broken, record),
+        standstills.failed(scenario.expect.failed, record),
     ];
     findings.extend(linked(&scenario.expect, record));
+    let downs = scenario.expect.link_downs;
+    findings.extend(downs.map(|bound| standstills.downs(bound, record)));
     findings.extend(timed(&scenario.expect, record));
     findings.extend(told(&scenario.expect, record));
     findings.extend(at_the_end(&scenario.expect, record));
@@ -99,44 +103,7 @@ fn all_struck(scenario: &Scenario, record: &Record) -> Finding {
     finding("faults struck", idle.is_empty(), wanted, seen)
 }
 
-fn broken(expect: &Expect, record: &Record) -> Finding {
-    let flows = record.flows.iter().filter_map(|flow| match &flow.end {
-        End::Broken(error) => Some(error.as_str()),
-        End::Complete | End::Damaged(_) => None,
-    });
-    let attempts = record.attempts.iter().filter_map(|it| match &it.outcome {
-        Outcome::Broken(error) => Some(error.as_str()),
-        Outcome::Echoed | Outcome::Failed { .. } => None,
-    });
-    let tallied = record.tallies.iter().filter(|tally| tally.broken > 0);
-    let tallied = tallied.flat_map(|tally| &tally.errors).map(String::as_str);
-    let errors = flows.chain(attempts).chain(tallied);
-    let count = record.broken() as usize;
-    counted("open connections broken", expect.broken, count, errors)
-}
-
-fn failed(expect: &Expect, record: &Record) -> Finding {
-    let errors = record.attempts.iter().filter_map(|it| match &it.outcome {
-        Outcome::Failed { error, .. } => Some(error.as_str()),
-        Outcome::Echoed | Outcome::Broken(_) => None,
-    });
-    let tallied = record.tallies.iter().filter(|tally| tally.failed > 0);
-    let tallied = tallied.flat_map(|tally| &tally.errors).map(String::as_str);
-    let (count, tried) = (record.failed(), record.tried());
-    let seen = match count {
-        0 => format!("0 of {tried}"),
-        count => format!("{count} of {tried}: {}", quote(errors.chain(tallied))),
-    };
-    let holds = expect.failed.allows(count) && tried > 0;
-    finding(
-        "new connections failed",
-        holds,
-        expect.failed.to_string(),
-        seen,
-    )
-}
-
-/// The mesh came about, and its links stayed.
+/// The mesh came about.
 fn linked(expect: &Expect, record: &Record) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(limit) = expect.forms_within {
@@ -156,15 +123,6 @@ fn linked(expect: &Expect, record: &Record) -> Vec<Finding> {
             bound.to_string(),
             count.to_string(),
         ));
-    }
-    if let Some(bound) = expect.link_downs {
-        let downs: Vec<_> = record.link_downs().collect();
-        let texts = downs
-            .iter()
-            .map(|it| format!("{} at {}: {}", it.agent, ms(it.at), it.text));
-        let texts: Vec<String> = texts.collect();
-        let texts = texts.iter().map(String::as_str);
-        findings.push(counted("links went down", bound, downs.len(), texts));
     }
     findings
 }

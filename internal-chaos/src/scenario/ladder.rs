@@ -179,8 +179,12 @@ fn loads(condition: &Condition, length: Length, at: Duration) -> String {
     };
     let at = text(at);
     let (down, up) = (rate(Direction::ToClient), rate(Direction::ToServer));
+    let again = match flaps(condition) {
+        true => ", again: true",
+        false => "",
+    };
     format!(
-        "  - {{ do: download, at: {at}{down} }}\n  - {{ do: upload, at: {at}{up} }}\n  \
+        "  - {{ do: download, at: {at}{down}{again} }}\n  - {{ do: upload, at: {at}{up}{again} }}\n  \
            - {{ do: request, at: {at} }}\n  - {{ do: connect, at: {at}, every: 500ms }}\n"
     )
 }
@@ -228,5 +232,21 @@ mod tests {
             lost,
             ["flapping", "deaf-server", "deaf-client", "black-hole"]
         );
+    }
+
+    #[test]
+    fn transfers_begin_anew_where_links_must_return() {
+        for scenario in all(Length::Long) {
+            let (again, once): (Vec<_>, Vec<_>) =
+                scenario.loads.iter().partition(|load| load.again);
+            let is_flapping = scenario.name == "link-flapping";
+            assert_eq!(
+                again.len(),
+                if is_flapping { 2 } else { 0 },
+                "{}",
+                scenario.name
+            );
+            assert!(once.len() >= 2);
+        }
     }
 }

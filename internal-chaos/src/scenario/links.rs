@@ -26,11 +26,12 @@ use crate::{mesh, table};
 const LEAD: Duration = Duration::from_secs(2);
 
 /// Conditions that carry a load, from `internal-chaos conditions`.
-const CONDITIONS: [&str; 7] = [
+const CONDITIONS: [&str; 8] = [
     "lan",
     "wan",
     "transatlantic",
     "slow-4g",
+    "satellite",
     "lossy-wan",
     "bursty",
     "congested",

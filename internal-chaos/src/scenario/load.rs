@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use super::TARGET_NAME;
 use super::model::{Load, Scenario, Work};
-use super::record::{self, End, Flow, Tally};
+use super::record::{self, Flow, Tally};
 use super::targets::Targets;
+use super::transfer::{Carried, Transfer};
 use crate::host::Host;
 use crate::units::Rate;
 use crate::window::{Window, beat};
 use crate::workload::attempt::paced;
-use crate::workload::checked::{self, Ending, Kind, Ledger, Watch, carry};
-use crate::workload::{Attempt, Outcome, Route, Target, rude, storm};
+use crate::workload::checked::{self, Kind, Ledger};
+use crate::workload::{Attempt, Route, Target, rude, storm};
 
 /// Connections of a storm under way at once.
 const STORM_WIDTH: u32 = 64;
+
+/// Standstills of the machine that are remembered.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Seeds of two loads are so far apart.
 const SEED_STRIDE: u64 = 1_000_000;
@@ -37,7 +41,7 @@ pub(super) struct Loads {
 /// What a task of a load ends with.
 #[derive(Debug)]
 enum Done {
-    Flow(Flow),
+    Carried(Carried),
     Attempts(Vec<Attempt>),
     Tally(Tally),
 }
@@ -60,6 +64,7 @@ pub(super) struct Loaded {
     pub(super) attempts: Vec<record::Attempt>,
     pub(super) tallies: Vec<Tally>,
     pub(super) pause: Duration,
+    pub(super) pauses: Vec<record::Pause>,
 }
 
 /// One load with all that it needs to run.
@@ -151,7 +156,11 @@ impl Loads {
                 seed: job.seed.wrapping_add(number),
                 ..job.plan(kind, rate, Duration::MAX)
             };
-            tasks.push(self.transfers.spawn(job.clone().transfer(name, plan)));
+            let transfer = job.transfer(name, plan).run();
+            tasks.push(
+                self.transfers
+                    .spawn(async move { Done::Carried(transfer.await) }),
+            );
         }
     }
 }
@@ -179,52 +188,18 @@ impl Job {
         }
     }
 
-    async fn transfer(self, name: String, plan: checked::Plan) -> Done {
-        sleep_until(self.from().into()).await;
-        let begun = Instant::now();
-        let stream = match plan.route.connect_within(&plan.target, self.limit).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                let error = format!("{:#}", anyhow::Error::new(error));
-                let outcome = Outcome::Failed { reply: None, error };
-                return Done::Attempts(vec![Attempt {
-                    begun,
-                    ended: Instant::now(),
-                    outcome,
-                }]);
-            }
-        };
-        // How long the connect took is a wait, no stall.
-        let begun = Instant::now();
-        let until = self.until();
-        let watch = Arc::new(Watch::remembering());
-        self.ledger.announce(plan.seed, &watch);
-        let mut carrying = std::pin::pin!(carry(&plan, plan.seed, stream, &watch));
-        let (seen, ended) = tokio::select! {
-            seen = &mut carrying => (Some(seen), Instant::now()),
-            () = sleep_until(until.into()) => {
-                watch.stop();
-                (timeout(self.drain, carrying).await.ok(), until)
-            }
-        };
-        let over = Instant::now();
-        let arrivals = watch.take_arrivals().into_iter();
-        Done::Flow(Flow {
+    fn transfer(&self, name: String, plan: checked::Plan) -> Transfer {
+        Transfer {
             name,
-            bytes: watch.bytes(),
-            begun: self.since(begun),
-            ended: self.since(ended),
-            over: self.since(over),
-            end: match seen.map(|seen| seen.ending) {
-                Some(Ending::Complete) => End::Complete,
-                Some(Ending::Failed(error) | Ending::Broken(error)) => End::Broken(error),
-                Some(Ending::Damaged(damage)) => End::Damaged(damage),
-                None => End::Broken(format!("did not end within {:?}", self.drain)),
-            },
-            arrivals: arrivals
-                .map(|(when, bytes)| (self.since(when), bytes))
-                .collect(),
-        })
+            plan,
+            ledger: Arc::clone(&self.ledger),
+            zero: self.began,
+            from: self.from(),
+            until: self.until(),
+            again: self.load.again,
+            limit: self.limit,
+            drain: self.drain,
+        }
     }
 
     async fn connect(self, every: Duration) -> Done {
@@ -319,18 +294,12 @@ impl Running {
         let mut loaded = Loaded::default();
         for task in std::mem::take(&mut self.tasks) {
             match task.await.context("a load panicked")? {
-                Done::Flow(flow) => loaded.flows.push(flow),
-                Done::Tally(tally) => loaded.tallies.push(tally),
-                Done::Attempts(attempts) => {
-                    let since = |when: Instant| when.saturating_duration_since(self.began);
-                    loaded
-                        .attempts
-                        .extend(attempts.into_iter().map(|it| record::Attempt {
-                            begun: since(it.begun),
-                            ended: since(it.ended),
-                            outcome: it.outcome,
-                        }));
+                Done::Carried(carried) => {
+                    loaded.flows.extend(carried.flows);
+                    loaded.tell(self.began, carried.refused);
                 }
+                Done::Tally(tally) => loaded.tallies.push(tally),
+                Done::Attempts(attempts) => loaded.tell(self.began, attempts),
             }
         }
         self.enough.store(true, Ordering::Relaxed);
@@ -340,8 +309,30 @@ impl Running {
             from: self.began,
             to: Instant::now(),
         };
+        let since = |when: Instant| when.saturating_duration_since(self.began);
+        let gaps = window
+            .gaps(beats.iter().copied())
+            .filter(|gap| gap.length >= LEAST_PAUSE);
+        loaded.pauses = gaps
+            .map(|gap| record::Pause {
+                from: since(gap.begun),
+                to: since(gap.begun + gap.length),
+            })
+            .collect();
         loaded.pause = window.longest_gap(beats).length;
         Ok(loaded)
+    }
+}
+
+impl Loaded {
+    fn tell(&mut self, began: Instant, attempts: Vec<Attempt>) {
+        let since = |when: Instant| when.saturating_duration_since(began);
+        let attempts = attempts.into_iter().map(|it| record::Attempt {
+            begun: since(it.begun),
+            ended: since(it.ended),
+            outcome: it.outcome,
+        });
+        self.attempts.extend(attempts);
     }
 }
 

@@ -32,10 +32,12 @@ pub mod record;
 pub mod report;
 mod run;
 pub mod soak;
+mod standstill;
 mod strike;
 mod targets;
 mod text;
 mod timeline;
+mod transfer;
 mod watch;
 mod wires;
 

@@ -136,6 +136,8 @@ pub struct Load {
     pub from: AgentId,
     /// Asks for the target by its name.
     pub by_name: bool,
+    /// Transfers begin anew when they broke.
+    pub again: bool,
     pub at: Duration,
     pub lasts: Duration,
 }

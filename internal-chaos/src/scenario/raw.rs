@@ -149,6 +149,8 @@ pub(super) struct RawLoad {
     #[serde(default)]
     pub(super) by_name: bool,
     #[serde(default)]
+    pub(super) again: bool,
+    #[serde(default)]
     pub(super) at: Option<Time>,
     #[serde(default, rename = "for")]
     pub(super) lasts: Option<Time>,

@@ -39,6 +39,17 @@ pub struct Record {
     /// The longest time in which a thread that only watches the clock was not run.
     #[serde(serialize_with = "millis")]
     pub pause: Duration,
+    /// All such times of a tenth of a second or more.
+    pub pauses: Vec<Pause>,
+}
+
+/// A time in which the machine stood still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    #[serde(serialize_with = "millis")]
+    pub from: Duration,
+    #[serde(serialize_with = "millis")]
+    pub to: Duration,
 }
 
 /// A fault that was done.
@@ -231,12 +242,19 @@ impl Record {
         events.filter(|event| event.kind == "link_down")
     }
 
-    /// What transfers of that name carried together, Mbit/s; `None` if there were none.
+    /// What transfers of that name carried together, Mbit/s; `None` if there were none. One that broke
+    /// and began anew carries from its first connection to the end of its last.
     pub fn mbit(&self, work: &str) -> Option<f64> {
-        let flows = self.flows.iter().filter(|flow| flow.name.starts_with(work));
-        let rates = flows.map(|flow| {
-            let time = flow.over.saturating_sub(flow.begun).as_secs_f64();
-            flow.bytes as f64 * 8e-6 / time.max(f64::EPSILON)
+        let mut transfers: BTreeMap<&str, (u64, Duration, Duration)> = BTreeMap::new();
+        for flow in self.flows.iter().filter(|it| it.name.starts_with(work)) {
+            let new = (0, flow.begun, flow.over);
+            let (bytes, begun, over) = transfers.entry(&flow.name).or_insert(new);
+            *bytes += flow.bytes;
+            (*begun, *over) = (flow.begun.min(*begun), flow.over.max(*over));
+        }
+        let rates = transfers.values().map(|(bytes, begun, over)| {
+            let time = over.saturating_sub(*begun).as_secs_f64();
+            *bytes as f64 * 8e-6 / time.max(f64::EPSILON)
         });
         rates.reduce(|sum, rate| sum + rate)
     }

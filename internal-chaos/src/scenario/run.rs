@@ -189,7 +189,7 @@ async fn observe(
     record.flows = loaded.flows;
     record.attempts = loaded.attempts;
     record.tallies = loaded.tallies;
-    record.pause = loaded.pause;
+    (record.pause, record.pauses) = (loaded.pause, loaded.pauses);
     Ok(record)
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::judge::judge;
 use super::model::{What, Work};
-use super::record::{Attempt, End, Event, Flow, Growth, Outcome, PathSeen, Reason, Record, Struck};
+use super::record::{
+    Attempt, End, Event, Flow, Growth, Outcome, PathSeen, Pause, Reason, Record, Struck,
+};
 use super::report::Report;
 use super::{library, page, parse};
 use crate::packet::Ways;
@@ -112,6 +114,11 @@ fn problems_have_places_and_say_what_to_do() {
             "do: connect }",
             "do: connect, rate: 1mbit }",
             "example.yaml:14:5: `rate` means nothing to this load",
+        ),
+        (
+            "do: connect }",
+            "do: connect, again: true }",
+            "example.yaml:14:5: `again` means nothing to this load",
         ),
         (
             "count: 2",
@@ -356,6 +363,58 @@ fn refusals_are_held_against_their_replies() {
     assert_eq!(broken(&text, refuse(5)), ["replies of failed ones"]);
     let text = text.replace("at most 1", "at least 2");
     assert_eq!(broken(&text, refuse(3)), ["new connections failed"]);
+}
+
+#[test]
+fn what_is_lost_while_the_machine_stands_still_is_counted_by_itself() {
+    let lose = |from: u64, to: u64| {
+        move |it: &mut Record| {
+            let (from, to) = (ms(from), ms(to));
+            it.pauses.push(Pause { from, to });
+            let lost = Event {
+                at: ms(6_000),
+                ..it.events[1].clone()
+            };
+            it.events.push(lost);
+            it.attempts[300].outcome = Outcome::Broken("reset".to_owned());
+            it.attempts[301].outcome = refused(3);
+        }
+    };
+    let text = good().replace("  recovers-within: 1s\n", "");
+    let all = [
+        "open connections broken",
+        "new connections failed",
+        "links went down",
+    ];
+    assert_eq!(broken(&text, lose(5_500, 5_950)), [""; 0]);
+    assert_eq!(broken(&text, lose(2_500, 2_990)), all, "long over");
+    assert_eq!(broken(&text, lose(6_030, 6_500)), all, "only later");
+    assert_eq!(broken(&text, lose(5_800, 6_090)), all, "too short");
+    // What was expected counts whoever it was.
+    let none = |it: &mut Record| {
+        let (from, to) = (ms(1_800), ms(2_200));
+        it.pauses.push(Pause { from, to });
+    };
+    assert_eq!(broken(&text, none), [""; 0]);
+}
+
+#[test]
+fn a_transfer_that_began_anew_carries_what_all_its_connections_do() {
+    let flow = |number: u32, begun: u64, over: u64| Flow {
+        name: format!("download {number}"),
+        bytes: 1_000_000,
+        begun: ms(begun),
+        ended: ms(over),
+        over: ms(over),
+        end: End::Complete,
+        arrivals: Vec::new(),
+    };
+    let record = Record {
+        flows: vec![flow(1, 0, 1_000), flow(2, 0, 8_000), flow(1, 7_000, 8_000)],
+        ..Record::default()
+    };
+    assert_eq!(record.mbit("download"), Some(3.0));
+    assert_eq!(record.mbit("upload"), None);
 }
 
 #[test]

@@ -52,13 +52,7 @@ pub async fn attempt(route: &Route, echo: &Target) -> Attempt {
 pub async fn attempt_within(route: &Route, echo: &Target, limit: Duration) -> Attempt {
     let begun = Instant::now();
     let outcome = match route.connect_within(echo, limit).await {
-        Err(error) => Outcome::Failed {
-            reply: match error {
-                ConnectError::Refused { reply, .. } => Some(reply),
-                _ => None,
-            },
-            error: chain(error),
-        },
+        Err(error) => return refused(begun, error),
         Ok(mut stream) => match ping_within(&mut stream, b'n', limit).await {
             Err(error) => Outcome::Broken(chain(error)),
             Ok(()) => Outcome::Echoed,
@@ -68,6 +62,22 @@ pub async fn attempt_within(route: &Route, echo: &Target, limit: Duration) -> At
         begun,
         ended: Instant::now(),
         outcome,
+    }
+}
+
+/// One that began then and did not come about.
+pub fn refused(begun: Instant, error: ConnectError) -> Attempt {
+    let reply = match error {
+        ConnectError::Refused { reply, .. } => Some(reply),
+        _ => None,
+    };
+    Attempt {
+        begun,
+        ended: Instant::now(),
+        outcome: Outcome::Failed {
+            reply,
+            error: chain(error),
+        },
     }
 }
 
