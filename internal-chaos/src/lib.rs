@@ -8,6 +8,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`mod@bench`] | the benchmark: systems, phases, table, verdicts |
+//! | [`shares`] | what senders get of a line that they share: sessions, and TCP of the kernel |
 //! | [`mod@drill`] | the failover drill: faults, what an application sees of them, table, verdicts |
 //! | [`mod@scenario`] | meshes, faults over time, loads and invariants as YAML; the runner, the library, the report; the soak |
 //! | [`openssh`] | the system that the benchmark compares with |
@@ -47,6 +48,7 @@ pub mod relay;
 pub mod report;
 pub mod rules;
 pub mod scenario;
+pub mod shares;
 pub mod spot;
 pub mod stats;
 pub mod table;

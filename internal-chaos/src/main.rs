@@ -16,6 +16,7 @@ use internal_chaos::report::{print, say};
 use internal_chaos::scenario::links::{self, LinksArgs};
 use internal_chaos::scenario::soak::{self, SoakArgs};
 use internal_chaos::scenario::{self, RunArgs};
+use internal_chaos::shares::{self, SharesArgs};
 use internal_chaos::workload::{self, Workload};
 
 /// Fault injection, workloads and benchmarks for a warren mesh.
@@ -35,6 +36,7 @@ enum Command {
     Run(RunArgs),
     Soak(SoakArgs),
     Links(LinksArgs),
+    Shares(SharesArgs),
     /// List the scenarios of the library.
     List,
     /// List the named link conditions.
@@ -85,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Run(args) => scenario::run(&args).await,
             Command::Soak(args) => soak::run(&args).await,
             Command::Links(args) => links::run(&args).await,
+            Command::Shares(args) => shares::run(&args).await,
             Command::List => scenario::list(),
             Command::Conditions => done(print(&condition::table())),
             Command::Relay(args) => done(relay::run(&args).await),

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["condition", "machine", "rules", "spot"],
     &["mesh", "report"],
     &["chain", "relay", "workload"],
-    &["drill", "openssh", "scenario"],
+    &["drill", "openssh", "scenario", "shares"],
     &["bench"],
 ];
 

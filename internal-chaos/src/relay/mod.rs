@@ -32,9 +32,11 @@
 //! | `nat` | one outward socket per client |
 //! | `shell` | the thread: sockets, clock |
 //! | `handle` | what a test or the command line holds: changes, guards, counters |
+//! | [`bottleneck`] | the same between two namespaces, for all that the kernel sends |
 //! | [`control`], `cli` | `internal-chaos relay` |
 //! | [`measure`] | `internal-chaos relay-check`: what this machine can hold |
 
+pub mod bottleneck;
 mod cli;
 pub mod control;
 mod core;
