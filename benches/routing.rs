@@ -268,6 +268,7 @@ fn mesh(agents: u32, dearest: u32) -> Vec<LinkAdv> {
             flags: LinkFlags::default(),
             neighbors: Vec::new(),
             display_name: format!("agent-{number}"),
+            features: None,
         })
         .collect();
     let mut random = Random(1);

@@ -218,6 +218,7 @@ fn link_adv(agent: usize, links: &[(usize, u32)]) -> LinkAdv {
         flags: LinkFlags::default(),
         neighbors,
         display_name: format!("agent {agent}"),
+        features: None,
     }
 }
 

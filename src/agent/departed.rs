@@ -67,6 +67,7 @@ mod tests {
                 flags: LinkFlags::default(),
                 neighbors: Vec::new(),
                 display_name,
+                features: None,
             })
             .collect();
         Graph::build(agent(0), advs.iter())

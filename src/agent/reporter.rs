@@ -148,6 +148,7 @@ impl api::Agent for Reporter {
             transit: !agent.flags.no_transit,
             draining: agent.flags.draining,
             routes: offers.get(&agent.id).copied().unwrap_or(0),
+            features: agent.features.map(|features| features.bits().collect()),
         };
         let edge = |link: crate::routing::GraphLink| EdgeView {
             a: link.a,

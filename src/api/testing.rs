@@ -171,6 +171,7 @@ impl Agent for FakeAgent {
             transit: true,
             draining: false,
             routes: 0,
+            features: (byte == 0x11).then(|| vec![0, 63]),
         };
         TopologyView {
             agents: vec![

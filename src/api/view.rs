@@ -264,6 +264,10 @@ pub struct AgentView {
     pub draining: bool,
     /// Prefixes and domains it advertises.
     pub routes: usize,
+    /// Numbers of the feature bits that it advertises, ascending, also those that this release does not
+    /// know; `null`: its release does not tell.
+    #[serde(default)]
+    pub features: Option<Vec<u8>>,
 }
 
 /// One link, as both of its ends advertise it.

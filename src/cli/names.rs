@@ -111,6 +111,7 @@ mod tests {
             transit: true,
             draining: false,
             routes: 0,
+            features: None,
         };
         let topology = TopologyView {
             agents: vec![

@@ -45,6 +45,7 @@ impl Mesh {
             flags: LinkFlags::default(),
             neighbors: Vec::new(),
             display_name: format!("agent-{number}"),
+            features: None,
         };
         Self {
             advs: (0..count).map(adv).collect(),

@@ -183,6 +183,7 @@ fn link_adv(origin: AgentId) -> LinkAdv {
         flags: LinkFlags::default(),
         neighbors: Vec::new(),
         display_name: String::new(),
+        features: None,
     }
 }
 

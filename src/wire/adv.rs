@@ -4,6 +4,7 @@
 use ipnet::IpNet;
 use minicbor::{Decode, Encode};
 
+use super::features::Features;
 use super::object::ObjectKind;
 use crate::identity::AgentId;
 
@@ -84,6 +85,9 @@ pub struct LinkAdv {
     /// For people. At most [`NAME_BYTES`](crate::text::NAME_BYTES).
     #[n(3)]
     pub display_name: String,
+    /// What the origin can do; `None`: it is of a release that does not tell.
+    #[n(4)]
+    pub features: Option<Features>,
 }
 
 /// A prefix and the exit's own cost of using it.

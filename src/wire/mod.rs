@@ -3,6 +3,7 @@
 mod adv;
 pub mod bounds;
 mod control;
+mod features;
 mod frame;
 mod net;
 mod note;
@@ -20,6 +21,7 @@ pub use control::{
     BucketSummary, ControlMessage, Digest, ENOUGH_REACH, Flood, Goodbye, Hello, OBJECT_KEY_BYTES,
     PathError, Request, Token,
 };
+pub use features::Features;
 pub use frame::{FrameError, decode_frame, encode_frame};
 pub use note::{NOTE_LIMIT, Note};
 pub use object::{ObjectKey, ObjectKind, Version};

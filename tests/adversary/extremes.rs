@@ -1,10 +1,11 @@
 //! Numbers at their ends, and words from before a restart: what a member signs or hands on of others,
 //! with the largest, the least and the oldest that there is.
 
+use serde_json::json;
 use warren::identity::AgentId;
 use warren::wire::{
-    Advertisement, ControlMessage, Envelope, Flood, LinkAdv, LinkFlags, Neighbor, RoutePrefix,
-    Stamp,
+    Advertisement, ControlMessage, Envelope, Features, Flood, LinkAdv, LinkFlags, Neighbor,
+    RoutePrefix, Stamp,
 };
 
 use crate::member::Member;
@@ -51,6 +52,7 @@ fn the_dearest_offer_is_not_the_cheapest() {
         flags: LinkFlags::default(),
         neighbors: vec![dear],
         display_name: "liar".to_owned(),
+        features: None,
     })]);
     let explained = mesh.explain("ingress", DEST).expect("it answers");
     let prefix = explained["candidates"][0]["prefix"].as_str();
@@ -88,6 +90,7 @@ fn epochs_sequences_and_neighbours_at_their_ends_are_no_news_to_anybody() {
             flags: LinkFlags::default(),
             neighbors,
             display_name: "liar".to_owned(),
+            features: None,
         })
     };
     let far = 1_u64 << 62;
@@ -204,4 +207,40 @@ fn frames_of_no_sensible_length_end_one_link() {
         eventually("the link ends", || (!liar.is_linked()).then_some(()));
     }
     works(&mesh);
+}
+
+/// Every bit, of which none is known: as an agent of a release to come.
+#[test]
+fn feature_bits_that_nobody_knows_reach_everybody_and_hurt_nobody() {
+    let mesh = mesh();
+    let stranger = Member::join(&mesh, "transit", None);
+    let Advertisement::Link(plain) = stranger.link_adv() else {
+        panic!("of links");
+    };
+    let told = |features| {
+        Advertisement::Link(LinkAdv {
+            stamp: stranger.stamp(),
+            features,
+            ..plain.clone()
+        })
+    };
+    for (features, shown) in [
+        (
+            Some(Features(u64::MAX)),
+            json!((0..64).collect::<Vec<u8>>()),
+        ),
+        (None, json!(null)),
+        (Some(Features(0)), json!([])),
+    ] {
+        stranger.say([told(features)]);
+        works(&mesh);
+        eventually("the ingress shows them", || {
+            let topology = mesh.get("ingress", "/api/topology").json();
+            let mut agents = topology["agents"].as_array()?.iter();
+            let agent = agents.find(|agent| agent["id"] == stranger.id().to_string().as_str())?;
+            (agent["features"] == shown).then_some(())
+        });
+    }
+    assert_eq!(seen(&mesh, "link", "malformed"), 0.0);
+    assert!(stranger.is_linked());
 }

@@ -58,6 +58,7 @@ impl Scene {
             flags: LinkFlags::default(),
             neighbors: of.into_iter().map(neighbor).collect(),
             display_name: "liar".to_owned(),
+            features: None,
         })
     }
 

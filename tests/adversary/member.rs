@@ -142,6 +142,7 @@ impl Member {
                 mtu: 1_400,
             }],
             display_name: "liar".to_owned(),
+            features: None,
         })
     }
 

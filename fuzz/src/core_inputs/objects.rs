@@ -171,6 +171,7 @@ fn link(bytes: &mut Unstructured<'_>, origin: usize, stamp: Stamp) -> Result<Lin
             no_transit: flags & 56 == 56,
         },
         display_name: String::new(),
+        features: None,
     })
 }
 

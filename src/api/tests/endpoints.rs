@@ -105,6 +105,9 @@ async fn management_lists_what_the_agent_knows() {
     let topology = get(fake.address, "/api/topology").await.json();
     assert_eq!(topology["agents"].as_array().unwrap().len(), 4);
     assert_eq!(topology["edges"][0]["cost"], 1);
+    let features = |agent: usize| &topology["agents"][agent]["features"];
+    assert_eq!(*features(0), serde_json::json!([0, 63]));
+    assert!(features(1).is_null(), "of a release that does not tell");
 
     fake.agent.empty.store(true, Ordering::Relaxed);
     for path in [

@@ -282,10 +282,12 @@ fn put_fragment(routes: &mut Vec<Stored>, stored: Stored) -> (usize, Option<Stor
     }
 }
 
-/// Whether two link advertisements mean the same to path computation.
+/// Whether two link advertisements mean the same to the graph.
 fn same_links(old: Option<&Stored>, new: Option<&Stored>) -> bool {
     match (old.and_then(Stored::link), new.and_then(Stored::link)) {
-        (Some(old), Some(new)) => old.flags == new.flags && old.neighbors == new.neighbors,
+        (Some(old), Some(new)) => {
+            (old.flags, &old.neighbors, old.features) == (new.flags, &new.neighbors, new.features)
+        }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     }

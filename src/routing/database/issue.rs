@@ -14,7 +14,7 @@ use super::time::{BATCH, CLOCK_SLACK_MS, Now, TELL_INTERVAL, due, ms_ahead};
 use crate::identity::{AgentId, DomainPattern};
 use crate::text::{NAME_BYTES, cut};
 use crate::wire::{
-    Advertisement, CertificateBytes, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv,
+    Advertisement, CertificateBytes, Features, LinkAdv, LinkFlags, Neighbor, RouteAdv, SignedAdv,
 };
 
 /// The wall clock against the monotonic one since the last refresh: more is a clock that was set.
@@ -202,6 +202,7 @@ impl<A: Authority> Core<A> {
             },
             neighbors,
             display_name: cut(&self.settings.display_name, NAME_BYTES).to_owned(),
+            features: Some(Features::OWN),
         };
         let signed = self.sign(Advertisement::Link(adv));
         self.own.link = Some(signed.clone());

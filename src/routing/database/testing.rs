@@ -262,6 +262,7 @@ pub(super) fn link(stamp: Stamp) -> Advertisement {
         flags: LinkFlags::default(),
         neighbors: Vec::new(),
         display_name: String::new(),
+        features: None,
     })
 }
 
@@ -281,6 +282,7 @@ pub(super) fn links(bench: &Bench, origin: u8, sequence: u64, neighbors: &[u8]) 
         flags: LinkFlags::default(),
         neighbors: neighbors.iter().map(neighbor).collect(),
         display_name: String::new(),
+        features: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::id_index::IdIndex;
 use crate::identity::{AgentId, ShortId};
-use crate::wire::{LinkAdv, LinkFlags};
+use crate::wire::{Features, LinkAdv, LinkFlags};
 
 /// No link carries less than QUIC's smallest packet (RFC 9000 section 14): such a claim is a lie, and
 /// the link no edge. Sessions' packets, which are as long at least, cross narrow links in halves.
@@ -41,6 +41,8 @@ pub struct GraphAgent {
     /// For people; empty for an agent that was not heard of yet.
     pub display_name: String,
     pub flags: LinkFlags,
+    /// What it can do, as far as it tells.
+    pub features: Option<Features>,
     /// Agents farther away than this many hops do not use this one.
     pub max_hops: u8,
 }
@@ -281,6 +283,7 @@ impl GraphAgent {
             id: adv.stamp.origin,
             display_name: adv.display_name.clone(),
             flags: adv.flags,
+            features: adv.features,
             max_hops: adv.stamp.max_hops,
         }
     }
@@ -290,6 +293,7 @@ impl GraphAgent {
             id,
             display_name: String::new(),
             flags: LinkFlags::default(),
+            features: None,
             max_hops: u8::MAX,
         }
     }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::identity::AgentId;
 use crate::wire::{
-    ControlMessage, Envelope, Flood, LinkFlags, Neighbor, RoutePrefix, SignedAdv, decode_frame,
-    encode_frame, load_class, rtt_class,
+    ControlMessage, Envelope, Features, Flood, LinkFlags, Neighbor, RoutePrefix, SignedAdv,
+    decode_frame, encode_frame, load_class, rtt_class,
 };
 
 fn id() -> impl Strategy<Value = AgentId> {
@@ -56,31 +56,35 @@ fn link() -> impl Strategy<Value = Advertisement> {
         any::<(bool, bool)>(),
         prop::collection::vec(neighbor, 0..40),
         "[a-z]{0,20}",
+        any::<Option<u64>>(),
     )
-        .prop_map(|(stamp, (draining, no_transit), neighbors, display_name)| {
-            let mut neighbors: Vec<_> = neighbors
-                .into_iter()
-                .map(|(id, cost, rtt_class, mtu)| Neighbor {
-                    id,
-                    cost,
-                    rtt_class,
-                    mtu,
+        .prop_map(
+            |(stamp, (draining, no_transit), neighbors, display_name, features)| {
+                let mut neighbors: Vec<_> = neighbors
+                    .into_iter()
+                    .map(|(id, cost, rtt_class, mtu)| Neighbor {
+                        id,
+                        cost,
+                        rtt_class,
+                        mtu,
+                    })
+                    .filter(|neighbor| neighbor.id != stamp.origin)
+                    .collect();
+                neighbors.sort_by_key(|neighbor| neighbor.id);
+                neighbors.dedup_by_key(|neighbor| neighbor.id);
+                let flags = LinkFlags {
+                    draining,
+                    no_transit,
+                };
+                Advertisement::Link(LinkAdv {
+                    stamp,
+                    flags,
+                    neighbors,
+                    display_name,
+                    features: features.map(Features),
                 })
-                .filter(|neighbor| neighbor.id != stamp.origin)
-                .collect();
-            neighbors.sort_by_key(|neighbor| neighbor.id);
-            neighbors.dedup_by_key(|neighbor| neighbor.id);
-            let flags = LinkFlags {
-                draining,
-                no_transit,
-            };
-            Advertisement::Link(LinkAdv {
-                stamp,
-                flags,
-                neighbors,
-                display_name,
-            })
-        })
+            },
+        )
 }
 
 fn prefix() -> impl Strategy<Value = RoutePrefix> {
@@ -194,6 +198,7 @@ fn sample_link(neighbors: Vec<Neighbor>) -> LinkAdv {
         flags: LinkFlags::default(),
         neighbors,
         display_name: String::new(),
+        features: None,
     }
 }
 
@@ -296,6 +301,67 @@ fn names_are_short_and_steer_no_terminal() {
     ] {
         assert!(refused(named(wrong)) && refused(pool(wrong)), "{wrong:?}");
     }
+}
+
+/// As releases without features wrote it.
+const BEFORE: &[u8] = include_bytes!("../../../fuzz/corpus/advertisement/link");
+
+fn as_link(body: &[u8]) -> LinkAdv {
+    match Advertisement::decode(body) {
+        Ok(Advertisement::Link(link)) => link,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_origin_that_tells_no_features_is_read_and_written_as_ever() {
+    let link = as_link(BEFORE);
+    assert_eq!(link.features, None);
+    assert_eq!(link.display_name, "transit-1");
+    assert_eq!(Advertisement::Link(link).encode(), BEFORE);
+}
+
+#[test]
+fn an_agent_that_knows_no_features_reads_an_origin_that_tells_them() {
+    /// [`LinkAdv`] as releases without features decode it.
+    #[derive(minicbor::Decode)]
+    struct Before {
+        #[n(0)]
+        stamp: Stamp,
+        #[n(1)]
+        flags: LinkFlags,
+        #[n(2)]
+        neighbors: Vec<Neighbor>,
+        #[n(3)]
+        display_name: String,
+    }
+    for bits in [0, 5, u64::MAX] {
+        let link = LinkAdv {
+            display_name: "transit-1".to_owned(),
+            features: Some(Features(bits)),
+            ..sample_link(vec![neighbor(2)])
+        };
+        let body = Advertisement::Link(link.clone()).encode();
+        assert_eq!(as_link(&body), link);
+        let mut decoder = minicbor::Decoder::new(&body[1..]);
+        let before: Before = decoder.decode().unwrap();
+        assert_eq!(decoder.position(), body.len() - 1, "nothing trails");
+        let fields = (
+            before.stamp,
+            before.flags,
+            before.neighbors,
+            before.display_name,
+        );
+        let wanted = (link.stamp, link.flags, link.neighbors, link.display_name);
+        assert_eq!(fields, wanted);
+    }
+}
+
+#[test]
+fn features_are_listed_by_number() {
+    let bits = |bits: u64| Features(bits).bits().collect::<Vec<_>>();
+    assert!(bits(0).is_empty());
+    assert_eq!(bits(1 << 63 | 5), [0, 2, 63]);
 }
 
 #[test]

@@ -38,6 +38,41 @@ fn floods_travel_on_as_received_with_the_certificate_once() {
 }
 
 #[test]
+fn features_that_nobody_here_knows_are_kept_and_travel_on_under_their_signature() {
+    let mut bench = pair();
+    let Advertisement::Link(plain) = link(stamp(9, 5, 1)) else {
+        panic!("of links");
+    };
+    let told = |features, sequence| {
+        Advertisement::Link(LinkAdv {
+            stamp: stamp(9, 5, sequence),
+            features,
+            ..plain.clone()
+        })
+    };
+    for (sequence, features) in (1..).zip([None, Some(Features(0)), Some(Features(u64::MAX))]) {
+        let adv = signed(told(features, sequence));
+        let certificates = vec![CertificateBytes::new(&good_certificate(id(9)))];
+        let advertisements = vec![envelope(adv.clone(), 2)];
+        bench.hear(
+            2,
+            ControlMessage::Flood(Flood {
+                certificates,
+                advertisements,
+            }),
+        );
+        assert!(
+            bench.outputs.contains(&Output::TopologyChanged),
+            "the graph has them"
+        );
+        assert_eq!(bench.core.link_adv(id(9)).unwrap().features, features);
+        let on = bench.sent(3);
+        assert_eq!(on.last().unwrap().adv.body(), adv.body());
+        assert_eq!(on.last().unwrap().adv.signature(), adv.signature());
+    }
+}
+
+#[test]
 fn newer_is_higher_epoch_then_sequence_and_known_is_not_forwarded() {
     let mut bench = pair();
     for (epoch, sequence, result) in [
