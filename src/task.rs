@@ -10,27 +10,32 @@
 //! spawns. The message of a panic is logged by the panic hook.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt;
-use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 use tracing::error;
 
-/// Tasks that an agent cannot be without. Dropping this aborts them.
-#[derive(Debug, Default)]
+/// Tasks that an agent cannot be without, those of its whole life among them. Dropping this aborts them.
+#[derive(Debug)]
 pub struct Vital {
-    tasks: JoinSet<()>,
-    names: HashMap<Id, Name>,
+    starter: Starter,
+    failures: mpsc::Receiver<TaskFailed>,
+    tasks: Vec<Running>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Name {
-    task: &'static str,
-    /// Its return is no failure.
-    ends: bool,
+/// Starts tasks that an agent cannot be without. Whoever starts one holds it.
+#[derive(Clone, Debug)]
+pub struct Starter {
+    failed: mpsc::Sender<TaskFailed>,
 }
+
+/// A vital task. Dropping this aborts it, which is no failure.
+#[derive(Debug)]
+#[must_use = "dropping it aborts the task"]
+pub struct Running(AbortHandle);
 
 /// A vital task is gone.
 #[derive(Debug, thiserror::Error)]
@@ -43,60 +48,101 @@ pub struct TaskFailed {
     how: String,
 }
 
-impl Vital {
-    /// Starts a task that runs for as long as the agent.
-    pub fn spawn(&mut self, task: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        self.start(Name { task, ends: false }, future);
-    }
-
-    /// Starts a task that may come to an end of its own.
-    pub fn spawn_ending(
-        &mut self,
-        task: &'static str,
-        future: impl Future<Output = ()> + Send + 'static,
-    ) {
-        self.start(Name { task, ends: true }, future);
-    }
-
-    fn start(&mut self, name: Name, future: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(future);
-        self.names.insert(handle.id(), name);
-    }
-
-    /// Waits until a task panics, or returns although it should not. Cancel safe.
-    pub async fn failed(&mut self) -> TaskFailed {
-        loop {
-            match self.tasks.join_next_with_id().await {
-                Some(ended) => {
-                    if let Some(failed) = self.judge(ended) {
-                        return failed;
-                    }
-                }
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn judge(&mut self, ended: Result<(Id, ()), JoinError>) -> Option<TaskFailed> {
-        let (id, how) = match ended {
-            Ok((id, ())) => (id, None),
-            Err(error) => (error.id(), Some(death(error))),
-        };
-        let Name { task, ends } = self.names.remove(&id)?;
-        match how {
-            None if ends => None,
-            how => Some(TaskFailed {
-                task,
-                how: how.unwrap_or_else(|| "returned".to_owned()),
-            }),
+impl Default for Vital {
+    fn default() -> Self {
+        // The first failure ends the process.
+        let (failed, failures) = mpsc::channel(1);
+        Self {
+            starter: Starter { failed },
+            failures,
+            tasks: Vec::new(),
         }
     }
 }
 
-fn death(error: JoinError) -> String {
-    match error.try_into_panic() {
-        Ok(payload) => format!("panicked ({})", panic_message(&*payload)),
-        Err(_) => "was aborted".to_owned(),
+impl Vital {
+    /// Starts a task that runs for as long as the agent.
+    pub fn spawn(&mut self, task: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(self.starter.start(task, future));
+    }
+
+    /// For tasks that may end or be ended before the agent.
+    pub fn starter(&self) -> &Starter {
+        &self.starter
+    }
+
+    /// Waits until a task panics, or returns although it should not. Cancel safe.
+    pub async fn failed(&mut self) -> TaskFailed {
+        let failed = self.failures.recv().await;
+        failed.expect("the starter, which sends, is held here")
+    }
+}
+
+impl Starter {
+    /// Starts a task that runs until it is aborted.
+    pub fn start(
+        &self,
+        task: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> Running {
+        self.run(task, false, future)
+    }
+
+    /// Starts a task that may come to an end of its own.
+    pub fn start_ending(
+        &self,
+        task: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> Running {
+        self.run(task, true, future)
+    }
+
+    fn run(
+        &self,
+        task: &'static str,
+        ends: bool,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> Running {
+        let failed = self.failed.clone();
+        let running = tokio::spawn(async move {
+            let how = match AssertUnwindSafe(future).catch_unwind().await {
+                Ok(()) if ends => return,
+                Ok(()) => "returned".to_owned(),
+                Err(payload) => format!("panicked ({})", panic_message(&*payload)),
+            };
+            // Another one has failed before, and the agent is about to end, if that is full.
+            let _ = failed.try_send(TaskFailed { task, how });
+        });
+        Running(running.abort_handle())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Ends many tasks at once, those that it guards. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(watch::Sender<()>);
+
+impl Cut {
+    /// Runs `future`, which is dropped where it is when [`cut`](Self::cut) is called.
+    pub fn guard<F: Future<Output = ()>>(&self, future: F) -> impl Future<Output = ()> + use<F> {
+        let mut cut = self.0.subscribe();
+        async move {
+            tokio::select! {
+                () = future => {}
+                // An error: whoever might have cut it is gone, and so is its agent.
+                _ = cut.changed() => {}
+            }
+        }
+    }
+
+    /// Drops what is guarded now; what is guarded later goes on.
+    pub fn cut(&self) {
+        self.0.send_replace(());
     }
 }
 
@@ -194,11 +240,27 @@ mod tests {
     #[tokio::test]
     async fn a_vital_task_that_returns_has_failed_unless_it_may() {
         let mut vital = Vital::default();
-        vital.spawn_ending("short", async {});
+        let _short = vital.starter().start_ending("short", async {});
         vital.spawn("lost", async { tokio::task::yield_now().await });
         assert_eq!(vital.failed().await.task, "lost");
-        vital.spawn_ending("broken", async { panic!("no") });
+        let broken = async { panic!("no") };
+        let _broken = vital.starter().start_ending("broken", broken);
         assert_eq!(vital.failed().await.task, "broken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_vital_task_that_is_given_up_ends_and_is_no_failure() {
+        let mut vital = Vital::default();
+        let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+        let running = vital.starter().start("idle", async {
+            never().await;
+            drop(alive);
+        });
+        tokio::task::yield_now().await;
+        drop(running);
+        assert!(ended.await.is_err());
+        let long = std::time::Duration::from_secs(3_600);
+        assert!(tokio::time::timeout(long, vital.failed()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -222,6 +284,18 @@ mod tests {
         assert_eq!(broken.await, None::<()>);
         assert_eq!(contain(Served::Link, async { 7 }).await, Some(7));
         assert_eq!(count("http_client"), before + 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_guarded_ends_when_it_is_cut() {
+        let cut = Cut::default();
+        cut.cut();
+        let guarded = tokio::spawn(cut.guard(never()));
+        tokio::task::yield_now().await;
+        assert!(!guarded.is_finished(), "a cut of before is not its own");
+        cut.cut();
+        guarded.await.unwrap();
+        cut.guard(async {}).await;
     }
 
     #[test]

@@ -42,6 +42,8 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     /// Advertise these routes instead of what was advertised so far.
     Routes(OwnRoutes),
+    /// Others are to prefer any other way, or not any more.
+    Draining(bool),
     /// Judge anew what certificates prove.
     TrustChanged,
     /// Withdraw everything, say goodbye to all neighbours, and answer.
@@ -229,6 +231,7 @@ impl Control {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::Routes(routes) => self.core.handle_routes(now(), routes),
+            Command::Draining(on) => self.core.handle_draining(now(), on),
             Command::TrustChanged => self.core.handle_trust_changed(now()),
             Command::Leave { reason, done } => {
                 self.links.close();

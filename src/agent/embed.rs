@@ -12,9 +12,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::Agent;
-use super::bind::Sockets;
+use super::bind::{BindPort, Sockets};
 use super::error::StartError;
-use super::links::BindPort;
 use super::parts::Parts;
 use crate::api::EventView;
 use crate::forward::Port;
@@ -48,7 +47,7 @@ impl Agent {
     /// for `http`.
     pub fn embed(parts: Parts, surroundings: &Surroundings) -> Result<Self, StartError> {
         let sockets = Sockets::bind_links(&parts, &surroundings.bind)?;
-        Self::start_on(parts, sockets, Some(surroundings.accepted.clone()))
+        Self::start_on(&parts, sockets, Some(surroundings.accepted.clone()))
     }
 
     /// Opens streams to exits; `None`: the agent is no ingress.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::control::Command;
 use crate::config::{self, Route};
@@ -18,13 +18,29 @@ pub(super) fn first_routes(config: &config::Exit) -> OwnRoutes {
     own_routes(config, &unknown)
 }
 
-/// Runs the health checks and advertises what they allow, for ever. May be
+/// Runs the health checks and advertises what they allow while that is `offered`, for ever. May be
 /// aborted: what was advertised last stays.
-pub(super) async fn guard(exit: Arc<Exit>, config: config::Exit, commands: mpsc::Sender<Command>) {
+pub(super) async fn guard(
+    exit: Arc<Exit>,
+    config: config::Exit,
+    mut offered: watch::Receiver<bool>,
+    commands: mpsc::Sender<Command>,
+) {
     let mut statuses = exit.health().subscribe();
     let follow = async {
-        while statuses.changed().await.is_ok() {
-            let routes = own_routes(&config, &statuses.borrow_and_update());
+        loop {
+            let changed = tokio::select! {
+                changed = statuses.changed() => changed,
+                changed = offered.changed() => changed,
+            };
+            // Else the agent is about to end.
+            if changed.is_err() {
+                return std::future::pending::<()>().await;
+            }
+            let routes = match *offered.borrow_and_update() {
+                true => own_routes(&config, &statuses.borrow_and_update()),
+                false => OwnRoutes::default(),
+            };
             if commands.send(Command::Routes(routes)).await.is_err() {
                 return;
             }

@@ -18,9 +18,11 @@
 //! |---|---|
 //! | `run` | `warren run`: the runtime, signals |
 //! | `parts` | what an agent is made of: file, identity, trust, epoch |
-//! | `setup`, `bind`, `links`, `start` | what the rooms share, ports, links, everything started |
+//! | `setup`, `bind`, `start` | what the rooms share, ports, everything started |
+//! | `service` | what an agent does, each part with its tasks: control, links, exit, ingress, http |
+//! | `lifecycle`, `operator` | the phase that an agent is in, and the task that does what it is asked for |
+//! | `request`, `drain` | what it can be asked for, and how a drain goes on |
 //! | `embed` | agents inside another program, without sockets of the kernel |
-//! | `shutdown` | the end in order |
 //! | `control` | the task that owns the routing core and publishes the [`Mesh`](crate::routing::Mesh) |
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
@@ -38,13 +40,15 @@ mod control;
 mod departed;
 mod descriptors;
 mod distrust;
+mod drain;
 mod embed;
 mod error;
 mod events;
 mod explain;
 mod health;
-mod links;
+mod lifecycle;
 mod logging;
+mod operator;
 mod parts;
 mod prefixes;
 mod probe;
@@ -52,11 +56,12 @@ mod process;
 mod readiness;
 mod reasons;
 mod reporter;
+mod request;
 mod resolve;
 mod revoke_file;
 mod run;
+mod service;
 mod setup;
-mod shutdown;
 mod skew;
 mod start;
 mod status;

@@ -5,6 +5,8 @@ use crate::api;
 /// All that decides. Small and copied out of the snapshots, so that every state can be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Means {
+    /// It takes nothing new.
+    pub(super) leaving: bool,
     /// Peers that the file names. An agent without any depends on nobody's mesh.
     pub(super) peers: usize,
     /// Live links.
@@ -20,6 +22,9 @@ impl Means {
     pub(super) fn obstacles(self) -> Vec<&'static str> {
         let in_mesh = self.peers > 0;
         let mut obstacles = Vec::new();
+        if self.leaving {
+            obstacles.push("draining: open connections may end, nothing new is taken");
+        }
         if in_mesh && self.links == 0 {
             obstacles.push("no live link to any peer");
         }
@@ -30,9 +35,10 @@ impl Means {
     }
 }
 
-/// One word for both, of which obstacles weigh more than worries.
-pub(super) fn verdict(obstacles: usize, worries: usize) -> api::Status {
-    match (obstacles, worries) {
+/// One word for all, of which a drain weighs most and worries least.
+pub(super) fn verdict(means: Means, worries: usize) -> api::Status {
+    match (means.obstacles().len(), worries) {
+        _ if means.leaving => api::Status::Draining,
         (0, 0) => api::Status::Healthy,
         (0, _) => api::Status::Degraded,
         (_, _) => api::Status::Unavailable,
@@ -46,18 +52,24 @@ mod tests {
     use super::*;
 
     fn means() -> impl Strategy<Value = Means> {
-        (0_usize..3, 0_usize..3, any::<bool>(), 0_usize..3).prop_map(
-            |(peers, links, ingress, routes)| Means {
+        (
+            any::<bool>(),
+            0_usize..3,
+            0_usize..3,
+            any::<bool>(),
+            0_usize..3,
+        )
+            .prop_map(|(leaving, peers, links, ingress, routes)| Means {
+                leaving,
                 peers,
                 links,
                 ingress,
                 routes,
-            },
-        )
+            })
     }
 
     proptest! {
-        /// The promise, word by word: "if it is an ingress with peers configured, at least one usable
+        /// The promise, word by word: "not draining, and if it is an ingress with peers configured, at least one usable
         /// route; if it has peers configured at all, at least one live link".
         #[test]
         fn traffic_is_carried_exactly_while_the_promised_condition_holds(
@@ -66,8 +78,10 @@ mod tests {
         ) {
             let route_if_ingress = !(means.ingress && means.peers > 0) || means.routes > 0;
             let link_if_peers = means.peers == 0 || means.links > 0;
-            let status = verdict(means.obstacles().len(), worries);
-            prop_assert_eq!(status.carries_traffic(), route_if_ingress && link_if_peers);
+            let status = verdict(means, worries);
+            let carries = !means.leaving && route_if_ingress && link_if_peers;
+            prop_assert_eq!(status.carries_traffic(), carries);
+            prop_assert_eq!(status == api::Status::Draining, means.leaving);
             prop_assert_eq!(status == api::Status::Healthy, status.carries_traffic() && worries == 0);
         }
 

@@ -9,10 +9,11 @@ use prometheus_client::registry::Registry;
 use super::collector::Collector;
 use super::process::Process;
 use super::readiness::verdict;
+use super::request::Refused;
 use super::status::Status;
 use crate::api::{
-    self, AgentView, DepartedView, Dest, EdgeView, EventView, ExplainError, ExplainView, Health,
-    MemberView, PeerView, RouteView, StreamView, TopologyView, TraceView,
+    self, AgentView, DepartedView, Dest, DrainAnswer, EdgeView, EventView, ExplainError,
+    ExplainView, Health, MemberView, PeerView, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::clock;
 use crate::record::Side;
@@ -43,6 +44,22 @@ impl Status {
     }
 }
 
+impl Reporter {
+    /// What the agent has come to after a change.
+    fn answered(&self, outcome: Result<(), Refused>) -> Result<DrainAnswer, api::Refused> {
+        outcome.map_err(|refused| api::Refused(refused.to_string()))?;
+        let health = api::Agent::health(self);
+        Ok(DrainAnswer {
+            status: health.status,
+            message: match health.drain {
+                Some(drain) => drain.to_string(),
+                None => "not draining".to_owned(),
+            },
+            drain: health.drain,
+        })
+    }
+}
+
 impl api::Agent for Reporter {
     fn health(&self) -> Health {
         let status = &self.status;
@@ -51,7 +68,7 @@ impl api::Agent for Reporter {
         let obstacles = means.obstacles();
         let worries = status.worries(&mesh);
         Health {
-            status: verdict(obstacles.len(), worries.len()),
+            status: verdict(means, worries.len()),
             agent_id: status.id,
             display_name: status.display_name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,6 +78,7 @@ impl api::Agent for Reporter {
             streams: status.shared.streams.count(),
             socks5_running: status.ingress.is_some(),
             exit_handler_running: status.exit.is_some(),
+            drain: status.drain_view(),
             reasons: obstacles
                 .into_iter()
                 .map(str::to_owned)
@@ -179,6 +197,14 @@ impl api::Agent for Reporter {
 
     async fn explain(&self, dest: &Dest) -> Result<ExplainView, ExplainError> {
         self.status.explain(dest).await
+    }
+
+    async fn drain(&self) -> Result<DrainAnswer, api::Refused> {
+        self.answered(self.status.desk.drain().await)
+    }
+
+    async fn undrain(&self) -> Result<DrainAnswer, api::Refused> {
+        self.answered(self.status.desk.undrain().await)
     }
 
     async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {

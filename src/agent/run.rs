@@ -62,6 +62,11 @@ fn keep(start: impl Future<Output = Result<Agent, StartError>>) -> Result<(), Ru
         };
         info!(signal = name, "stopping");
         tokio::select! {
+            () = agent.drain() => {}
+            name = signals.stop() => info!(signal = name, "stopping now"),
+            failed = agent.failed() => return Err(failed.into()),
+        }
+        tokio::select! {
             () = agent.shutdown() => {}
             name = signals.stop() => info!(signal = name, "stopping at once"),
         }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::drain::Stage;
 use super::readiness::Means;
 use super::reasons::{named, not_linked, short_of_windows, single_path};
+use super::request::Desk;
 use super::setup::Shared;
 use super::skew;
-use crate::api::{Direction, PeerState, PeerView, RouteKind, RouteView};
+use crate::api::{Direction, DrainStage, DrainView, PeerState, PeerView, RouteKind, RouteView};
 use crate::clock::{self, unix_now};
 use crate::config::Balance;
 use crate::exit::Exit;
@@ -35,6 +37,7 @@ pub(super) struct Status {
     /// The peers that the file names, and their costs.
     pub(super) peer_costs: BTreeMap<AgentId, u32>,
     pub(super) shared: Shared,
+    pub(super) desk: Desk,
     pub(super) ingress: Option<Arc<MeshIngress>>,
     pub(super) exit: Option<Arc<Exit>>,
 }
@@ -43,6 +46,7 @@ impl Status {
     /// What decides whether traffic can be carried.
     pub(super) fn means(&self, mesh: &Mesh) -> Means {
         Means {
+            leaving: self.desk.life.phase().is_leaving(),
             peers: self.peer_costs.len(),
             links: self.shared.links.live().len(),
             ingress: self.ingress.is_some(),
@@ -102,6 +106,26 @@ impl Status {
         let known = known.map(|agent| agent.display_name.clone());
         let known = known.filter(|name| !name.is_empty());
         known.or_else(|| self.shared.events.departed.name(id))
+    }
+
+    pub(super) fn drain_view(&self) -> Option<DrainView> {
+        let progress = (*self.desk.progress.borrow())?;
+        let clients = self
+            .ingress
+            .as_ref()
+            .map_or(0, |ingress| ingress.connections());
+        let served = self.exit.as_ref().map_or(0, |exit| exit.connections());
+        let left = progress.deadline.saturating_duration_since(clock::now());
+        Some(DrainView {
+            stage: match progress.stage {
+                Stage::Noticed => DrainStage::Noticed,
+                Stage::Emptying => DrainStage::Emptying,
+                Stage::Drained => DrainStage::Drained,
+            },
+            connections: clients + served,
+            left_s: left.as_secs_f64().ceil() as u64,
+            cut: progress.cut,
+        })
     }
 
     pub(super) fn peer_view(&self, id: AgentId, peer: PeerStatus) -> PeerView {

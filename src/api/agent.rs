@@ -1,15 +1,14 @@
 //! What the API needs from the agent behind it.
 
 use super::{
-    Dest, EventView, ExplainView, Health, MemberView, PeerView, RouteView, StreamView,
+    Dest, DrainAnswer, EventView, ExplainView, Health, MemberView, PeerView, RouteView, StreamView,
     TopologyView, TraceView,
 };
 
 /// A running agent as the API sees it.
 ///
-/// Lists come in a stable order, so that two answers can be compared. Every method but
-/// [`health`](Self::health), [`explain`](Self::explain) and [`trace`](Self::trace) is called on a
-/// blocking thread, outside any async context, because a snapshot of a large mesh takes
+/// Lists come in a stable order, so that two answers can be compared. Every method that is not
+/// asynchronous, but for [`health`](Self::health), is called on a blocking thread, outside any async context, because a snapshot of a large mesh takes
 /// milliseconds that packets would wait for.
 pub trait Agent: Send + Sync + 'static {
     /// Called for every health check, on the async runtime: must be cheap.
@@ -45,9 +44,20 @@ pub trait Agent: Send + Sync + 'static {
     /// dropped before it is done.
     fn trace(&self, dest: &Dest) -> impl Future<Output = Result<TraceView, ExplainError>> + Send;
 
+    /// Begins to drain. The answer tells how far it has come.
+    fn drain(&self) -> impl Future<Output = Result<DrainAnswer, Refused>> + Send;
+
+    /// Takes a drain back.
+    fn undrain(&self) -> impl Future<Output = Result<DrainAnswer, Refused>> + Send;
+
     /// All metrics as OpenMetrics text. What agents call themselves is told only with `names`.
     fn encode_metrics(&self, names: bool) -> String;
 }
+
+/// Why a change was not made, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
 
 /// Why a destination could not be explained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

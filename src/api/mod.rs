@@ -2,11 +2,13 @@
 //!
 //! Only snapshots are read here; [`Agent`] is what the layer above implements. [`Server`] runs in
 //! the task that calls [`Server::serve`] and owns one task per connection. Those may be aborted at
-//! any time, because a request changes nothing.
+//! any time: what a request asks for is done by the agent, whether somebody waits for it or not.
 
 mod agent;
+mod answer;
 mod caller;
 mod dest;
+mod drain;
 mod error;
 mod event;
 mod exposition;
@@ -23,8 +25,10 @@ mod token;
 mod trace;
 mod view;
 
-pub use agent::{Agent, ExplainError};
+pub use agent::{Agent, ExplainError, Refused};
 pub use dest::{Dest, DestError};
+pub use answer::DrainAnswer;
+pub use drain::{DrainStage, DrainView};
 pub use event::EventView;
 pub use metrics::Metrics;
 pub use server::{API_SOCKET, Server, SocketError};

@@ -9,7 +9,7 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, options};
+use axum::routing::{get, options, post};
 use axum::{Json, Router};
 use http_body_util::Limited;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::exposition;
 use super::guard::{self, Guard};
 use super::token::TokenCheck;
-use super::{Agent, Dest, ExplainError, Metrics, Settings};
+use super::{Agent, Dest, ExplainError, Metrics, Refused, Settings};
 
 /// More than any request needs.
 const MAX_BODY: usize = 16 * 1024;
@@ -63,6 +63,8 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/events", get(events::<A>))
         .route("/api/explain", get(explain::<A>))
         .route("/api/trace", get(trace::<A>))
+        .route("/api/drain", post(drain::<A>))
+        .route("/api/undrain", post(undrain::<A>))
         .route_layer(middleware::from_fn_with_state(
             guard.clone(),
             guard::require,
@@ -235,6 +237,21 @@ async fn trace<A: Agent>(
     let dest = dest(query)?;
     let _permit = shared.traces.acquire().await;
     answer(&dest, TRACE_TIMEOUT, shared.agent.trace(&dest)).await
+}
+
+async fn drain<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Result<Response, ApiError> {
+    changed(shared.agent.drain().await)
+}
+
+async fn undrain<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Result<Response, ApiError> {
+    changed(shared.agent.undrain().await)
+}
+
+fn changed(outcome: Result<impl Serialize, Refused>) -> Result<Response, ApiError> {
+    match outcome {
+        Ok(answer) => Ok(Json(answer).into_response()),
+        Err(refused) => Err(ApiError::new(StatusCode::CONFLICT, refused.to_string())),
+    }
 }
 
 fn dest(query: DestQueryResult) -> Result<Dest, ApiError> {

@@ -27,6 +27,8 @@ pub(crate) struct FakeAgent {
     pub(crate) empty: AtomicBool,
     /// Names and addresses are as long as they get.
     pub(crate) long: AtomicBool,
+    /// Connections that a drain has to wait for.
+    left: Mutex<usize>,
     registry: Registry,
 }
 
@@ -38,6 +40,7 @@ impl FakeAgent {
             status: Mutex::new(Status::Healthy),
             empty: AtomicBool::new(false),
             long: AtomicBool::new(false),
+            left: Mutex::new(4),
             registry,
         })
     }
@@ -48,6 +51,38 @@ impl FakeAgent {
             true => format!("{text}-{LONG}"),
             false => text.to_owned(),
         }
+    }
+
+    /// Each look at a drain finds one connection less; three are left at first.
+    fn drain_view(&self, status: Status) -> Option<DrainView> {
+        if status != Status::Draining {
+            return None;
+        }
+        let mut left = self.left.lock().unwrap();
+        *left = left.saturating_sub(1);
+        let stage = match *left {
+            0 => DrainStage::Drained,
+            _ => DrainStage::Emptying,
+        };
+        Some(DrainView {
+            stage,
+            connections: *left,
+            left_s: 30,
+            cut: 0,
+        })
+    }
+
+    fn change(&self, to: Status, message: &str) -> Result<DrainAnswer, Refused> {
+        let mut status = self.status.lock().unwrap();
+        if *status == Status::Unavailable {
+            return Err(Refused("the agent is stopping".to_owned()));
+        }
+        *status = to;
+        Ok(DrainAnswer {
+            status: to,
+            message: message.to_owned(),
+            drain: self.drain_view(to),
+        })
     }
 
     fn unless_empty<T>(&self, list: Vec<T>) -> Vec<T> {
@@ -77,6 +112,7 @@ impl Agent for FakeAgent {
             streams: 1,
             socks5_running: true,
             exit_handler_running: false,
+            drain: self.drain_view(status),
             reasons,
         }
     }
@@ -277,6 +313,14 @@ impl Agent for FakeAgent {
                 candidate(0x88, 0x33, 11, Some("higher metric")),
             ],
         })
+    }
+
+    async fn drain(&self) -> Result<DrainAnswer, Refused> {
+        self.change(Status::Draining, "draining")
+    }
+
+    async fn undrain(&self) -> Result<DrainAnswer, Refused> {
+        self.change(Status::Healthy, "serving")
     }
 
     async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::DrainView;
 use crate::clock::format_date;
 use crate::identity::{AgentId, Member};
 
@@ -48,6 +49,8 @@ pub struct Health {
     pub streams: usize,
     pub socks5_running: bool,
     pub exit_handler_running: bool,
+    /// `None`: no drain is under way.
+    pub drain: Option<DrainView>,
     /// Why the status is not `healthy`; each is one sentence.
     pub reasons: Vec<String>,
 }
@@ -69,6 +72,8 @@ struct HealthJson {
     stream_count: usize,
     socks5_running: bool,
     exit_handler_running: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainView>,
     reasons: Vec<String>,
 }
 
@@ -88,6 +93,7 @@ impl From<Health> for HealthJson {
             stream_count: health.streams,
             socks5_running: health.socks5_running,
             exit_handler_running: health.exit_handler_running,
+            drain: health.drain,
             reasons: health.reasons,
         }
     }
@@ -106,6 +112,7 @@ impl From<HealthJson> for Health {
             streams: json.stream_count,
             socks5_running: json.socks5_running,
             exit_handler_running: json.exit_handler_running,
+            drain: json.drain,
             reasons: json.reasons,
         }
     }

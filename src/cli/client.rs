@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -111,6 +111,20 @@ impl ApiArgs {
         path: &str,
         accepts: fn(StatusCode) -> bool,
     ) -> Result<T, ClientError> {
+        self.ask(Method::GET, path, accepts)
+    }
+
+    /// The JSON that `POST path` without a body answers with status 200.
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.ask(Method::POST, path, |status| status == StatusCode::OK)
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        accepts: fn(StatusCode) -> bool,
+    ) -> Result<T, ClientError> {
         let api = self.api.clone().unwrap_or_else(found);
         let unreachable = |cause| unreachable(&api, cause);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -122,7 +136,7 @@ impl ApiArgs {
                 api: api.clone(),
                 after: ANSWER_TIMEOUT,
             };
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.get(&api, path)).await;
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(method, &api, path)).await;
             answer.map_err(silent)?
         });
         // The system's resolver may hang for longer than anybody waits here.
@@ -159,7 +173,12 @@ impl ApiArgs {
         topology.map(Names::new).unwrap_or_default()
     }
 
-    async fn get(&self, api: &Api, path: &str) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn send(
+        &self,
+        method: Method,
+        api: &Api,
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = connect(api)
             .await
             .map_err(|cause| unreachable(api, cause))?;
@@ -167,7 +186,7 @@ impl ApiArgs {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(&error))?;
-        let request = self.request(api, path)?;
+        let request = self.request(method, api, path)?;
         let connection = tokio::spawn(connection);
         let response = match sender.send_request(request).await {
             Ok(response) => response,
@@ -195,15 +214,24 @@ impl ApiArgs {
         Ok((status, body.to_bytes()))
     }
 
-    fn request(&self, api: &Api, path: &str) -> Result<Request<Empty<Bytes>>, ClientError> {
+    fn request(
+        &self,
+        method: Method,
+        api: &Api,
+        path: &str,
+    ) -> Result<Request<Empty<Bytes>>, ClientError> {
         let host = match api {
             Api::Http(at) => at.to_string(),
             Api::Socket(_) => "localhost".to_owned(),
         };
-        let mut request = Request::get(path).header(header::HOST, host).header(
-            header::USER_AGENT,
-            concat!("warren/", env!("CARGO_PKG_VERSION")),
-        );
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, host)
+            .header(
+                header::USER_AGENT,
+                concat!("warren/", env!("CARGO_PKG_VERSION")),
+            );
         if let Some(Secret(Some(token))) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
         }

@@ -8,6 +8,7 @@ mod client;
 mod client_error;
 mod completions;
 mod console;
+mod drain;
 mod endpoint;
 mod events;
 mod explain;
@@ -83,6 +84,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     Trace(trace::TraceArgs),
     Events(events::EventsArgs),
+    Drain(drain::DrainArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -117,6 +119,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Streams(args) => streams::run(&args, console)?,
         Command::Explain(args) => explain::run(&args, console)?,
         Command::Trace(args) => trace::run(&args, console)?,
+        Command::Drain(args) => drain::run(&args, console)?,
         Command::Events(args) => events::run(&args, console)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }

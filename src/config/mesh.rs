@@ -9,7 +9,7 @@ use super::error::Problem;
 use super::reader::Value;
 use super::scalar::{self, quote, show_duration};
 use super::section::Section;
-use super::{Balance, Congestion, Connections, Listener, Peer, Reconnect, Routing};
+use super::{Balance, Congestion, Connections, Drain, Listener, Peer, Reconnect, Routing};
 
 /// Where an agent listens that has neither listeners nor peers in its file: as the examples do.
 const DEFAULT_LISTENER: SocketAddr =
@@ -34,6 +34,12 @@ const HEARTBEATS: RangeInclusive<Duration> = Duration::from_millis(20)..=Duratio
 const DEAD_AFTER: RangeInclusive<u32> = 2..=100;
 
 const DELAYS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+
+/// A download may take its day.
+const DRAINS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+
+/// No balancer checks more rarely.
+const NOTICES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
 
 /// 0 stands for no end.
 const RETRIES: RangeInclusive<u32> = 0..=1_000_000;
@@ -93,6 +99,18 @@ pub(super) fn connections(mut section: Section<'_>) -> Connections {
             .choice("congestion", &controllers)
             .unwrap_or(default.congestion),
         reconnect: reconnect(section.section("reconnect")),
+    }
+}
+
+pub(super) fn drain(mut section: Section<'_>) -> Drain {
+    let default = Drain::default();
+    Drain {
+        timeout: section
+            .duration("timeout", DRAINS)
+            .unwrap_or(default.timeout),
+        notice: section
+            .duration("notice", NOTICES)
+            .unwrap_or(default.notice),
     }
 }
 

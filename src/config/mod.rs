@@ -36,8 +36,9 @@ mod yaml;
 pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
 pub use model::{
-    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Exit, Guards, HealthCheck,
-    HealthTarget, Http, Listener, LogFormat, Peer, Reconnect, Route, Routing, Socks5, Tls, User,
+    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Drain, Exit, Guards,
+    HealthCheck, HealthTarget, Http, Listener, LogFormat, Peer, Reconnect, Route, Routing, Socks5,
+    Tls, User,
 };
 pub use services::DEFAULT_MAX_CONNECTIONS;
 pub use value::{HostPort, PasswordHash};

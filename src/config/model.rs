@@ -33,6 +33,7 @@ pub struct Config {
     pub routing: Routing,
     pub connections: Connections,
     pub http: Option<Http>,
+    pub drain: Drain,
     pub limits: Limits,
 }
 
@@ -240,6 +241,15 @@ pub struct Reconnect {
     pub max_retries: Option<u32>,
 }
 
+/// The `drain` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long connections may live on once nothing new is taken. Zero: not at all.
+    pub timeout: Duration,
+    /// How long clients are still served after checks began to fail.
+    pub notice: Duration,
+}
+
 /// The `http` section of an agent that serves it.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -279,6 +289,15 @@ impl Default for Connections {
             dead_after: 3,
             congestion: Congestion::Bbr,
             reconnect: Reconnect::default(),
+        }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            notice: Duration::ZERO,
         }
     }
 }

@@ -73,16 +73,6 @@ impl<'a> Section<'a> {
         self.reader.report(self.place, &self.path, problem);
     }
 
-    /// Refuses a key that a later release will know. It does not count as known.
-    pub(super) fn refuse(&mut self, key: &str, reason: &str) {
-        let Some(index) = self.entries.iter().position(|(found, _)| found.text == key) else {
-            return;
-        };
-        let (found, _) = self.entries.remove(index);
-        let problem = Problem::Invalid(reason.to_owned());
-        self.reader.report(found.place, &self.path_of(key), problem);
-    }
-
     /// The section under `key`; an empty one if it is absent.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         match self.value(key) {

@@ -19,10 +19,6 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Reads the whole document. With errors reported the result is not to be used.
 pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
     let mut document = reader.root(root);
-    document.refuse(
-        "drain",
-        "drain is not supported yet in this release; remove the section",
-    );
     let agent = agent(document.section("agent"), reader);
     let tls = tls(document.section("tls"));
     let mut trust = document.section("trust");
@@ -39,6 +35,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
     let routing = mesh::routing(document.section("routing"));
     let connections = mesh::connections(document.section("connections"));
     let http = services::http(document.section("http"));
+    let drain = mesh::drain(document.section("drain"));
     services::check_distinct(&mut document, socks5.as_ref(), http.as_ref());
     Config {
         agent,
@@ -53,6 +50,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
         routing,
         connections,
         http,
+        drain,
         limits,
     }
 }

@@ -29,6 +29,7 @@ use crate::identity::{AgentId, Credential, Member};
 use crate::limit::{MEMBERS, Share, Shares};
 use crate::names::Resolver;
 use crate::record::{Journal, StreamTable};
+use crate::task::Cut;
 use sessions::Sessions;
 
 pub use acl::Acl;
@@ -59,6 +60,8 @@ pub struct Exit {
     /// How long a stream may take to say what it wants.
     request_timeout: Duration,
     draining: AtomicBool,
+    /// Guards the streams.
+    cut: Cut,
     metrics: Metrics,
 }
 
@@ -85,13 +88,29 @@ impl Exit {
             dns_queries: Shares::new(limits.dns_queries, MEMBERS),
             request_timeout: limits.handshake_timeout,
             draining: AtomicBool::new(false),
+            cut: Cut::default(),
             metrics: Metrics::default(),
         })
     }
 
-    /// From now on refuses new work with `Draining`; open connections live on.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// From now on refuses new work with `Draining`, or not any more; open connections live on.
+    pub fn drain(&self, on: bool) {
+        self.draining.store(on, Ordering::Relaxed);
+    }
+
+    /// Connections for ingresses, in whatever state.
+    pub fn connections(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// Bytes that were sent and that the ingresses have not delivered yet.
+    pub fn undelivered(&self) -> u64 {
+        self.sessions.undelivered()
+    }
+
+    /// Resets the connections that are open now.
+    pub fn cut(&self) {
+        self.cut.cut();
     }
 
     /// Ends every session for whose certificate `judge` has a reason, with the connections in it.

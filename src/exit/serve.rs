@@ -53,7 +53,7 @@ impl Exit {
         while let Ok(stream) = streams.accept().await {
             let (exit, place) = (self.clone(), self.place(peer.id));
             let peer = peer.clone();
-            task::serve(Served::Stream, async move {
+            let serving = async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
                 let Some(_place) = place else {
                     return refuse(stream, &ConnectError::Busy).await;
@@ -63,7 +63,8 @@ impl Exit {
                     let end = relay(tcp, stream, &guard).await;
                     debug!(stream = ?guard.snapshot(), ?end, "stream ended");
                 }
-            });
+            };
+            task::serve(Served::Stream, self.cut.guard(serving));
         }
         self.sessions.leave(peer.id, &connection);
     }

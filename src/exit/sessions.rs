@@ -87,6 +87,13 @@ impl Sessions {
         members
     }
 
+    /// Bytes that were sent in them and that their other ends have not delivered yet.
+    pub(super) fn undelivered(&self) -> u64 {
+        let current = self.lock();
+        let held = current.values().map(|session| session.streams.held());
+        held.sum()
+    }
+
     /// Whose streams get less than they could use.
     pub(super) fn short_of_windows(&self) -> Vec<AgentId> {
         let current = self.lock();

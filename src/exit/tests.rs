@@ -183,10 +183,13 @@ async fn one_ingress_leaves_the_others_connections_and_queries() {
 #[tokio::test]
 async fn a_draining_exit_sends_new_work_elsewhere() {
     let exit = exit(&config(&["127.0.0.0/8"], &[], vec![]));
-    exit.drain();
+    exit.drain(true);
     let target = Target::Address(echo_server().await);
     assert_eq!(status_of(&exit, target).await, ConnectStatus::Draining);
     assert!(exit.resolve_whole(INGRESS, "a.example").await.is_err());
+    exit.drain(false);
+    let target = Target::Address(echo_server().await);
+    assert_eq!(status_of(&exit, target).await, ConnectStatus::Connected);
 }
 
 const INGRESS: AgentId = AgentId([9; 16]);

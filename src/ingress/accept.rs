@@ -1,6 +1,7 @@
 //! The port: accepts clients, each as far as its network has a place left.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -13,12 +14,18 @@ use crate::task::{self, Served};
 use crate::tunnel::OpenStream;
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
-    /// Accepts clients for ever.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+    /// Accepts clients until `closed`, and then those that have come already.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, closed: impl Future<Output = ()>) {
         let mut acceptor = Acceptor::new("SOCKS5");
+        let mut closed = pin!(closed);
         loop {
             let failed = || self.metrics.handshake_failed("accept");
-            let (tcp, client) = acceptor.next(|| listener.accept(), failed).await;
+            let (tcp, client) = tokio::select! {
+                // Who waits in the kernel would be reset with the port.
+                biased;
+                accepted = acceptor.next(|| listener.accept(), failed) => accepted,
+                () = &mut closed => return,
+            };
             self.admit(tcp, client);
         }
     }
@@ -37,9 +44,10 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             return;
         };
         let ingress = self.clone();
-        task::serve(Served::Client, async move {
+        let serving = async move {
             socks5::serve(&ingress, tcp, client, handshake).await;
             drop(place);
-        });
+        };
+        task::serve(Served::Client, self.cut.guard(serving));
     }
 }

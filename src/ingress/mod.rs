@@ -4,8 +4,8 @@
 //! name query of its own.
 //!
 //! Tasks: [`Ingress::run`] accepts, and spawns one task per client that ends with the client's
-//! connection. The accept loop may be aborted at any time (drain, a changed address); the clients'
-//! tasks live on.
+//! connection. The accept loop may be aborted at any time, or closed so that who has come is served
+//! (drain, a changed address); the clients' tasks live on.
 
 mod accept;
 mod attempts;
@@ -33,6 +33,7 @@ use crate::exit::Exit;
 use crate::identity::{Checks, Login, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::record::StreamTable;
+use crate::task::Cut;
 use crate::tunnel::OpenStream;
 use waiting::Waiting;
 
@@ -68,6 +69,8 @@ pub struct Ingress<T, R> {
     /// For requests that wait for a route.
     waiting_places: Semaphore,
     handshake_timeout: Duration,
+    /// Guards the clients.
+    cut: Cut,
     metrics: Metrics,
 }
 
@@ -95,6 +98,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             route_wait: config.route_wait,
             waiting_places: Semaphore::new(limits.waiting_requests),
             handshake_timeout: limits.socks_handshake_timeout,
+            cut: Cut::default(),
             metrics: Metrics::default(),
         }
     }
@@ -109,6 +113,11 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// This ingress's counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Resets the connections that are open now.
+    pub fn cut(&self) {
+        self.cut.cut();
     }
 
     /// Clients that are connected, in whatever state.

@@ -184,7 +184,7 @@ impl Bed {
         let ingress = Arc::new(ingress.with_patience(self.patience));
         let listener = TcpListener::bind(self.config.address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(ingress.clone().run(listener));
+        tokio::spawn(ingress.clone().run(listener, std::future::pending()));
         Running {
             ingress,
             sessions,

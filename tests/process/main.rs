@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod demo;
 mod distrust;
+mod drain;
 mod events;
 mod exit_death;
 mod fail_closed;

@@ -11,7 +11,7 @@ use crate::support::{LOOPBACK, Mesh, Spec, Target, socks};
 const DEST: &str = "127.0.0.1";
 
 /// What an idle agent may take to end.
-const PROMPTLY: Duration = Duration::from_secs(2);
+const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// So slow that only a goodbye can tell a neighbour within [`NOTICED`] that a link is gone.
 const SLOW_HEARTBEAT: &str =
@@ -91,8 +91,9 @@ fn an_ingress_whose_only_exit_stopped_fails_closed_and_recovers() {
 
 #[test]
 fn connections_through_a_stopped_exit_end_on_both_sides() {
+    let at_once = "drain: { timeout: 0 }";
     let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("exit").listen().exit(LOOPBACK).extra(at_once),
         Spec::new("transit").listen().peer("exit"),
         Spec::new("ingress").socks5().peer("transit"),
     ]);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{
-    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Exit, HostPort, Http, Limits,
-    Listener, LogFormat, Peer, Reconnect, Routing, Socks5, Tls,
+    Agent, ApiSocket, Balance, Config, Congestion, Connections, Dns, Drain, Exit, HostPort, Http,
+    Limits, Listener, LogFormat, Peer, Reconnect, Routing, Socks5, Tls,
 };
 use crate::identity::AgentId;
 
@@ -89,6 +89,7 @@ pub(crate) fn exit() -> Config {
             trust_loopback: false,
             socket: ApiSocket::Off,
         }),
+        drain: Drain::default(),
         limits: Limits::default(),
     }
 }

@@ -86,7 +86,7 @@ async fn an_exit_that_takes_streams_and_says_nothing_is_passed_over() {
 async fn a_draining_exit_is_passed_over() {
     let mut bed = Bed::with_loopback_exit().await;
     let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
-    bed.exit(SECOND, &config).await.drain();
+    bed.exit(SECOND, &config).await.drain(true);
     bed.table.prefixes[0].1.insert(0, SECOND);
     let running = bed.start().await;
     assert_eq!(running.ask(testing::echo_server().await).await.0, 0);

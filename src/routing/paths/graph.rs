@@ -163,6 +163,33 @@ impl Graph {
         })
     }
 
+    /// Whether some of our neighbours reach each other only through us.
+    pub fn is_sole_way(&self) -> bool {
+        if self.agents[self.own as usize].flags.no_transit {
+            return false;
+        }
+        let neighbors: Vec<Node> = self.neighbors(self.own).collect();
+        let Some(first) = neighbors.first() else {
+            return false;
+        };
+        let mut seen = vec![false; self.len()];
+        let mut open = vec![*first];
+        seen[*first as usize] = true;
+        while let Some(node) = open.pop() {
+            for next in self.neighbors(node) {
+                if next != self.own && !std::mem::replace(&mut seen[next as usize], true) {
+                    let relays = !self.agents[next as usize].flags.no_transit;
+                    open.extend(relays.then_some(next));
+                }
+            }
+        }
+        !neighbors.iter().all(|neighbor| seen[*neighbor as usize])
+    }
+
+    fn neighbors(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
+        self.edges[self.edges_of(node)].iter().map(|edge| edge.to)
+    }
+
     /// Links that both ends advertise.
     pub fn link_count(&self) -> usize {
         self.edges.len() / 2

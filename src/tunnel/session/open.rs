@@ -108,6 +108,16 @@ impl Sessions {
         }
     }
 
+    /// Bytes that were sent in them and that the exits have not delivered yet.
+    pub fn undelivered(&self) -> u64 {
+        let slots = self.lock();
+        let held = slots.values().map(|slot| match slot {
+            Slot::Live(live) if live.connection.close_reason().is_none() => live.streams.held(),
+            Slot::Live(_) | Slot::Opening(_) => 0,
+        });
+        held.sum()
+    }
+
     /// The exits of sessions whose streams get less than they could use, because others hold so much
     /// that nobody reads.
     pub fn short_of_windows(&self) -> Vec<AgentId> {

@@ -141,12 +141,7 @@ impl Ledger {
         }
         if self.held >= self.sweep_at {
             self.sweep_at = self.held + window / 16;
-            let holds = |account: &Account| !account.asked && account.held() > 0;
-            let all = self.accounts.iter_mut();
-            for (stream, account) in all.filter(|(_, account)| holds(account)) {
-                account.asked = true;
-                ask.push(*stream);
-            }
+            ask.extend(self.ask_all());
         }
         ask
     }
@@ -164,6 +159,23 @@ impl Ledger {
             self.forget(stream);
         }
         self.sweep_at = (self.held + self.window / 16).max(self.window / 8);
+    }
+
+    /// Bytes that all streams hold, those that have ended among them.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The streams that hold something and were not asked for it; they count as asked.
+    pub(crate) fn ask_all(&mut self) -> Vec<u64> {
+        let mut ask = Vec::new();
+        let holds = |account: &Account| !account.asked && account.held() > 0;
+        let all = self.accounts.iter_mut();
+        for (stream, account) in all.filter(|(_, account)| holds(account)) {
+            account.asked = true;
+            ask.push(*stream);
+        }
+        ask
     }
 
     /// Whether streams get less than they could use, because others hold so much; `Some` when that

@@ -124,6 +124,17 @@ impl SessionStreams {
         self.notes.peer_is_short.load(Ordering::Relaxed) || lock(&self.notes.ledger).is_short()
     }
 
+    /// Bytes that were sent and that the other end has not delivered yet, as far as it takes notes. It is
+    /// asked for what it has not told.
+    pub fn held(&self) -> u64 {
+        let (held, asks) = {
+            let mut ledger = lock(&self.notes.ledger);
+            (ledger.held(), ledger.ask_all())
+        };
+        asks.into_iter().for_each(|stream| self.notes.ask(stream));
+        held
+    }
+
     fn with_notes(&self, send: SendStream, recv: RecvStream) -> ExitStream {
         let stream = VarInt::from(send.id()).into_inner();
         let mailbox = Arc::new(Mailbox::default());

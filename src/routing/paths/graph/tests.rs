@@ -99,3 +99,20 @@ fn a_link_that_claims_less_than_quic_needs_is_none_and_others_keep_theirs() {
         assert_eq!(first.mtu, 1_452, "{absurd}");
     }
 }
+
+#[test]
+fn an_agent_between_two_parts_is_their_sole_way_unless_it_relays_for_nobody() {
+    let chain = Mesh::with_links(3, &[(0, 1), (0, 2)]);
+    assert!(chain.graph().is_sole_way());
+    let triangle = Mesh::with_links(3, &[(0, 1), (0, 2), (1, 2)]);
+    assert!(!triangle.graph().is_sole_way());
+    assert!(!Mesh::with_links(2, &[(0, 1)]).graph().is_sole_way());
+    assert!(!Mesh::of(1).graph().is_sole_way());
+    // Round the other way there is an agent that relays for nobody.
+    let mut ring = Mesh::with_links(4, &[(0, 1), (0, 2), (1, 3), (3, 2)]);
+    assert!(!ring.graph().is_sole_way());
+    ring.flags(3).no_transit = true;
+    assert!(ring.graph().is_sole_way());
+    ring.flags(0).no_transit = true;
+    assert!(!ring.graph().is_sole_way());
+}

@@ -1,0 +1,108 @@
+//! What an agent can be asked for while it runs, and how far it has come with it.
+
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::drain::Stage;
+use super::lifecycle::Lifecycle;
+
+/// Requests that the operator has not come to yet.
+const REQUESTS: usize = 16;
+
+/// What the operator can be asked for.
+pub(super) enum Request {
+    /// Drain, and stay.
+    Drain(oneshot::Sender<Result<(), Refused>>),
+    /// Take that back.
+    Undrain(oneshot::Sender<Result<(), Refused>>),
+    /// Drain, and do nothing else any more.
+    Stop,
+    /// Leave the mesh at once, and say so.
+    Leave(oneshot::Sender<()>),
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("the agent is stopping, which cannot be taken back: start it again")]
+    Stopping,
+    #[error("the agent has just started: try again")]
+    Starting,
+    #[error("still draining, because it cannot serve as before: {0}")]
+    NotReopened(String),
+    #[error("the agent has ended")]
+    Ended,
+}
+
+/// A drain as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    /// When what is left is reset; of a notice that has not ended: if it ended now.
+    pub(super) deadline: Instant,
+    /// Connections that were reset at the timeout.
+    pub(super) cut: usize,
+}
+
+/// Where to ask, and where to look. Cloning shares it.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) life: Lifecycle,
+    /// `None`: no drain is under way.
+    pub(super) progress: watch::Sender<Option<Progress>>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Desk {
+    /// With the operator's end.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let desk = Self {
+            life: Lifecycle::new(),
+            progress: watch::Sender::new(None),
+            requests,
+        };
+        (desk, asked)
+    }
+
+    /// Drains, and stays; returns when it has begun.
+    pub(super) async fn drain(&self) -> Result<(), Refused> {
+        self.ask(Request::Drain).await
+    }
+
+    /// Takes a drain back.
+    pub(super) async fn undrain(&self) -> Result<(), Refused> {
+        self.ask(Request::Undrain).await
+    }
+
+    /// Drains for good; returns when nothing is left.
+    pub(super) async fn stop(&self) {
+        let mut progress = self.progress.subscribe();
+        if self.requests.send(Request::Stop).await.is_ok() {
+            let is_over = |seen: &Option<Progress>| {
+                seen.is_some_and(|progress| progress.stage == Stage::Drained)
+            };
+            // An error means that there is no operator any more.
+            let _ = progress.wait_for(is_over).await;
+        }
+    }
+
+    /// Leaves the mesh at once; returns when that is done.
+    pub(super) async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.requests.send(Request::Leave(done)).await.is_ok() {
+            let _ = left.await;
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Request,
+    ) -> Result<(), Refused> {
+        let (done, outcome) = oneshot::channel();
+        let sent = self.requests.send(request(done)).await;
+        sent.map_err(|_| Refused::Ended)?;
+        outcome.await.unwrap_or(Err(Refused::Ended))
+    }
+}

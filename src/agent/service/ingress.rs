@@ -1,0 +1,134 @@
+//! The ingress as a service: its port, and who accepts there.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::super::bind::bind_tcp;
+use super::super::error::StartError;
+use super::super::parts::Parts;
+use super::super::setup::Shared;
+use super::super::status::MeshIngress;
+use crate::clock::unix_now;
+use crate::exit::Exit;
+use crate::identity::Member;
+use crate::ingress::{Ingress, MeshRoutes, OwnExit};
+use crate::routing::Balancer;
+use crate::task::{Running, Starter};
+use crate::tunnel::Sessions;
+
+/// The key of its port.
+const KEY: &str = "socks5.address";
+
+pub(super) struct IngressService {
+    ingress: Arc<MeshIngress>,
+    sessions: Arc<Sessions>,
+    address: SocketAddr,
+    /// `None`: it takes no clients now.
+    door: Option<Door>,
+    starter: Starter,
+}
+
+/// An accept loop.
+struct Door {
+    close: oneshot::Sender<()>,
+    closed: oneshot::Receiver<()>,
+    _accepting: Running,
+}
+
+impl IngressService {
+    /// Starts it on its port, if the file makes this agent an ingress.
+    pub(super) fn start(
+        parts: &Parts,
+        shared: &Shared,
+        exit: Option<&Arc<Exit>>,
+        listener: TcpListener,
+        starter: &Starter,
+    ) -> Option<Self> {
+        let config = &parts.config;
+        let socks5 = config.socks5.as_ref()?;
+        let address = listener.local_addr().unwrap_or(socks5.address);
+        let sessions = shared.tunnel.sessions.clone()?;
+        let routes = MeshRoutes {
+            mesh: shared.mesh.clone(),
+            balancer: Mutex::new(Balancer::new(config.routing.balance)),
+            streams: shared.streams.clone(),
+            lately: shared.lately.clone(),
+            resolvers: socks5.resolvers.clone(),
+        };
+        let member = Member::new(parts.identity.parsed(), &parts.trust, unix_now());
+        let member = Arc::new(member);
+        let ingress = Arc::new(Ingress::new(
+            socks5,
+            &config.limits,
+            shared.checks.clone(),
+            sessions.clone(),
+            routes,
+            exit.cloned().map(|exit| OwnExit { member, exit }),
+            shared.streams.clone(),
+        ));
+        let door = Door::open(&ingress, listener, starter);
+        Some(Self {
+            ingress,
+            sessions,
+            address,
+            door: Some(door),
+            starter: starter.clone(),
+        })
+    }
+
+    /// Gives up the port, once those who have come are accepted.
+    pub(super) async fn close(&mut self) {
+        if let Some(Door { close, closed, .. }) = self.door.take() {
+            // Errors mean that the loop is gone, and its port with it.
+            let _ = close.send(());
+            let _ = closed.await;
+        }
+    }
+
+    /// Takes the port again.
+    pub(super) async fn reopen(&mut self) -> Result<(), StartError> {
+        if self.door.is_none() {
+            let listener = bind_tcp(KEY, self.address).await?;
+            self.door = Some(Door::open(&self.ingress, listener, &self.starter));
+        }
+        Ok(())
+    }
+
+    /// Bytes that were sent to exits and that these have not delivered yet.
+    pub(super) fn undelivered(&self) -> u64 {
+        self.sessions.undelivered()
+    }
+
+    pub(super) fn ingress(&self) -> &Arc<MeshIngress> {
+        &self.ingress
+    }
+
+    /// Where SOCKS5 is served.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Door {
+    fn open(ingress: &Arc<MeshIngress>, listener: TcpListener, starter: &Starter) -> Self {
+        let (close, closing) = oneshot::channel::<()>();
+        let (done, closed) = oneshot::channel();
+        let ingress = ingress.clone();
+        let accepting = async move {
+            let closing = async {
+                // Dropped: the service is gone, and this task with it.
+                let _ = closing.await;
+            };
+            ingress.run(listener, closing).await;
+            let _ = done.send(());
+        };
+        Self {
+            close,
+            closed,
+            _accepting: starter.start_ending("accept clients", accepting),
+        }
+    }
+}
