@@ -35,7 +35,7 @@ pub struct Starter {
 /// A vital task. Dropping this aborts it, which is no failure.
 #[derive(Debug)]
 #[must_use = "dropping it aborts the task"]
-pub struct Running(AbortHandle);
+pub struct Running(Option<AbortHandle>);
 
 /// A vital task is gone.
 #[derive(Debug, thiserror::Error)]
@@ -113,13 +113,22 @@ impl Starter {
             // Another one has failed before, and the agent is about to end, if that is full.
             let _ = failed.try_send(TaskFailed { task, how });
         });
-        Running(running.abort_handle())
+        Running(Some(running.abort_handle()))
+    }
+}
+
+impl Running {
+    /// Lets it run to its end, which it must come to by itself.
+    pub fn let_end(mut self) {
+        self.0 = None;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 

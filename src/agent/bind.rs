@@ -101,7 +101,7 @@ fn bind_links(parts: &Parts, bind: &BindPort) -> Result<Vec<BoundPort>, StartErr
 }
 
 /// A port on all addresses, of both families where the host has IPv6.
-fn dialling_port(bind: &BindPort) -> Result<Arc<Port>, StartError> {
+pub(super) fn dialling_port(bind: &BindPort) -> Result<Arc<Port>, StartError> {
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     bind(v6)

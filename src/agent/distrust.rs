@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -33,8 +33,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// What the task owns.
 pub(super) struct Distrust {
     pub(super) trust: Arc<Trust>,
-    /// `trust.revoke`
-    pub(super) listed: Revocations,
+    /// What the agent goes by: `trust.revoke` and `trust.revoke_file`.
+    pub(super) config: watch::Receiver<Arc<Config>>,
     /// `trust.revoke_file`
     pub(super) file: Option<RevokeFile>,
     pub(super) links: Arc<Links>,
@@ -72,7 +72,10 @@ impl Distrust {
         // What was read last, and what was read before it, if the last could not be read whole.
         let mut known = self.trust.revoked().current();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Ok(()) = self.config.changed() => self.handle_config(&mut known),
+            }
             if let Some(file) = &mut self.file
                 && let Some(found) = file.changed().await
             {
@@ -81,6 +84,16 @@ impl Distrust {
             }
             self.end_what_lives();
         }
+    }
+
+    /// The configuration is another one, whose revocations count already.
+    fn handle_config(&mut self, known: &mut Revocations) {
+        let config = self.config.borrow_and_update().clone();
+        let path = self.file.as_ref().map(RevokeFile::path);
+        if config.revoke_file.as_deref() != path {
+            self.file = config.revoke_file.clone().map(RevokeFile::new);
+        }
+        *known = self.trust.revoked().current();
     }
 
     /// Takes what the file says and tells what cannot be read, once for each state of it.
@@ -95,7 +108,7 @@ impl Distrust {
         if let Some(error) = trouble.filter(|_| found.is_news) {
             warn!(path = %path.display(), error, "trust.revoke_file: what was revoked stays so");
         }
-        let all = self.listed.clone().with(&listed);
+        let all = self.config.borrow().revoke.clone().with(&listed);
         let count = all.count();
         *known = listed;
         if self.trust.revoked().replace(all) {

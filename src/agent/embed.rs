@@ -47,7 +47,8 @@ impl Agent {
     /// for `http`.
     pub fn embed(parts: Parts, surroundings: &Surroundings) -> Result<Self, StartError> {
         let sockets = Sockets::bind_links(&parts, &surroundings.bind)?;
-        Self::start_on(&parts, sockets, Some(surroundings.accepted.clone()))
+        let loaded = parts.config.clone();
+        Self::start_on(&parts, loaded, sockets, Some(surroundings.accepted.clone()))
     }
 
     /// Opens streams to exits; `None`: the agent is no ingress.

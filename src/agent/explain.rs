@@ -12,7 +12,7 @@ impl Status {
         let name = match dest {
             Dest::Ip(ip) => {
                 let table = &self.mesh().table;
-                return Ok(view(table.explain_ip(&ip.to_string(), *ip, self.balance)));
+                return Ok(view(table.explain_ip(&ip.to_string(), *ip, self.balance())));
             }
             Dest::Name(name) => name,
         };
@@ -33,13 +33,13 @@ impl Status {
     }
 
     fn explain_name(&self, name: &str) -> ExplainView {
-        view(self.mesh().table.explain(name, self.balance))
+        view(self.mesh().table.explain(name, self.balance()))
     }
 
     /// The first of a name's addresses that has a route, as a client's request would take it.
     fn explain_addresses(&self, name: &str, addresses: &[IpAddr]) -> ExplainView {
         let mesh = self.mesh();
-        let explain = |ip: &IpAddr| (*ip, mesh.table.explain_ip(name, *ip, self.balance));
+        let explain = |ip: &IpAddr| (*ip, mesh.table.explain_ip(name, *ip, self.balance()));
         let mut explained = addresses.iter().map(explain);
         let routed = explained.find(|(_, explanation)| explanation.chosen.is_some());
         match routed.or_else(|| addresses.first().map(explain)) {

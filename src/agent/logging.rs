@@ -36,6 +36,11 @@ const LAST_LINES: Duration = Duration::from_millis(300);
 /// The process's log; there is one, whoever started it.
 static LOG: OnceLock<Arc<Tally>> = OnceLock::new();
 
+/// Sets its level; absent while this process does not log.
+static LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+type SetLevel = Box<dyn Fn(&str) + Send + Sync>;
+
 /// A started log. Dropping it waits for the last lines, but not for long.
 #[must_use]
 pub(super) struct Log {
@@ -62,12 +67,6 @@ impl Drop for Log {
 /// when the configuration was loaded; at most `lines` wait to be written. `None`: this process logs
 /// already.
 pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> {
-    // quinn and its TLS report per connection what our own lines say better.
-    let directives = match level {
-        "error" | "warn" | "info" => format!("{level},quinn=error,quinn_proto=error,rustls=error"),
-        other => other.to_owned(),
-    };
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let (tally, name) = (Arc::new(Tally::default()), Name::default());
     let (writer, worker) = NonBlockingBuilder::default()
         .lossy(true)
@@ -76,7 +75,7 @@ pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> 
         .finish(Outlet::new(stderr(), format, name.clone(), tally.clone()));
     tally.count_dropped(writer.error_counter());
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter(level))
         // A file or a journal shows colours as rubbish.
         .with_ansi(io::stderr().is_terminal())
         // It would be told on standard error, past the queue.
@@ -85,15 +84,26 @@ pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> 
             writer,
             tally: tally.clone(),
         });
-    let started = match format {
-        LogFormat::Text => builder.with_timer(Stamp(name.clone())).try_init(),
-        LogFormat::Json => {
-            let name = name.clone();
-            let named = |json| NamedJson { json, name };
-            builder.json().map_event_format(named).try_init()
+    match format {
+        LogFormat::Text => {
+            let builder = builder.with_timer(Stamp(name.clone()));
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().ok()?;
+            let _ = LEVEL.set(Box::new(move |level| drop(handle.reload(filter(level)))));
         }
-    };
-    started.ok()?;
+        LogFormat::Json => {
+            let named = |json| NamedJson {
+                json,
+                name: name.clone(),
+            };
+            let builder = builder.json().map_event_format(named);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            builder.try_init().ok()?;
+            let _ = LEVEL.set(Box::new(move |level| drop(handle.reload(filter(level)))));
+        }
+    }
     let _ = LOG.set(tally.clone());
     std::panic::set_hook(Box::new(log_panic));
     Some(Log {
@@ -101,6 +111,23 @@ pub(super) fn init(level: &str, format: LogFormat, lines: usize) -> Option<Log> 
         name,
         _worker: std::mem::ManuallyDrop::new(worker),
     })
+}
+
+/// Logs by this level or filter from now on, if this process logs.
+pub(super) fn set_level(level: &str) {
+    if let Some(set) = LEVEL.get() {
+        set(level);
+    }
+}
+
+/// Checked when the configuration was loaded.
+fn filter(level: &str) -> EnvFilter {
+    // quinn and its TLS report per connection what our own lines say better.
+    let directives = match level {
+        "error" | "warn" | "info" => format!("{level},quinn=error,quinn_proto=error,rustls=error"),
+        other => other.to_owned(),
+    };
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// Log lines of this process that never reached standard error.

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::drain::{Drain, Load, Stage, Step};
 use super::lifecycle::{Change, Phase};
+use super::reload::{Running, Source};
 use super::request::{Desk, Progress, Refused, Request};
 use super::service::Services;
 use super::setup::Shared;
@@ -32,7 +33,7 @@ pub(super) struct Operator {
     pub(super) shared: Shared,
     pub(super) desk: Desk,
     pub(super) requests: mpsc::Receiver<Request>,
-    pub(super) settings: config::Drain,
+    pub(super) source: Source,
     /// The drain under way, if there is one.
     pub(super) drain: Option<Drain>,
 }
@@ -78,6 +79,15 @@ impl Operator {
                 self.desk.life.change(Change::Stop);
                 self.start_drain();
             }
+            Request::Reload(done) => {
+                let running = Running {
+                    services: &mut self.services,
+                    shared: &self.shared,
+                    config: &self.desk.config,
+                };
+                let outcome = self.source.reload(running).await;
+                let _ = done.send(outcome);
+            }
             Request::Leave(done) => {
                 self.desk.life.change(Change::Stop);
                 self.leave().await;
@@ -88,9 +98,10 @@ impl Operator {
 
     fn start_drain(&mut self) {
         if self.drain.is_none() {
-            let config::Drain { timeout, notice } = self.settings;
+            let settings = self.desk.config.borrow().drain;
+            let config::Drain { timeout, notice } = settings;
             info!(?notice, ?timeout, "draining");
-            self.drain = Some(Drain::new(clock::now(), self.settings));
+            self.drain = Some(Drain::new(clock::now(), settings));
         }
     }
 
@@ -98,11 +109,12 @@ impl Operator {
         if self.desk.life.phase() == Phase::Stopping {
             return Err(Refused::Stopping);
         }
-        if let Some(drain) = self.drain.take_if(|drain| drain.stage() != Stage::Noticed) {
-            if let Err(error) = self.services.reopen().await {
-                self.drain = Some(drain);
-                return Err(Refused::NotReopened(error.to_string()));
-            }
+        let closed = self.drain.take_if(|drain| drain.stage() != Stage::Noticed);
+        if let Some(drain) = closed
+            && let Err(error) = self.services.reopen().await
+        {
+            self.drain = Some(drain);
+            return Err(Refused::NotReopened(error.to_string()));
         }
         self.drain = None;
         self.desk.progress.send_replace(None);

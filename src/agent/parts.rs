@@ -1,7 +1,7 @@
 //! What an agent is made of: its configuration, identity, trust and epoch.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::warn;
@@ -15,6 +15,8 @@ use crate::identity::{AgentId, Identity, Roles, Trust, next_epoch};
 /// Everything that an agent starts with.
 pub struct Parts {
     pub(super) config: Config,
+    /// Where it was read; `None`: it cannot be read again.
+    pub(super) file: Option<PathBuf>,
     pub(super) identity: Arc<Identity>,
     /// Whom we accept as neighbour, origin and end of a session.
     pub(super) trust: Arc<Trust>,
@@ -45,6 +47,14 @@ impl Parts {
         Self::assemble(config, identity, epoch, keeps_epoch)
     }
 
+    /// From `file`, which is read again at a reload.
+    pub(super) fn of_file(self, file: &Path) -> Self {
+        Self {
+            file: Some(file.to_owned()),
+            ..self
+        }
+    }
+
     /// With an identity that exists only in memory: nothing is read or written but CA files.
     pub fn in_memory(config: Config, identity: Identity) -> Result<Self, StartError> {
         Self::assemble(config, identity, unix_ms(), false)
@@ -62,12 +72,6 @@ impl Parts {
         {
             return Err(StartError::WrongId { expected, id });
         }
-        if let Some(peer) = config.peers.iter().find(|peer| peer.id == id) {
-            return Err(StartError::OwnPeer {
-                address: peer.address.to_string(),
-                id,
-            });
-        }
         let parts = Roles {
             ingress: config.socks5.is_some(),
             transit: false,
@@ -75,15 +79,10 @@ impl Parts {
         };
         let warnings = identity.parsed().warnings(parts);
         warnings.iter().for_each(|text| warn!("{text}"));
-        let mut pinned: BTreeSet<AgentId> = config.pinned();
-        // What this agent says of itself is judged like everybody's word.
-        pinned.insert(id);
-        let own_ca = config.tls.ca.as_deref();
-        let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
-        let trust = Trust::mesh(own_ca, peer_cas, pinned)?;
-        let trust = trust.with_revoked(distrust::revoked(&config)?);
+        let trust = trust(&config, id)?;
         Ok(Self {
             config,
+            file: None,
             identity: Arc::new(identity),
             trust: Arc::new(trust),
             epoch,
@@ -109,6 +108,23 @@ impl Parts {
         let own = self.config.agent.display_name.clone();
         own.unwrap_or_else(|| self.id().to_string()[..8].to_owned())
     }
+}
+
+/// Whom the agent `own` trusts by `config`: CA files and lists of revocations are read.
+pub(super) fn trust(config: &Config, own: AgentId) -> Result<Trust, StartError> {
+    if let Some(peer) = config.peers.iter().find(|peer| peer.id == own) {
+        return Err(StartError::OwnPeer {
+            address: peer.address.to_string(),
+            id: own,
+        });
+    }
+    let mut pinned: BTreeSet<AgentId> = config.pinned();
+    // What this agent says of itself is judged like everybody's word.
+    pinned.insert(own);
+    let own_ca = config.tls.ca.as_deref();
+    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
+    let trust = Trust::mesh(own_ca, peer_cas, pinned)?;
+    Ok(trust.with_revoked(distrust::revoked(config)?))
 }
 
 fn load_identity(config: &Config) -> Result<Identity, StartError> {

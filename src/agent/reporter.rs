@@ -9,11 +9,12 @@ use prometheus_client::registry::Registry;
 use super::collector::Collector;
 use super::process::Process;
 use super::readiness::verdict;
-use super::request::Refused;
+use super::request::{Refused, Reloaded};
 use super::status::Status;
 use crate::api::{
     self, AgentView, DepartedView, Dest, DrainAnswer, EdgeView, EventView, ExplainError,
-    ExplainView, Health, MemberView, PeerView, RouteView, StreamView, TopologyView, TraceView,
+    ExplainView, Health, MemberView, PeerView, Refusal, ReloadAnswer, RouteView, StreamView,
+    TopologyView, TraceView,
 };
 use crate::clock;
 use crate::record::Side;
@@ -201,6 +202,20 @@ impl api::Agent for Reporter {
 
     async fn drain(&self) -> Result<DrainAnswer, api::Refused> {
         self.answered(self.status.desk.drain().await)
+    }
+
+    async fn reload(&self) -> ReloadAnswer {
+        match self.status.desk.reload().await {
+            Reloaded::Applied(changed) => ReloadAnswer::reloaded(changed),
+            Reloaded::Failed(lines) => ReloadAnswer::failed(lines),
+            Reloaded::Refused(keys) => {
+                let refusal = |(key, why): (String, &str)| Refusal {
+                    key,
+                    why: why.to_owned(),
+                };
+                ReloadAnswer::refused(keys.into_iter().map(refusal).collect())
+            }
+        }
     }
 
     async fn undrain(&self) -> Result<DrainAnswer, api::Refused> {

@@ -1,11 +1,14 @@
 //! What an agent can be asked for while it runs, and how far it has come with it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
 
 use super::drain::Stage;
 use super::lifecycle::Lifecycle;
+use crate::config::Config;
 
 /// Requests that the operator has not come to yet.
 const REQUESTS: usize = 16;
@@ -18,6 +21,8 @@ pub(super) enum Request {
     Undrain(oneshot::Sender<Result<(), Refused>>),
     /// Drain, and do nothing else any more.
     Stop,
+    /// Read the file again, and apply it.
+    Reload(oneshot::Sender<Reloaded>),
     /// Leave the mesh at once, and say so.
     Leave(oneshot::Sender<()>),
 }
@@ -33,6 +38,17 @@ pub(super) enum Refused {
     NotReopened(String),
     #[error("the agent has ended")]
     Ended,
+}
+
+/// What became of a reload.
+#[derive(Debug)]
+pub(super) enum Reloaded {
+    /// These keys differed, and count as the file has them now.
+    Applied(Vec<String>),
+    /// Nothing was changed: these keys cannot be while the agent runs, each for its reason.
+    Refused(Vec<(String, &'static str)>),
+    /// Nothing was changed, for reasons of a line each.
+    Failed(Vec<String>),
 }
 
 /// A drain as others see it.
@@ -51,16 +67,19 @@ pub(super) struct Desk {
     pub(super) life: Lifecycle,
     /// `None`: no drain is under way.
     pub(super) progress: watch::Sender<Option<Progress>>,
+    /// What the agent goes by.
+    pub(super) config: watch::Sender<Arc<Config>>,
     requests: mpsc::Sender<Request>,
 }
 
 impl Desk {
     /// With the operator's end.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn new(config: &Config) -> (Self, mpsc::Receiver<Request>) {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let desk = Self {
             life: Lifecycle::new(),
             progress: watch::Sender::new(None),
+            config: watch::Sender::new(Arc::new(config.clone())),
             requests,
         };
         (desk, asked)
@@ -74,6 +93,24 @@ impl Desk {
     /// Takes a drain back.
     pub(super) async fn undrain(&self) -> Result<(), Refused> {
         self.ask(Request::Undrain).await
+    }
+
+    /// Reads the file again and applies it.
+    pub(super) async fn reload(&self) -> Reloaded {
+        let (done, outcome) = oneshot::channel();
+        let ended = || Reloaded::Failed(vec![Refused::Ended.to_string()]);
+        match self.requests.send(Request::Reload(done)).await {
+            Ok(()) => outcome.await.unwrap_or_else(|_| ended()),
+            Err(_) => ended(),
+        }
+    }
+
+    /// The same, without waiting for what comes of it.
+    pub(super) fn begin_reload(&self) {
+        let (done, _) = oneshot::channel();
+        if self.requests.try_send(Request::Reload(done)).is_err() {
+            warn!("not reloaded: too many requests wait already");
+        }
     }
 
     /// Drains for good; returns when nothing is left.

@@ -33,34 +33,51 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// Runs the agent that `file` describes until SIGTERM or SIGINT; a second signal ends at once.
+/// Runs the agent that `file` describes until SIGTERM or SIGINT, which drain it; a second signal resets
+/// what is left, a third ends at once. SIGHUP reads the file again.
 pub fn run(file: &Path) -> Result<(), RunError> {
+    let runtime = runtime()?;
+    // First of all: a signal that nobody listens to would end the process.
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::listen()?
+    };
     let config = Config::load(file)?;
     let agent = &config.agent;
     let log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
     if let (Some(log), Some(name)) = (&log, &agent.display_name) {
         log.give_name(name);
     }
-    let parts = Parts::load(config)?;
+    let parts = Parts::load(config)?.of_file(file);
     if let Some(log) = &log {
         // Without a name of its own it has its id's.
         log.give_name(&parts.display_name());
     }
-    keep(Agent::start(parts))
+    keep(runtime, signals, Agent::start(parts))
 }
 
 /// Keeps the agent that `start` makes running until a signal, or a defect, ends it.
-fn keep(start: impl Future<Output = Result<Agent, StartError>>) -> Result<(), RunError> {
-    let runtime = runtime()?;
+fn keep(
+    runtime: Runtime,
+    mut signals: Signals,
+    start: impl Future<Output = Result<Agent, StartError>>,
+) -> Result<(), RunError> {
     let ended = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
         let mut agent = start.await?;
-        let name = tokio::select! {
-            name = signals.stop() => name,
-            // At once: neighbours notice a silent end soon, and half an agent cannot say goodbye.
-            failed = agent.failed() => return Err(failed.into()),
-        };
-        info!(signal = name, "stopping");
+        // At once where a task fails: neighbours notice a silent end soon, and half an agent cannot say
+        // goodbye.
+        loop {
+            tokio::select! {
+                signal = signals.next() => match signal {
+                    Signal::Reload => {
+                        info!("SIGHUP: reloading");
+                        agent.reload();
+                    }
+                    Signal::Stop(name) => break info!(signal = name, "stopping"),
+                },
+                failed = agent.failed() => return Err(failed.into()),
+            }
+        }
         tokio::select! {
             () = agent.drain() => {}
             name = signals.stop() => info!(signal = name, "stopping now"),
@@ -100,18 +117,29 @@ impl Signals {
         })
     }
 
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+
     /// Waits for a signal that ends the agent.
     async fn stop(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    warn!("SIGHUP ignored: this release cannot reload; restart the agent instead");
-                }
+            match self.next().await {
+                Signal::Stop(name) => return name,
+                Signal::Reload => warn!("SIGHUP ignored: the agent is stopping"),
             }
         }
     }
+}
+
+/// What a signal asks for.
+enum Signal {
+    Reload,
+    Stop(&'static str),
 }
 
 #[cfg(test)]
@@ -129,7 +157,9 @@ mod tests {
         let config = Config::load(file).map_err(|e| Failure::Configuration(e.to_string()))?;
         let log = logging::init("info", config.agent.log_format, config.limits.log_lines);
         let parts = Parts::load(config).map_err(|e| Failure::Failed(e.into()))?;
-        let ended = keep(async {
+        let runtime = runtime().unwrap();
+        let signals = runtime.block_on(async { Signals::listen().unwrap() });
+        let ended = keep(runtime, signals, async {
             let mut agent = Agent::start(parts).await?;
             agent.start_broken_task();
             Ok(agent)

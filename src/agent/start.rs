@@ -10,10 +10,13 @@ use super::descriptors;
 use super::error::StartError;
 use super::operator::Operator;
 use super::parts::Parts;
+use super::reload::Source;
 use super::request::Desk;
 use super::service::{Ends, Services};
 use super::setup::Shared;
+use super::watch::watch;
 use crate::clock;
+use crate::config::Config;
 use crate::task::{TaskFailed, Vital};
 use crate::tunnel::AcceptedSession;
 
@@ -31,21 +34,23 @@ pub struct Agent {
 impl Agent {
     /// Binds everything, starts everything, and returns; links form afterwards.
     pub async fn start(mut parts: Parts) -> Result<Self, StartError> {
+        let loaded = parts.config.clone();
         descriptors::fit(&mut parts.config);
         // Bind first: a busy port is the commonest mistake, and nothing has been said yet.
         let sockets = Sockets::bind(&parts).await?;
-        Self::start_on(&parts, sockets, None)
+        Self::start_on(&parts, loaded, sockets, None)
     }
 
-    /// Starts everything on bound ports. `accepted` takes the sessions of an exit in its stead.
+    /// Starts everything on bound ports. The file had `loaded`. `accepted` takes the sessions of an exit in its stead.
     pub(super) fn start_on(
         parts: &Parts,
+        loaded: Config,
         sockets: Sockets,
         accepted: Option<mpsc::Sender<AcceptedSession>>,
     ) -> Result<Self, StartError> {
         let mut tasks = Vital::default();
         let (shared, ends) = Shared::new(parts, &mut tasks)?;
-        let (desk, requests) = Desk::new();
+        let (desk, requests) = Desk::new(&parts.config);
         let ends = Ends {
             control: ends,
             accepted,
@@ -59,10 +64,18 @@ impl Agent {
             shared: shared.clone(),
             desk: desk.clone(),
             requests,
-            settings: parts.config.drain,
+            source: Source {
+                file: parts.file.clone(),
+                id: parts.id(),
+                loaded,
+                trust: parts.trust.clone(),
+            },
             drain: None,
         };
         tasks.spawn("operator", operator.run());
+        if let Some(file) = &parts.file {
+            tasks.spawn("watch", watch(file.clone(), desk.clone()));
+        }
         info!(
             id = %parts.id(),
             name = %parts.display_name(),
@@ -93,6 +106,11 @@ impl Agent {
     pub fn drain(&self) -> impl Future<Output = ()> + use<> {
         let desk = self.desk.clone();
         async move { desk.stop().await }
+    }
+
+    /// Has the file read again and applied; what comes of it is in the log.
+    pub fn reload(&self) {
+        self.desk.begin_reload();
     }
 
     /// Leaves the mesh: withdraws its advertisements, says goodbye to the neighbours so that

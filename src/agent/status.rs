@@ -1,6 +1,5 @@
 //! What the agent knows of itself, and what it worries about.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,9 +32,6 @@ pub(super) struct Status {
     pub(super) started: Instant,
     /// Last second of the own certificate's validity, Unix time.
     pub(super) not_after: u64,
-    pub(super) balance: Balance,
-    /// The peers that the file names, and their costs.
-    pub(super) peer_costs: BTreeMap<AgentId, u32>,
     pub(super) shared: Shared,
     pub(super) desk: Desk,
     pub(super) ingress: Option<Arc<MeshIngress>>,
@@ -47,7 +43,7 @@ impl Status {
     pub(super) fn means(&self, mesh: &Mesh) -> Means {
         Means {
             leaving: self.desk.life.phase().is_leaving(),
-            peers: self.peer_costs.len(),
+            peers: self.desk.config.borrow().peers.len(),
             links: self.shared.links.live().len(),
             ingress: self.ingress.is_some(),
             routes: mesh.table.counts().destinations(),
@@ -89,7 +85,7 @@ impl Status {
             worries.push(format!("the agent's certificate expires {date}"));
         }
         if let Some(exit) = &self.exit {
-            worries.extend(exit.health().complaints());
+            worries.extend(exit.settings().health().complaints());
         }
         for peer in self.short_of_windows() {
             worries.push(short_of_windows(mesh, peer));
@@ -106,6 +102,17 @@ impl Status {
         let known = known.map(|agent| agent.display_name.clone());
         let known = known.filter(|name| !name.is_empty());
         known.or_else(|| self.shared.events.departed.name(id))
+    }
+
+    pub(super) fn balance(&self) -> Balance {
+        self.desk.config.borrow().routing.balance
+    }
+
+    /// That of a peer that is not linked.
+    fn configured_cost(&self, id: AgentId) -> u32 {
+        let config = self.desk.config.borrow();
+        let peer = config.peers.iter().find(|peer| peer.id == id);
+        peer.map_or(1, |peer| peer.cost)
     }
 
     pub(super) fn drain_view(&self) -> Option<DrainView> {
@@ -151,7 +158,7 @@ impl Status {
             rtt_ms: live.map(|live| millis(live.rtt)),
             cost: match live {
                 Some(live) => live.cost,
-                None => self.peer_costs.get(&id).copied().unwrap_or(1),
+                None => self.configured_cost(id),
             },
             mtu: live.map(|live| live.mtu).filter(|mtu| *mtu > 0),
             uptime_s: live.map(|live| clock::since(live.since).as_secs()),

@@ -1,8 +1,8 @@
 //! What the API needs from the agent behind it.
 
 use super::{
-    Dest, DrainAnswer, EventView, ExplainView, Health, MemberView, PeerView, RouteView, StreamView,
-    TopologyView, TraceView,
+    Dest, DrainAnswer, EventView, ExplainView, Health, MemberView, PeerView, ReloadAnswer,
+    RouteView, StreamView, TopologyView, TraceView,
 };
 
 /// A running agent as the API sees it.
@@ -49,6 +49,9 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Takes a drain back.
     fn undrain(&self) -> impl Future<Output = Result<DrainAnswer, Refused>> + Send;
+
+    /// Reads the configuration again and applies it.
+    fn reload(&self) -> impl Future<Output = ReloadAnswer> + Send;
 
     /// All metrics as OpenMetrics text. What agents call themselves is told only with `names`.
     fn encode_metrics(&self, names: bool) -> String;

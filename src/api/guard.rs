@@ -7,20 +7,16 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Metrics;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::origin;
-use super::token::TokenCheck;
+use super::{Access, Metrics};
 use crate::identity::Verdict;
 
 /// Decides on management requests: through the local socket, with the token if there is one, from
 /// loopback if there is none or the file says so.
 pub(super) struct Guard {
-    /// `None`: no token is configured.
-    pub(super) token: Option<TokenCheck>,
-    /// With a token: loopback needs none. A proxy on this host may pass on strangers.
-    pub(super) trust_loopback: bool,
+    pub(super) access: Arc<Access>,
     pub(super) metrics: Metrics,
 }
 
@@ -68,16 +64,17 @@ impl Guard {
             return Ok(());
         };
         let ip = peer.ip().to_canonical();
-        if let (Some(check), Some(token)) = (&self.token, bearer(headers)) {
+        let rule = self.access.rule();
+        if let (Some(check), Some(token)) = (&rule.token, bearer(headers)) {
             return verdict(check.check(ip, token).await);
         }
-        if ip.is_loopback() && (self.token.is_none() || self.trust_loopback) {
+        if ip.is_loopback() && (rule.token.is_none() || rule.trust_loopback) {
             return origin::check(uri, headers).map_err(|why| {
                 let error = ApiError::new(StatusCode::FORBIDDEN, why.to_string());
                 (why.label(), error)
             });
         }
-        Err(match self.token {
+        Err(match rule.token {
             Some(_) => (
                 "no_token",
                 unauthorized("management needs `Authorization: Bearer <token>`"),

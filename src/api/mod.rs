@@ -4,6 +4,7 @@
 //! the task that calls [`Server::serve`] and owns one task per connection. Those may be aborted at
 //! any time: what a request asks for is done by the agent, whether somebody waits for it or not.
 
+mod access;
 mod agent;
 mod answer;
 mod caller;
@@ -15,6 +16,7 @@ mod exposition;
 mod guard;
 mod metrics;
 mod origin;
+mod reload;
 mod router;
 mod server;
 mod settings;
@@ -25,12 +27,14 @@ mod token;
 mod trace;
 mod view;
 
+pub use access::Access;
 pub use agent::{Agent, ExplainError, Refused};
-pub use dest::{Dest, DestError};
 pub use answer::DrainAnswer;
+pub use dest::{Dest, DestError};
 pub use drain::{DrainStage, DrainView};
 pub use event::EventView;
 pub use metrics::Metrics;
+pub use reload::{Refusal, ReloadAnswer, ReloadStatus};
 pub use server::{API_SOCKET, Server, SocketError};
 pub use settings::Settings;
 pub use trace::{HopView, RttView, SessionView, TraceView};

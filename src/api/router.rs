@@ -19,8 +19,7 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::exposition;
 use super::guard::{self, Guard};
-use super::token::TokenCheck;
-use super::{Agent, Dest, ExplainError, Metrics, Refused, Settings};
+use super::{Agent, Dest, ExplainError, Metrics, Refused, ReloadStatus, Settings};
 
 /// More than any request needs.
 const MAX_BODY: usize = 16 * 1024;
@@ -48,10 +47,8 @@ struct Shared<A> {
 
 /// Every endpoint. Requests must carry their [`Caller`] as an extension.
 pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
-    let token = settings.token_hash.clone();
     let guard = Arc::new(Guard {
-        token: token.map(|hash| TokenCheck::new(hash, settings.checks.clone())),
-        trust_loopback: settings.trust_loopback,
+        access: settings.access.clone(),
         metrics: settings.metrics.clone(),
     });
     let management = Router::new()
@@ -65,6 +62,7 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/trace", get(trace::<A>))
         .route("/api/drain", post(drain::<A>))
         .route("/api/undrain", post(undrain::<A>))
+        .route("/api/reload", post(reload::<A>))
         .route_layer(middleware::from_fn_with_state(
             guard.clone(),
             guard::require,
@@ -245,6 +243,16 @@ async fn drain<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Result<Respons
 
 async fn undrain<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Result<Response, ApiError> {
     changed(shared.agent.undrain().await)
+}
+
+async fn reload<A: Agent>(State(shared): State<Arc<Shared<A>>>) -> Response {
+    let answer = shared.agent.reload().await;
+    let status = match answer.status {
+        ReloadStatus::Reloaded => StatusCode::OK,
+        ReloadStatus::Refused => StatusCode::CONFLICT,
+        ReloadStatus::Failed => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    (status, Json(answer)).into_response()
 }
 
 fn changed(outcome: Result<impl Serialize, Refused>) -> Result<Response, ApiError> {

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
@@ -56,6 +56,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     socket: Option<LocalSocket>,
+    /// Ports to listen at instead.
+    ports: Option<mpsc::Receiver<TcpListener>>,
 }
 
 impl Server {
@@ -66,7 +68,15 @@ impl Server {
             address: listener.local_addr()?,
             listener,
             socket: None,
+            ports: None,
         })
+    }
+
+    /// Listens at another port whenever one is sent; connections to the old one go on.
+    pub fn with_ports(self) -> (mpsc::Sender<TcpListener>, Self) {
+        let (sender, ports) = mpsc::channel(1);
+        let ports = Some(ports);
+        (sender, Self { ports, ..self })
     }
 
     /// Serves the operator of this host at `path` too.
@@ -87,7 +97,7 @@ impl Server {
     /// Serves until `shutdown` resolves; then answers under way are finished, within seconds.
     /// Dropping the future cuts every connection.
     pub async fn serve<A: Agent>(
-        self,
+        mut self,
         agent: Arc<A>,
         settings: Settings,
         shutdown: impl Future<Output = ()>,
@@ -103,8 +113,17 @@ impl Server {
             let (stream, caller) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                Some(port) = next_port(&mut self.ports) => {
+                    self.address = port.local_addr().unwrap_or(self.address);
+                    self.listener = port;
+                    info!(address = %self.address, "HTTP API listens");
+                    continue;
+                }
                 Some(_) = connections.join_next() => continue,
-                accepted = acceptor.next(|| self.accept(), || {}) => accepted,
+                accepted = acceptor.next(
+                    || accept(&self.listener, self.socket.as_ref()),
+                    || {},
+                ) => accepted,
             };
             let Some(slot) = slots.take(caller) else {
                 settings.metrics.refused("connection_limit");
@@ -124,21 +143,32 @@ impl Server {
         drop((self.listener, self.socket, stop));
         while connections.join_next().await.is_some() {}
     }
+}
 
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Caller)> {
-        let local = async {
-            match &self.socket {
-                Some(socket) => socket.accept().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            accepted = self.listener.accept() => {
-                let (stream, peer) = accepted?;
-                Ok((Box::new(stream), Caller::At(peer)))
-            }
-            accepted = local => Ok((Box::new(accepted?), Caller::Operator)),
+async fn accept(
+    listener: &TcpListener,
+    socket: Option<&LocalSocket>,
+) -> io::Result<(Box<dyn Stream>, Caller)> {
+    let local = async {
+        match socket {
+            Some(socket) => socket.accept().await,
+            None => pending().await,
         }
+    };
+    tokio::select! {
+        accepted = listener.accept() => {
+            let (stream, peer) = accepted?;
+            Ok((Box::new(stream), Caller::At(peer)))
+        }
+        accepted = local => Ok((Box::new(accepted?), Caller::Operator)),
+    }
+}
+
+/// The next port that is sent; never, if nobody will send one.
+async fn next_port(ports: &mut Option<mpsc::Receiver<TcpListener>>) -> Option<TcpListener> {
+    match ports {
+        Some(ports) => ports.recv().await,
+        None => pending().await,
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Metrics;
-use crate::config::{Config, PasswordHash};
+use super::access::Access;
+use crate::config::Config;
+#[cfg(test)]
 use crate::identity::Checks;
 
 /// How long a connection may last in each phase.
@@ -32,38 +34,46 @@ impl Default for Timeouts {
 /// They are the same for all connections.
 #[derive(Clone)]
 pub struct Settings {
-    /// Management is for who holds its token.
-    pub token_hash: Option<PasswordHash>,
-    /// With a token: loopback needs none.
-    pub trust_loopback: bool,
+    pub access: Arc<Access>,
     /// `limits.http_connections`.
     pub connections: usize,
-    /// Where tokens take their turn to be hashed.
-    pub checks: Arc<Checks>,
     pub metrics: Metrics,
     pub(super) timeouts: Timeouts,
 }
 
 impl Settings {
     /// The settings that `config` asks for.
-    pub fn new(config: &Config, checks: Arc<Checks>, metrics: Metrics) -> Self {
+    pub fn new(config: &Config, access: Arc<Access>, metrics: Metrics) -> Self {
         Self {
-            token_hash: config.http.as_ref().and_then(|h| h.token_hash.clone()),
-            trust_loopback: config.http.as_ref().is_some_and(|h| h.trust_loopback),
+            access,
             connections: config.limits.http_connections,
-            checks,
             metrics,
             timeouts: Timeouts::default(),
+        }
+    }
+
+    /// Management takes this token, and loopback none if that is trusted.
+    #[cfg(test)]
+    pub(crate) fn with_token(self, token: &str, trust_loopback: bool) -> Self {
+        let hash = bcrypt::hash(token, 4).unwrap();
+        let http = crate::config::Http {
+            address: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+            token_hash: Some(crate::config::PasswordHash(hash)),
+            trust_loopback,
+            socket: crate::config::ApiSocket::Off,
+        };
+        let access = Access::new(Some(&http), Checks::new(2, 16));
+        Self {
+            access: Arc::new(access),
+            ..self
         }
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(timeouts: Timeouts) -> Self {
         Self {
-            token_hash: None,
-            trust_loopback: false,
+            access: Arc::new(Access::new(None, Checks::new(2, 16))),
             connections: 64,
-            checks: Checks::new(2, 16),
             metrics: Metrics::default(),
             timeouts,
         }

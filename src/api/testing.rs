@@ -319,6 +319,22 @@ impl Agent for FakeAgent {
         self.change(Status::Draining, "draining")
     }
 
+    async fn reload(&self) -> ReloadAnswer {
+        match *self.status.lock().unwrap() {
+            Status::Healthy => {
+                ReloadAnswer::reloaded(vec!["drain.timeout".into(), "peers[00]".into()])
+            }
+            Status::Unavailable => ReloadAnswer::failed(vec![
+                "agent.yaml:1:1: agnet: unknown key; did you mean agent?".into(),
+                "agent.yaml:2:1: x: unknown key".into(),
+            ]),
+            _ => ReloadAnswer::refused(vec![Refusal {
+                key: "agent.id".into(),
+                why: "an agent's id is its key's".into(),
+            }]),
+        }
+    }
+
     async fn undrain(&self) -> Result<DrainAnswer, Refused> {
         self.change(Status::Healthy, "serving")
     }

@@ -116,7 +116,16 @@ impl ApiArgs {
 
     /// The JSON that `POST path` without a body answers with status 200.
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.ask(Method::POST, path, |status| status == StatusCode::OK)
+        self.post_if(path, |status| status == StatusCode::OK)
+    }
+
+    /// The JSON that `POST path` without a body answers with a status that `accepts` takes for an answer.
+    pub(super) fn post_if<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        accepts: fn(StatusCode) -> bool,
+    ) -> Result<T, ClientError> {
+        self.ask(Method::POST, path, accepts)
     }
 
     fn ask<T: DeserializeOwned>(

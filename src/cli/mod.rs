@@ -19,6 +19,7 @@ mod launch;
 mod names;
 mod peers;
 mod ready;
+mod reload;
 mod routes;
 mod status;
 mod streams;
@@ -85,6 +86,7 @@ pub enum Command {
     Trace(trace::TraceArgs),
     Events(events::EventsArgs),
     Drain(drain::DrainArgs),
+    Reload(reload::ReloadArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -119,6 +121,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Streams(args) => streams::run(&args, console)?,
         Command::Explain(args) => explain::run(&args, console)?,
         Command::Trace(args) => trace::run(&args, console)?,
+        Command::Reload(args) => reload::run(&args, console)?,
         Command::Drain(args) => drain::run(&args, console)?,
         Command::Events(args) => events::run(&args, console)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use super::{Console, Launch, main};
 use crate::api::testing::{Fake, id, serve};
 use crate::api::{Settings, Status};
-use crate::config::PasswordHash;
 
 /// A stream that can be read after the console is gone.
 #[derive(Clone, Default)]
@@ -352,8 +351,7 @@ async fn the_servers_refusals_are_passed_on() {
 
 #[tokio::test]
 async fn the_token_is_sent_and_its_lack_explained() {
-    let mut settings = Settings::for_test(Default::default());
-    settings.token_hash = Some(PasswordHash(bcrypt::hash("s3cret", 4).unwrap()));
+    let settings = Settings::for_test(Default::default()).with_token("s3cret", false);
     let fake = serve(settings).await;
     let right = ask(fake.address, &["peers", "--token", "s3cret"]).await;
     assert_eq!(right.code, 0, "{right:?}");

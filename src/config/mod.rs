@@ -17,6 +17,7 @@
 //! agent id of 32 decimal digits would be a number). Here all errors of a file are reported at
 //! once. `docs/configuration.md` is the reference; `tests/config/docs.rs` holds it to this code.
 
+mod diff;
 mod error;
 mod health;
 mod limits;
@@ -33,6 +34,7 @@ mod value;
 mod variables;
 mod yaml;
 
+pub use diff::{Effect, Key};
 pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use limits::Limits;
 pub use model::{

@@ -13,7 +13,7 @@ use super::value::{HostPort, PasswordHash};
 use crate::identity::{AgentId, DomainPattern, Revocations};
 
 /// One agent's configuration. Paths are absolute or relative to the process's folder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     pub agent: Agent,
     pub tls: Tls,
@@ -53,7 +53,7 @@ impl Config {
 }
 
 /// The `agent` section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
     /// The id the file insists on; `None` is `auto`.
     pub id: Option<AgentId>,
@@ -63,6 +63,8 @@ pub struct Agent {
     /// A level or a tracing filter directive.
     pub log_level: String,
     pub log_format: LogFormat,
+    /// Reload when this file or a CA's changes.
+    pub watch: bool,
 }
 
 /// `agent.log_format`.
@@ -73,7 +75,7 @@ pub enum LogFormat {
 }
 
 /// The `tls` section.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
     /// The mesh CA, PEM.
     pub ca: Option<PathBuf>,
@@ -88,7 +90,7 @@ pub struct Listener {
 }
 
 /// One entry of `peers`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
     pub id: AgentId,
     pub address: HostPort,
@@ -99,7 +101,7 @@ pub struct Peer {
 }
 
 /// The `socks5` section of an enabled ingress.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Socks5 {
     pub address: SocketAddr,
     /// `None`: no authentication. `Some`: one of these users, always.
@@ -113,14 +115,14 @@ pub struct Socks5 {
 }
 
 /// One entry of `socks5.auth.users`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct User {
     pub username: String,
     pub password_hash: PasswordHash,
 }
 
 /// The `exit` section of an enabled exit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Exit {
     /// Without duplicates and host bits. `routes` and `domain_routes` are not both empty.
     pub routes: Vec<IpNet>,
@@ -134,7 +136,7 @@ pub struct Exit {
 }
 
 /// One entry of `exit.health_checks`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
     pub name: String,
     pub target: HealthTarget,
@@ -179,7 +181,7 @@ pub enum Route {
 }
 
 /// `exit.dns`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dns {
     /// Empty: the system's resolver configuration.
     pub servers: Vec<SocketAddr>,
@@ -187,7 +189,7 @@ pub struct Dns {
 }
 
 /// The `routing` section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Routing {
     pub advertise_interval: Duration,
     /// Longer than `advertise_interval`.
@@ -208,7 +210,7 @@ pub enum Balance {
 }
 
 /// The `connections` section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Connections {
     /// 20 ms to 10 s.
     pub heartbeat: Duration,
@@ -228,7 +230,7 @@ pub enum Congestion {
 }
 
 /// `connections.reconnect`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reconnect {
     pub initial_delay: Duration,
     /// At least `initial_delay`.
@@ -251,7 +253,7 @@ pub struct Drain {
 }
 
 /// The `http` section of an agent that serves it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Http {
     pub address: SocketAddr,
     /// Hash of the bearer token that management takes from everybody; `None`: loopback only.

@@ -77,6 +77,7 @@ fn agent(mut section: Section<'_>, reader: &Reader<'_>) -> Agent {
         log_format: section
             .choice("log_format", &formats)
             .unwrap_or(LogFormat::Text),
+        watch: section.flag("watch").unwrap_or(false),
     }
 }
 

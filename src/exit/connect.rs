@@ -10,6 +10,7 @@ use tracing::debug;
 use super::Exit;
 use super::dial::{self, DialError, dial};
 use super::dns::{ResolveError, Resolving};
+use super::settings::Settings;
 use crate::identity::{AgentId, Member};
 use crate::names::{Families, Part, host_families};
 use crate::tunnel::tune;
@@ -101,23 +102,25 @@ impl Exit {
     /// Dials the target's addresses inside our routes, as they become known.
     async fn dial(&self, ingress: &Member, target: &Target) -> Result<TcpStream, ConnectError> {
         let mut found = Found::default();
-        let (dialled, timeout) = (target.to_string(), self.connect_timeout);
+        let settings = self.settings();
+        let (dialled, timeout) = (target.to_string(), settings.connect_timeout);
         let result = match target {
             Target::Address(address) => {
                 let part = Part {
                     addresses: vec![address.ip()],
                     more: false,
                 };
-                let keep = |ip| self.is_reached(ip, address.port());
+                let keep = |ip| settings.is_reached(ip, address.port());
                 let parts = stream::iter(found.keep(Ok(part), keep));
                 dial(parts, address.port(), timeout).await
             }
             Target::Domain(name, port) => {
-                if !self.acl.allows_name(name) {
+                if !settings.acl.allows_name(name) {
                     return Err(ConnectError::NotAllowed(dialled));
                 }
-                let parts = self.resolve(ingress.id, name, self.acl.families(host_families()))?;
-                let keep = |ip| self.is_reached(ip, *port);
+                let parts =
+                    self.resolve(ingress.id, name, settings.acl.families(host_families()))?;
+                let keep = |ip| settings.is_reached(ip, *port);
                 let parts = parts.filter_map(|part| ready(found.keep(part, keep)));
                 dial(parts, *port, timeout).await
             }
@@ -133,11 +136,6 @@ impl Exit {
                 source,
             },
         })
-    }
-
-    /// Whether this exit dials there.
-    fn is_reached(&self, ip: IpAddr, port: u16) -> bool {
-        self.acl.allows(ip) && !self.own.take(SocketAddr::new(ip, port))
     }
 
     /// Looks `name` up for `ingress`; `families` says which answers are of use. Takes `dns.timeout` at most.
@@ -158,7 +156,7 @@ impl Exit {
         let Some(place) = self.dns_queries.take(ingress) else {
             return Err(refused(ResolveError::Busy { name: name_owned() }));
         };
-        let lookup = self.resolver.lookup(name, families);
+        let lookup = self.settings().resolver.lookup(name, families);
         Ok(Resolving::new(lookup, place, &self.metrics))
     }
 
@@ -169,6 +167,13 @@ impl Exit {
         name: &str,
     ) -> Result<Vec<IpAddr>, ResolveError> {
         self.resolve(ingress, name, Families::BOTH)?.whole().await
+    }
+}
+
+impl Settings {
+    /// Whether an exit that goes by them dials there.
+    fn is_reached(&self, ip: IpAddr, port: u16) -> bool {
+        self.acl.allows(ip) && !self.own.take(SocketAddr::new(ip, port))
     }
 }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod own;
 mod serve;
 mod sessions;
+mod settings;
 mod special;
 
 use std::sync::Arc;
@@ -23,11 +24,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::config;
 use crate::identity::{AgentId, Credential, Member};
 use crate::limit::{MEMBERS, Share, Shares};
-use crate::names::Resolver;
 use crate::record::{Journal, StreamTable};
 use crate::task::Cut;
 use sessions::Sessions;
@@ -36,23 +37,20 @@ pub use acl::Acl;
 pub use connect::{ConnectError, Dialled};
 pub use dial::DialError;
 pub use dns::{ResolveError, Resolving, resolver};
-pub use health::{CheckStatus, HealthChecks, healthy_routes};
+pub use health::HealthChecks;
 pub use metrics::Metrics;
 pub use own::OwnListeners;
+pub use settings::{Settings, first_routes};
 pub use special::{SPECIAL, Special};
 
 /// An exit in operation.
 #[derive(Debug)]
 pub struct Exit {
-    acl: Acl,
-    own: OwnListeners,
-    resolver: Resolver,
-    connect_timeout: Duration,
+    settings: watch::Sender<Arc<Settings>>,
     streams: Arc<StreamTable>,
     sessions: Sessions,
     /// Bytes that one session holds unread at most.
     session_window: u64,
-    health: HealthChecks,
     /// A place per stream under way, shared by the ingresses.
     places: Arc<Shares<AgentId>>,
     /// A place per name under way, likewise; without one a query is refused, not queued.
@@ -76,14 +74,10 @@ impl Exit {
         journal: Journal,
     ) -> Arc<Self> {
         Arc::new(Self {
-            acl: Acl::new(config),
-            own,
-            resolver: resolver(&config.dns),
-            connect_timeout: config.connect_timeout,
+            settings: watch::Sender::new(Arc::new(Settings::new(config, own, journal))),
             streams,
             sessions: Sessions::default(),
             session_window: limits.session_window as u64,
-            health: HealthChecks::new(config, journal),
             places: Shares::new(limits.exit_connections, MEMBERS),
             dns_queries: Shares::new(limits.dns_queries, MEMBERS),
             request_timeout: limits.handshake_timeout,
@@ -126,7 +120,7 @@ impl Exit {
     /// Adds this exit's counters. With `names`, those of its health checks are by their names.
     pub fn register(&self, names: bool, registry: &mut Registry) {
         self.metrics.register(registry);
-        self.health.register(names, registry);
+        self.settings().health().register(names, registry);
     }
 
     /// The ingresses of sessions whose streams get less than they could use, because others hold so
@@ -140,14 +134,33 @@ impl Exit {
         self.sessions.members()
     }
 
-    /// This exit's health checks.
-    pub fn health(&self) -> &HealthChecks {
-        &self.health
+    /// Goes by `config` from now on; the agent's own listeners are `own`. Open connections live on, also
+    /// those that would not be made any more.
+    pub fn apply(&self, config: &config::Exit, own: OwnListeners) {
+        let settings = self.settings().replaced(config, own);
+        self.settings.send_replace(Arc::new(settings));
     }
 
-    /// Runs the health checks, for ever if there are any.
+    /// What it goes by now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Follows what it goes by.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.subscribe()
+    }
+
+    /// Runs the health checks for ever.
     pub async fn check_health(&self) {
-        self.health.run(&self.resolver, &self.acl).await;
+        let mut settings = self.subscribe();
+        loop {
+            let current = settings.borrow_and_update().clone();
+            tokio::select! {
+                () = current.check_health() => {}
+                changed = settings.changed() => if changed.is_err() { return },
+            }
+        }
     }
 
     fn is_draining(&self) -> bool {

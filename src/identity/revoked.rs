@@ -76,6 +76,10 @@ impl Leaf {
         }
     }
 
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// The end of its CA, Unix time, which `find` finds at the first call.
     pub(super) fn ca_not_after(&self, find: impl FnOnce(&[u8]) -> u64) -> u64 {
         *self.ca_not_after.get_or_init(|| find(&self.der))

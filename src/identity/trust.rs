@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -19,18 +20,25 @@ use crate::clock::format_date;
 const CLOCK_SLACK: u64 = 120;
 
 /// The trust that handshakes and advertisements are judged by.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Trust {
+    /// Replaced as a whole, under whoever judges by it.
+    anchors: RwLock<Arc<Anchors>>,
+    /// Who is trusted no more, by whatever.
+    revoked: Revoked,
+}
+
+/// Who is trusted.
+#[derive(Clone, Debug, PartialEq)]
+struct Anchors {
     roots: Vec<Root>,
     /// CAs of one peer each, beside those of the mesh: handshakes with it are judged by [`Trust::with_ca`].
     /// Here they only end its link.
     peer_roots: Vec<Root>,
     pinned: BTreeSet<AgentId>,
-    /// Who is trusted no more, by whatever.
-    revoked: Revoked,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Root {
     certificate: Certificate,
     anchor: TrustAnchor<'static>,
@@ -106,12 +114,18 @@ impl Trust {
         ca_files: impl IntoIterator<Item = P>,
         pinned: BTreeSet<AgentId>,
     ) -> Result<Self, TrustLoadError> {
-        Ok(Self {
+        Ok(Self::of(Anchors {
             roots: Root::read_all(ca_files)?,
             peer_roots: Vec::new(),
             pinned,
+        }))
+    }
+
+    fn of(anchors: Anchors) -> Self {
+        Self {
+            anchors: RwLock::new(Arc::new(anchors)),
             revoked: Revoked::default(),
-        })
+        }
     }
 
     /// The trust of the whole mesh: `tls.ca` if the file names it, else every `peers[].tls.ca`.
@@ -123,17 +137,18 @@ impl Trust {
         // A set, because many peers share one file.
         let peer_cas: BTreeSet<&Path> = peer_cas.into_iter().collect();
         match own_ca {
-            Some(ca) => Ok(Self {
+            Some(ca) => Ok(Self::of(Anchors {
+                roots: Root::read_all([ca])?,
                 peer_roots: Root::read_all(peer_cas)?,
-                ..Self::new([ca], pinned)?
-            }),
+                pinned,
+            })),
             None => Self::new(peer_cas, pinned),
         }
     }
 
     /// The trust for the connection to one peer whose `tls.ca` overrides the mesh CA.
     pub fn with_ca(&self, ca_file: &Path) -> Result<Self, TrustLoadError> {
-        let trust = Self::new([ca_file], self.pinned.clone())?;
+        let trust = Self::new([ca_file], self.anchors().pinned.clone())?;
         Ok(trust.with_revoked(self.revoked.clone()))
     }
 
@@ -141,6 +156,38 @@ impl Trust {
     #[must_use]
     pub fn with_revoked(self, revoked: Revoked) -> Self {
         Self { revoked, ..self }
+    }
+
+    /// Trusts as `other` does from now on, but for whom it revokes; whether that is a change.
+    pub fn replace(&self, other: &Self) -> bool {
+        let other = other.anchors();
+        let mut anchors = self.anchors.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = **anchors != *other;
+        *anchors = other;
+        changed
+    }
+
+    fn anchors(&self) -> Arc<Anchors> {
+        let anchors = self.anchors.read().unwrap_or_else(PoisonError::into_inner);
+        anchors.clone()
+    }
+
+    /// Why a connection that was made with this certificate would not be made any more, now that the
+    /// trust is another one. CAs of single peers count.
+    pub fn refuses(&self, credential: &Credential, unix_time: u64) -> Option<TrustError> {
+        let anchors = self.anchors();
+        let all = Anchors {
+            roots: anchors
+                .roots
+                .iter()
+                .chain(&anchors.peer_roots)
+                .cloned()
+                .collect(),
+            ..(*anchors).clone()
+        };
+        let wide = Self::of(all).with_revoked(self.revoked.clone());
+        let leaf = CertificateDer::from(credential.leaf.der());
+        wide.verify(&[leaf], unix_time).err()
     }
 
     /// Who is trusted no more.
@@ -186,14 +233,19 @@ impl Trust {
             let anchor = std::slice::from_ref(&root.anchor);
             chain(&end_entity, anchor, at).is_ok()
         };
-        let roots = self.roots.iter().chain(&self.peer_roots).filter(signed);
+        let anchors = self.anchors();
+        let roots = anchors
+            .roots
+            .iter()
+            .chain(&anchors.peer_roots)
+            .filter(signed);
         let ends = roots.map(|root| root.certificate.not_after);
         ends.max().unwrap_or(u64::MAX)
     }
 
     /// Whether the id is accepted without a CA.
     pub fn is_pinned(&self, id: AgentId) -> bool {
-        self.pinned.contains(&id)
+        self.anchors().pinned.contains(&id)
     }
 
     /// Whether a mesh CA that is valid at `unix_time` (seconds) signed this certificate, be its agent
@@ -275,7 +327,9 @@ impl Trust {
         unix_time: u64,
     ) -> Result<u64, TrustError> {
         let id = certificate.id;
-        let anchors: Vec<_> = self.roots.iter().map(|root| root.anchor.clone()).collect();
+        let trusted = self.anchors();
+        let roots = trusted.roots.iter();
+        let anchors: Vec<_> = roots.map(|root| root.anchor.clone()).collect();
         let path = chain(end_entity, &anchors, unix_time).map_err(|reason| match reason {
             webpki::Error::UnknownIssuer if certificate.self_issued => TrustError::Stranger { id },
             // The second: another CA of the same name.
@@ -289,7 +343,7 @@ impl Trust {
         })?;
         // The path search ignores the period of the CA itself.
         let valid = |root: &&Root| root.certificate.validity_at(unix_time) == ValidityAt::Valid;
-        let roots = self.roots.iter();
+        let roots = trusted.roots.iter();
         let signed = roots.filter(|root| root.anchor == *path.anchor());
         let ends = signed.filter(valid).map(|root| root.certificate.not_after);
         ends.max().ok_or_else(|| TrustError::ExpiredCa {

@@ -52,7 +52,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     }
 
     async fn try_all(&self, target: &Target) -> Result<Connected, ConnectError> {
-        let mut waiting = self.waiting(self.route_wait);
+        let mut waiting = self.waiting(self.settings().route_wait);
         let (targets, resolved) = self.targets(target, &mut waiting).await?;
         let mut race = Race {
             targets,

@@ -18,6 +18,7 @@ mod patience;
 mod resolve;
 mod routes;
 mod serve;
+mod settings;
 mod socks5;
 mod waiting;
 
@@ -25,16 +26,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::{Checks, Login, Member};
+use crate::identity::{Checks, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::record::StreamTable;
 use crate::task::Cut;
 use crate::tunnel::OpenStream;
+use settings::Settings;
 use waiting::Waiting;
 
 pub use error::ConnectError;
@@ -54,8 +56,9 @@ pub struct OwnExit {
 
 /// An ingress in operation.
 pub struct Ingress<T, R> {
-    /// `None`: no authentication.
-    users: Option<Login>,
+    settings: watch::Sender<Arc<Settings>>,
+    /// Where passwords take their turn.
+    checks: Arc<Checks>,
     /// For clients in whatever state.
     places: Arc<Shares<Network>>,
     /// For those that have not said what they want.
@@ -65,7 +68,6 @@ pub struct Ingress<T, R> {
     own: Option<OwnExit>,
     streams: Arc<StreamTable>,
     patience: Patience,
-    route_wait: Duration,
     /// For requests that wait for a route.
     waiting_places: Semaphore,
     handshake_timeout: Duration,
@@ -87,7 +89,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         streams: Arc<StreamTable>,
     ) -> Self {
         Self {
-            users: config.users.as_deref().map(|users| login(users, checks)),
+            settings: watch::Sender::new(Arc::new(Settings::new(config, &checks))),
+            checks,
             places: Shares::new(config.max_connections, CLIENTS),
             handshakes: Shares::new(limits.socks_handshakes, MEMBERS),
             opener,
@@ -95,7 +98,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             own,
             streams,
             patience: Patience::default(),
-            route_wait: config.route_wait,
             waiting_places: Semaphore::new(limits.waiting_requests),
             handshake_timeout: limits.socks_handshake_timeout,
             cut: Cut::default(),
@@ -108,6 +110,17 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// Goes by `config` from now on, but for its address. Clients that are connected stay.
+    pub fn apply(&self, config: &config::Socks5) {
+        let settings = self.settings().replaced(config, &self.checks);
+        self.settings.send_replace(Arc::new(settings));
+        self.places.resize(config.max_connections);
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
     }
 
     /// This ingress's counters.
@@ -139,14 +152,6 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     fn waiting(&self, time: Duration) -> Waiting<'_> {
         Waiting::new(Allowance::new(time), &self.waiting_places, &self.metrics)
     }
-}
-
-/// Who may use the port.
-fn login(users: &[config::User], checks: Arc<Checks>) -> Login {
-    let users = users
-        .iter()
-        .map(|user| (user.username.as_str(), user.password_hash.0.as_str()));
-    Login::new("socks5", users, checks)
 }
 
 #[cfg(test)]

@@ -58,11 +58,11 @@ pub enum Wanted<'a> {
 /// Looks routes up in the current mesh.
 pub struct MeshRoutes {
     pub mesh: watch::Receiver<Arc<Mesh>>,
-    pub balancer: Mutex<Balancer>,
+    pub balancer: Arc<Mutex<Balancer>>,
     pub streams: Arc<StreamTable>,
     pub lately: Arc<Mutex<Lately>>,
     /// `socks5.resolvers`: who resolves names, whatever certificates say; empty: who may.
-    pub resolvers: Vec<AgentId>,
+    pub resolvers: watch::Receiver<Vec<AgentId>>,
 }
 
 impl MeshRoutes {
@@ -92,7 +92,8 @@ impl Routes for MeshRoutes {
     }
 
     fn resolvers(&self, name: &str) -> Vec<AgentId> {
-        exits(self.mesh.borrow().table.resolvers(name, &self.resolvers))
+        let mesh = self.mesh.borrow().clone();
+        exits(mesh.table.resolvers(name, &self.resolvers.borrow()))
     }
 
     fn families(&self) -> Families {
@@ -106,7 +107,7 @@ impl Routes for MeshRoutes {
         match wanted {
             Wanted::Address(ip) => lately.had_ip(now, ip),
             Wanted::Domain(name) => lately.had_domain(now, name),
-            Wanted::Resolver(name) => lately.had_resolver(now, name, &self.resolvers),
+            Wanted::Resolver(name) => lately.had_resolver(now, name, &self.resolvers.borrow()),
         }
     }
 

@@ -26,7 +26,8 @@ pub struct Shares<K: Copy + Eq + Hash> {
 
 #[derive(Debug)]
 struct Table<K> {
-    free: usize,
+    places: usize,
+    taken: usize,
     /// Never 0.
     held: HashMap<K, usize>,
 }
@@ -44,20 +45,26 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Arc::new(Self {
             weight,
             table: Mutex::new(Table {
-                free: places,
+                places,
+                taken: 0,
                 held: HashMap::new(),
             }),
         })
+    }
+
+    /// So many places from now on. Those who hold more than there are keep them.
+    pub fn resize(&self, places: usize) {
+        self.lock().places = places;
     }
 
     /// A place for `holder`; `None`: it has its share, or all are taken.
     pub fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
         let mut table = self.lock();
         let held = table.held.get(&holder).copied().unwrap_or(0);
-        if held >= table.free.saturating_mul(self.weight) {
+        if held >= table.free().saturating_mul(self.weight) {
             return None;
         }
-        table.free -= 1;
+        table.taken += 1;
         table.held.insert(holder, held + 1);
         drop(table);
         Some(Share {
@@ -68,7 +75,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
 
     /// Places that are taken.
     pub fn taken(&self) -> usize {
-        self.lock().held.values().sum()
+        self.lock().taken
     }
 
     fn lock(&self) -> MutexGuard<'_, Table<K>> {
@@ -76,10 +83,16 @@ impl<K: Copy + Eq + Hash> Shares<K> {
     }
 }
 
+impl<K> Table<K> {
+    fn free(&self) -> usize {
+        self.places.saturating_sub(self.taken)
+    }
+}
+
 impl<K: Copy + Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         let mut table = self.shares.lock();
-        table.free += 1;
+        table.taken -= 1;
         match table.held.get_mut(&self.holder) {
             Some(held) if *held > 1 => *held -= 1,
             _ => {
@@ -119,6 +132,20 @@ mod tests {
         let first = take_all(&shares, 1);
         assert_eq!(first.len(), 8_000);
         assert_eq!(take_all(&shares, 2).len(), 889);
+    }
+
+    #[test]
+    fn places_come_and_go_and_nobody_loses_one() {
+        let shares = Shares::new(4, MEMBERS);
+        let held = take_all(&shares, 1);
+        assert_eq!(held.len(), 4);
+        shares.resize(2);
+        assert!(shares.take(2).is_none());
+        assert_eq!(shares.taken(), 4);
+        drop(held);
+        assert_eq!(take_all(&shares, 2).len(), 2);
+        shares.resize(3);
+        assert_eq!(take_all(&shares, 2).len(), 3);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Links that we dial: one task per configured peer, for as long as the file says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -8,7 +9,7 @@ use tracing::{debug, error, warn};
 
 use super::backoff::Backoff;
 use super::dial_error::DialError;
-use super::ending::{Closed, closed};
+use super::ending::{Closed, closed, code};
 use super::event::DownReason;
 use super::hello::{self, Introduction};
 use super::opened::{LinkContext, Opened};
@@ -32,11 +33,22 @@ pub struct DialTarget {
     /// Requires the peer to be `id`.
     pub tls: Arc<rustls::ClientConfig>,
     pub reconnect: Reconnect,
+    /// Dialled at once although there is a link already: the new one takes its place.
+    pub replaces: bool,
+    /// Cleared when the peer is not to be dialled so any more; then [`Links::wake`](super::Links::wake).
+    pub wanted: Arc<AtomicBool>,
+}
+
+impl DialTarget {
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
 }
 
 /// Keeps a link with `target`: dials whenever there is none, soon after a link that fell silent,
 /// whose neighbour said goodbye, or that the peer had dialled, else with back-off between attempts.
-/// Returns when `reconnect.max_retries` attempts in a row failed, or when the links are closed.
+/// Returns when `reconnect.max_retries` attempts in a row failed, when the links are closed, or, after
+/// the end of the link that it keeps, when the target is not wanted any more.
 pub async fn dial_forever<R: Resolve>(
     context: Arc<LinkContext>,
     endpoints: Arc<[LinkEndpoint]>,
@@ -46,29 +58,37 @@ pub async fn dial_forever<R: Resolve>(
     let mut backoff = Backoff::new(target.reconnect.clone());
     let mut rtt = None;
     let mut changed = context.links.subscribe();
+    let mut replaces = target.replaces;
     loop {
         let found = clock::now();
         let mut accepted = false;
-        while context.links.is_live(target.id) {
+        while context.links.is_live(target.id) && target.is_wanted() && !replaces {
             accepted = true;
             if changed.changed().await.is_err() {
                 return;
             }
         }
-        if context.links.is_closed() {
+        if context.links.is_closed() || !target.is_wanted() {
             return;
         }
+        replaces = false;
         if accepted {
             match context.standstill.just_woke() {
                 true => backoff.handle_standstill(),
                 false => backoff.handle_link_end(clock::since(found), Some(Duration::ZERO)),
             }
             if let Some(delay) = backoff.next_delay(rand::random()) {
-                wait_or_link(&context, target.id, delay).await;
+                wait_or_link(&context, &target, delay).await;
                 continue;
             }
         }
         match dial(&context, &endpoints, &*resolver, &target, rtt).await {
+            // It came too late; another one is on its way, or none is wanted.
+            Ok(opened) if !target.is_wanted() => {
+                let reason = DownReason::Removed.to_string();
+                opened.connection.close(code::GOODBYE, &reason);
+                return;
+            }
             Ok(opened) => {
                 rtt = Some(opened.connection.min_rtt());
                 match run(context.clone(), opened).await {
@@ -90,7 +110,7 @@ pub async fn dial_forever<R: Resolve>(
             }
             Err(error) => {
                 if let DialError::Superseded { rtt, .. } = error {
-                    wait_or_link(&context, target.id, SUPERSEDED.max(rtt)).await;
+                    wait_or_link(&context, &target, SUPERSEDED.max(rtt)).await;
                     if context.links.is_live(target.id) || context.links.is_closed() {
                         continue;
                     }
@@ -111,17 +131,17 @@ pub async fn dial_forever<R: Resolve>(
         };
         debug!(peer = %target.id, ?delay, "next attempt");
         tokio::select! {
-            () = wait_or_link(&context, target.id, delay) => {}
+            () = wait_or_link(&context, &target, delay) => {}
             () = context.standstill.woken() => backoff.handle_standstill(),
         }
     }
 }
 
-/// Sleeps for `delay`, or until the peer has dialled us.
-async fn wait_or_link(context: &LinkContext, peer: AgentId, delay: Duration) {
+/// Sleeps for `delay`, or until the peer has dialled us or is not wanted any more.
+async fn wait_or_link(context: &LinkContext, target: &DialTarget, delay: Duration) {
     let mut changed = context.links.subscribe();
     let linked = async {
-        while !context.links.is_live(peer) {
+        while !context.links.is_live(target.id) && target.is_wanted() {
             if changed.changed().await.is_err() {
                 return;
             }

@@ -50,7 +50,10 @@ fn judge(end: Option<End>, error: String) -> Closed {
 /// The code that tells the neighbour of `reason`.
 pub(super) fn code_of(reason: &DownReason) -> u32 {
     match reason {
-        DownReason::Stopping | DownReason::Goodbye(_) | DownReason::Closed(_) => code::GOODBYE,
+        DownReason::Stopping
+        | DownReason::Removed
+        | DownReason::Goodbye(_)
+        | DownReason::Closed(_) => code::GOODBYE,
         DownReason::Replaced => code::DUPLICATE,
         DownReason::Silent | DownReason::Unheard => code::SILENT,
         DownReason::Violation(_) | DownReason::Behind | DownReason::Distrusted(_) => {

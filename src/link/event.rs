@@ -67,6 +67,8 @@ pub enum DownReason {
     Replaced,
     /// We are stopping.
     Stopping,
+    /// Our file names the neighbour no more.
+    Removed,
     /// The neighbour's certificate counts no more; the text says why.
     Distrusted(String),
 }
@@ -84,6 +86,7 @@ impl DownReason {
             | Self::Behind
             | Self::Replaced
             | Self::Stopping
+            | Self::Removed
             | Self::Distrusted(_) => None,
         }
     }
@@ -100,6 +103,7 @@ impl DownReason {
             | Self::Behind
             | Self::Replaced
             | Self::Stopping
+            | Self::Removed
             | Self::Distrusted(_) => false,
         }
     }
@@ -116,6 +120,7 @@ impl std::fmt::Display for DownReason {
             Self::Behind => f.write_str("neighbour does not take control messages"),
             Self::Replaced => f.write_str("replaced by another link"),
             Self::Stopping => f.write_str("stopping"),
+            Self::Removed => f.write_str("the peer was removed from the configuration"),
             Self::Distrusted(why) => write!(f, "refused the peer: {why}"),
         }
     }

@@ -89,6 +89,12 @@ impl State {
         let live = self.live.get(&neighbor);
         live.is_some_and(|live| live.number == number)
     }
+
+    /// Neighbours that dialled us and have gone: strangers with many keys would fill memory.
+    fn forget_strangers(&mut self) {
+        self.peers
+            .retain(|_, status| status.configured.is_some() || status.live.is_some());
+    }
 }
 
 /// What became of a candidate.
@@ -129,6 +135,28 @@ impl Links {
     /// Names a peer from the file, so that it is listed while it is down.
     pub fn configure(&self, peer: AgentId, address: String) {
         self.lock().peers.entry(peer).or_default().configured = Some(address);
+    }
+
+    /// The opposite: the file names the peer no more. The link that we dialled ends; one that it dialled
+    /// lives on.
+    pub fn forget(&self, peer: AgentId) {
+        let mut state = self.lock();
+        if let Some(status) = state.peers.get_mut(&peer) {
+            status.configured = None;
+        }
+        if let Some(live) = state.live.get(&peer)
+            && live.dialled
+        {
+            live.end.send_replace(Some(DownReason::Removed));
+        }
+        state.forget_strangers();
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// Makes everybody look again who waits for a link to come or go.
+    pub fn wake(&self) {
+        self.changed.send_replace(());
     }
 
     /// Decides whether `candidate` becomes the link with its neighbour.
@@ -216,10 +244,7 @@ impl Links {
             status.live = None;
             status.last_error = Some(why.to_owned());
         }
-        // Neighbours that dialled us are forgotten, or strangers with many keys would fill memory.
-        state
-            .peers
-            .retain(|_, status| status.configured.is_some() || status.live.is_some());
+        state.forget_strangers();
         drop(state);
         self.changed.send_replace(());
         true

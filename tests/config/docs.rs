@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use warren::config::{Config, Problem};
+use warren::config::{Config, Effect, Key, Problem};
 
 use crate::support::{env, errors, project};
 
@@ -176,4 +176,37 @@ fn the_examples_of_the_reference_load() {
         }
     }
     assert!(count >= 3);
+}
+
+/// Rows of the section on reloads: what a key's change takes, and the keys that it covers.
+fn documented_effects() -> Vec<(Effect, String)> {
+    let page = std::fs::read_to_string(project("docs/configuration.md")).expect("the reference");
+    let (_, section) = page.split_once("\n## Reload\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let row = |begin: &str| {
+        let row = section.lines().find(|line| line.starts_with(begin));
+        let row = row.unwrap_or_else(|| panic!("no row {begin}"));
+        let keys = row.split('`').skip(1).step_by(2).map(str::to_owned);
+        keys.collect::<Vec<_>>()
+    };
+    let live = row("| live |").into_iter().map(|key| (Effect::Live, key));
+    let moved = row("| its listener moves |").into_iter();
+    live.chain(moved.map(|key| (Effect::Listener, key)))
+        .collect()
+}
+
+#[test]
+fn the_reference_says_what_a_reload_does_with_every_key() {
+    let rows = documented_effects();
+    assert!(rows.len() > 15, "{rows:?}");
+    let mut covered = BTreeSet::new();
+    for documented in documented().into_keys() {
+        let key = Key::from(documented.as_str());
+        let row = rows.iter().find(|(_, above)| key.is_of(above));
+        let told = row.map_or(Effect::Restart, |(effect, _)| *effect);
+        assert_eq!(key.effect(), told, "{documented}");
+        covered.extend(row.map(|(_, above)| above.clone()));
+    }
+    let listed: BTreeSet<String> = rows.into_iter().map(|(_, above)| above).collect();
+    assert_eq!(covered, listed, "every row covers a key");
 }

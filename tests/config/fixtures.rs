@@ -106,6 +106,9 @@ fn every_key_reaches_its_field() {
     assert_eq!(agent.data_dir, Path::new("/var/lib/warren"));
     assert_eq!(agent.log_level, "info,warren::routing=debug");
     assert_eq!(agent.log_format, LogFormat::Json);
+    assert!(agent.watch);
+    assert_eq!(config.drain.timeout, Duration::from_secs(45));
+    assert_eq!(config.drain.notice, Duration::from_secs(3));
     assert_eq!(config.allow.len(), 2);
     assert_eq!(config.revoke.count(), 2);
     assert!(config.revoke_file.is_some());

@@ -42,6 +42,7 @@ mod patterns;
 mod pause;
 mod peer_names;
 mod readme;
+mod reload;
 mod resets;
 mod slow_interface;
 mod stalls;

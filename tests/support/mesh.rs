@@ -93,6 +93,17 @@ impl Mesh {
         self.agents.insert(spec.name, agent);
     }
 
+    /// Gives an agent that was added another shape; its file is that of before until it is written.
+    pub(crate) fn respec(&mut self, spec: Spec) {
+        let name = spec.name.clone();
+        self.agent_mut(&name).spec = spec;
+    }
+
+    /// Gives an agent another SOCKS5 port.
+    pub(crate) fn move_socks(&mut self, name: &str) {
+        self.agent_mut(name).ports.socks = free_port();
+    }
+
     /// Makes an agent listen for links where another one does; only one of them can run.
     pub(crate) fn share_link_port(&mut self, name: &str, owner: &str) {
         let port = self.agent(owner).ports.link;

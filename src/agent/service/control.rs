@@ -74,6 +74,12 @@ impl ControlService {
         &self.commands
     }
 
+    /// Judges anew what certificates prove.
+    pub(super) async fn trust_changed(&self) {
+        // As below.
+        let _ = self.commands.send(Command::TrustChanged).await;
+    }
+
     /// Asks others to prefer any other way, or not any more.
     pub(super) async fn drain(&self, on: bool) {
         // An error means that the task is gone, and the agent about to end.

@@ -8,6 +8,7 @@ use super::super::control::Command;
 use super::super::health;
 use super::super::parts::Parts;
 use super::super::setup::Shared;
+use crate::config;
 use crate::exit::{Exit, OwnListeners};
 use crate::task::{self, Running, Served, Starter};
 use crate::tunnel::AcceptedSession;
@@ -39,7 +40,7 @@ impl ExitService {
         );
         let offered = watch::Sender::new(true);
         let (seen, commands) = (offered.subscribe(), commands.clone());
-        let guard = health::guard(exit.clone(), config.clone(), seen, commands);
+        let guard = health::guard(exit.clone(), seen, commands);
         let mut tasks = vec![starter.start("health checks", guard)];
         if let Some(listener) = &shared.tunnel.listener {
             let sessions = listener.clone().accept();
@@ -59,6 +60,11 @@ impl ExitService {
     pub(super) fn drain(&self, on: bool) {
         self.exit.drain(on);
         self.offered.send_replace(!on);
+    }
+
+    /// Goes by `config` from now on; the agent listens at `own`.
+    pub(super) fn apply(&self, config: &config::Exit, own: OwnListeners) {
+        self.exit.apply(config, own);
     }
 
     pub(super) fn exit(&self) -> &Arc<Exit> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::super::bind::bind_tcp;
 use super::super::error::StartError;
@@ -12,8 +12,9 @@ use super::super::parts::Parts;
 use super::super::setup::Shared;
 use super::super::status::MeshIngress;
 use crate::clock::unix_now;
+use crate::config::Config;
 use crate::exit::Exit;
-use crate::identity::Member;
+use crate::identity::{AgentId, Member};
 use crate::ingress::{Ingress, MeshRoutes, OwnExit};
 use crate::routing::Balancer;
 use crate::task::{Running, Starter};
@@ -25,6 +26,8 @@ const KEY: &str = "socks5.address";
 pub(super) struct IngressService {
     ingress: Arc<MeshIngress>,
     sessions: Arc<Sessions>,
+    balancer: Arc<Mutex<Balancer>>,
+    resolvers: watch::Sender<Vec<AgentId>>,
     address: SocketAddr,
     /// `None`: it takes no clients now.
     door: Option<Door>,
@@ -51,12 +54,14 @@ impl IngressService {
         let socks5 = config.socks5.as_ref()?;
         let address = listener.local_addr().unwrap_or(socks5.address);
         let sessions = shared.tunnel.sessions.clone()?;
+        let balancer = Arc::new(Mutex::new(Balancer::new(config.routing.balance)));
+        let resolvers = watch::Sender::new(socks5.resolvers.clone());
         let routes = MeshRoutes {
             mesh: shared.mesh.clone(),
-            balancer: Mutex::new(Balancer::new(config.routing.balance)),
+            balancer: balancer.clone(),
             streams: shared.streams.clone(),
             lately: shared.lately.clone(),
-            resolvers: socks5.resolvers.clone(),
+            resolvers: resolvers.subscribe(),
         };
         let member = Member::new(parts.identity.parsed(), &parts.trust, unix_now());
         let member = Arc::new(member);
@@ -73,10 +78,33 @@ impl IngressService {
         Some(Self {
             ingress,
             sessions,
+            balancer,
+            resolvers,
             address,
             door: Some(door),
             starter: starter.clone(),
         })
+    }
+
+    /// Goes by `config` from now on, and listens at `port` instead if that is given: who has come to the
+    /// old one by then is served.
+    pub(super) async fn apply(&mut self, config: &Config, port: Option<TcpListener>) {
+        let Some(socks5) = &config.socks5 else { return };
+        self.ingress.apply(socks5);
+        self.resolvers.send_replace(socks5.resolvers.clone());
+        let balance = config.routing.balance;
+        self.balancer
+            .lock()
+            .expect("no panic while locked")
+            .set(balance);
+        let Some(port) = port else { return };
+        self.address = port.local_addr().unwrap_or(socks5.address);
+        // One that drains has no port, and takes this one when it serves again.
+        if self.door.is_some() {
+            let door = Door::open(&self.ingress, port, &self.starter);
+            self.close().await;
+            self.door = Some(door);
+        }
     }
 
     /// Gives up the port, once those who have come are accepted.

@@ -10,23 +10,29 @@ mod links;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing::warn;
 
-use super::bind::Sockets;
+use super::bind::{Sockets, bind_tcp};
 use super::distrust::Distrust;
 use super::error::StartError;
 use super::parts::Parts;
 use super::request::Desk;
 use super::revoke_file::RevokeFile;
 use super::setup::{ControlEnds, Shared, link_context};
+use crate::clock::unix_now;
+use crate::config::Config;
 use crate::exit::OwnListeners;
+use crate::identity::{Credential, Trust};
+use crate::link::DownReason;
 use crate::task::{Running, Starter};
 use crate::tunnel::AcceptedSession;
 use control::ControlService;
 use exit::ExitService;
 use http::HttpService;
 use ingress::IngressService;
-use links::LinkService;
+use links::{LinkService, NewPeers};
 
 /// What services are connected to beside what all share.
 pub(super) struct Ends {
@@ -34,6 +40,13 @@ pub(super) struct Ends {
     /// Takes the sessions of an exit in its stead.
     pub(super) accepted: Option<mpsc::Sender<AcceptedSession>>,
     pub(super) desk: Desk,
+}
+
+/// What a configuration takes, got beforehand so that nothing of it can fail.
+pub(super) struct Plan {
+    peers: NewPeers,
+    socks5: Option<TcpListener>,
+    http: Option<TcpListener>,
 }
 
 /// The services of one agent, those that every agent has first.
@@ -63,7 +76,7 @@ impl Services {
         let exit = ExitService::start(parts, shared, own, commands, ends.accepted, starter);
         let distrust = Distrust {
             trust: parts.trust.clone(),
-            listed: parts.config.revoke.clone(),
+            config: ends.desk.config.subscribe(),
             file: parts.config.revoke_file.clone().map(RevokeFile::new),
             links: shared.links.clone(),
             sessions: shared.tunnel.sessions.clone(),
@@ -92,6 +105,11 @@ impl Services {
     /// Withdraws everything and says goodbye to all neighbours, with `reason`.
     pub(super) async fn say_goodbye(&self, reason: &str) {
         self.control.stop(reason).await;
+    }
+
+    /// Judges anew what certificates prove.
+    pub(super) async fn trust_changed(&self) {
+        self.control.trust_changed().await;
     }
 
     /// Waits until every link has said its last words.
@@ -148,6 +166,64 @@ impl Services {
         }
         if let Some(exit) = &self.exit {
             exit.exit().cut();
+        }
+    }
+
+    /// What `config` takes that may fail; nothing has changed yet. `before` is what counts now.
+    pub(super) async fn plan(&self, before: &Config, config: &Config) -> Result<Plan, StartError> {
+        let socks5 = match (&before.socks5, &config.socks5) {
+            (Some(before), Some(after)) if before.address != after.address => {
+                Some(bind_tcp("socks5.address", after.address).await?)
+            }
+            _ => None,
+        };
+        let http = match (&before.http, &config.http) {
+            (Some(before), Some(after)) if before.address != after.address => {
+                Some(bind_tcp("http.address", after.address).await?)
+            }
+            _ => None,
+        };
+        let reconnect = &config.connections.reconnect;
+        let trust_changed = before.allow != config.allow;
+        Ok(Plan {
+            peers: self.links.plan(&config.peers, reconnect, trust_changed)?,
+            socks5,
+            http,
+        })
+    }
+
+    /// Goes by `config` from now on, as planned.
+    pub(super) async fn apply(&mut self, config: &Config, plan: Plan) {
+        self.links.take(plan.peers);
+        if let (Some(http), Some(section)) = (&mut self.http, &config.http) {
+            http.apply(section, plan.http).await;
+        }
+        if let Some(ingress) = &mut self.ingress {
+            ingress.apply(config, plan.socks5).await;
+        }
+        if let (Some(exit), Some(section)) = (&self.exit, &config.exit) {
+            let links = self.listeners().iter().copied();
+            let own = links.chain(self.socks5()).chain(self.http());
+            exit.apply(section, OwnListeners::new(own));
+        }
+    }
+
+    /// Ends what lives by a certificate that is not trusted any more.
+    pub(super) fn judge(&self, trust: &Trust, shared: &Shared) {
+        let now = unix_now();
+        let refuse = |credential: &Credential| {
+            let why = trust.refuses(credential, now)?.to_string();
+            warn!(agent = %credential.id, why, "its links and sessions end: it is not trusted any more");
+            Some(why)
+        };
+        shared
+            .links
+            .disconnect_where(|credential| refuse(credential).map(DownReason::Distrusted));
+        if let Some(sessions) = &shared.tunnel.sessions {
+            sessions.end_where(refuse);
+        }
+        if let Some(exit) = &self.exit {
+            exit.exit().end_sessions_where(refuse);
         }
     }
 

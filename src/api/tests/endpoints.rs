@@ -229,7 +229,7 @@ async fn explain_says_what_is_wrong_with_the_question() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_json_errors() {
     let fake = serve(settings()).await;
-    for path in ["/", "/api", "/api/reload", "/health/"] {
+    for path in ["/", "/api", "/api/drains", "/health/"] {
         let answer = get(fake.address, path).await;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.error(), format!("no such endpoint: {path}"));

@@ -9,7 +9,6 @@ use super::super::caller::Caller;
 use super::super::router::router;
 use super::super::testing::{FakeAgent, serve};
 use super::*;
-use crate::config::PasswordHash;
 
 const LOCAL: &str = "127.0.0.1:50000";
 const LOCAL_V6: &str = "[::1]:50000";
@@ -24,11 +23,7 @@ const WRONG: (&str, &str) = ("authorization", "Bearer guess");
 const EVIL: (&str, &str) = ("host", "evil.example:8080");
 
 fn with_token() -> Settings {
-    Settings {
-        // The lowest cost keeps the tests quick.
-        token_hash: Some(PasswordHash(bcrypt::hash("s3cret", 4).unwrap())),
-        ..settings()
-    }
+    settings().with_token("s3cret", false)
 }
 
 fn endpoints(settings: &Settings) -> Router {
@@ -125,10 +120,7 @@ async fn the_token_opens_management_to_others() {
 
 #[tokio::test]
 async fn loopback_needs_no_token_where_the_file_says_so() {
-    let router = endpoints(&Settings {
-        trust_loopback: true,
-        ..with_token()
-    });
+    let router = endpoints(&settings().with_token("s3cret", true));
     for (peer, headers, status) in [
         (LOCAL, &[][..], 200),
         (LOCAL_V6, &[], 200),

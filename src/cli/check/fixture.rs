@@ -45,6 +45,7 @@ pub(crate) fn exit() -> Config {
             data_dir: "/nonexistent/data".into(),
             log_level: "info".into(),
             log_format: LogFormat::Text,
+            watch: false,
         },
         tls: Tls::default(),
         allow: [AgentId([8; 16])].into(),

@@ -26,11 +26,7 @@ impl Metrics {
     pub(super) fn register(&self, checks: &[HealthCheck], names: bool, registry: &mut Registry) {
         let labelled = if names { &self.named } else { &self.numbered };
         for (index, check) in checks.iter().enumerate() {
-            let label = label(index, check, names);
-            drop(labelled.gauge(&label));
-            for is_up in [false, true] {
-                drop(labelled.transition(&label, is_up));
-            }
+            labelled.begin(&label(index, check, names));
         }
         registry.register(
             "exit_health",
@@ -44,6 +40,26 @@ impl Metrics {
         );
     }
 
+    /// Other checks in place of `old`, of which those are up.
+    pub(super) fn replace(&self, old: &[HealthCheck], new: &[HealthCheck], up: &[bool]) {
+        for (labelled, names) in [(&self.named, true), (&self.numbered, false)] {
+            let labels = |checks: &[HealthCheck]| -> Vec<String> {
+                let checks = checks.iter().enumerate();
+                checks
+                    .map(|(index, check)| label(index, check, names))
+                    .collect()
+            };
+            let wanted = labels(new);
+            for gone in labels(old).iter().filter(|label| !wanted.contains(label)) {
+                labelled.remove(gone);
+            }
+            for (label, is_up) in wanted.iter().zip(up) {
+                labelled.begin(label);
+                labelled.gauge(label).set((*is_up).into());
+            }
+        }
+    }
+
     /// A check went up or down.
     pub(super) fn changed(&self, index: usize, check: &HealthCheck, is_up: bool) {
         for (labelled, names) in [(&self.named, true), (&self.numbered, false)] {
@@ -55,6 +71,22 @@ impl Metrics {
 }
 
 impl Labelled {
+    /// From 0.
+    fn begin(&self, check: &str) {
+        drop(self.gauge(check));
+        for is_up in [false, true] {
+            drop(self.transition(check, is_up));
+        }
+    }
+
+    fn remove(&self, check: &str) {
+        self.up.remove(&[("check", check.to_owned())]);
+        for to in ["up", "down"] {
+            let labels = [("check", check.to_owned()), ("to", to.to_owned())];
+            self.transitions.remove(&labels);
+        }
+    }
+
     fn gauge(&self, check: &str) -> Gauge {
         self.up.get_or_create_owned(&[("check", check.to_owned())])
     }

@@ -14,6 +14,7 @@ mod probe;
 mod state;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
@@ -52,7 +53,7 @@ pub struct HealthChecks {
     /// By check.
     statuses: watch::Sender<Vec<CheckStatus>>,
     journal: Journal,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 impl HealthChecks {
@@ -62,7 +63,27 @@ impl HealthChecks {
             exit: exit.clone(),
             statuses: watch::Sender::new(unknown),
             journal,
-            metrics: Metrics::default(),
+            metrics: Arc::default(),
+        }
+    }
+
+    /// Those of `exit` in place of these. What is known of a check that stays as it is, is kept.
+    pub(super) fn replaced(&self, exit: &config::Exit) -> Self {
+        let known = self.statuses.borrow();
+        let status = |check: &HealthCheck| {
+            let before = self.checks().iter().position(|old| old == check);
+            before.map_or(CheckStatus::Unknown, |index| known[index].clone())
+        };
+        let statuses: Vec<CheckStatus> = exit.health_checks.iter().map(status).collect();
+        let up = statuses.iter().map(|status| *status == CheckStatus::Up);
+        let up: Vec<bool> = up.collect();
+        self.metrics
+            .replace(self.checks(), &exit.health_checks, &up);
+        Self {
+            exit: exit.clone(),
+            statuses: watch::Sender::new(statuses),
+            journal: self.journal.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -92,13 +113,21 @@ impl HealthChecks {
 
     /// Checks for ever.
     pub(super) async fn run(&self, resolver: &Resolver, acl: &Acl) {
+        if self.checks().is_empty() {
+            return std::future::pending().await;
+        }
         let checks = (0..self.checks().len()).map(|index| self.repeat(index, resolver, acl));
         futures_util::future::join_all(checks).await;
     }
 
     async fn repeat(&self, index: usize, resolver: &Resolver, acl: &Acl) {
         let check = &self.checks()[index];
-        let mut health = Health::new(check.fall, check.rise);
+        let known = match &self.statuses.borrow()[index] {
+            CheckStatus::Unknown => None,
+            CheckStatus::Up => Some(true),
+            CheckStatus::Down { .. } => Some(false),
+        };
+        let mut health = Health::new(check.fall, check.rise, known);
         loop {
             let started = clock::now();
             let result = probe(check, resolver, acl).await;
@@ -149,14 +178,14 @@ impl HealthChecks {
         &self.exit.health_checks
     }
 
-    fn healthy_routes(&self) -> Vec<Route> {
+    pub(super) fn healthy_routes(&self) -> Vec<Route> {
         healthy_routes(&self.exit, &self.statuses.borrow())
     }
 }
 
 /// The routes of an exit that may be advertised while its checks have these statuses: those whose
 /// every check is up.
-pub fn healthy_routes(exit: &config::Exit, statuses: &[CheckStatus]) -> Vec<Route> {
+pub(super) fn healthy_routes(exit: &config::Exit, statuses: &[CheckStatus]) -> Vec<Route> {
     let mut withheld = HashSet::new();
     for (check, status) in exit.health_checks.iter().zip(statuses) {
         if *status == CheckStatus::Up {

@@ -41,10 +41,14 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Of a check without results. Both counts are at least 1.
-    pub(super) fn new(fall: u32, rise: u32) -> Self {
+    /// Of a check that is `known` to be up or not, if there were results. Both counts are at least 1.
+    pub(super) fn new(fall: u32, rise: u32, known: Option<bool>) -> Self {
         Self {
-            state: State::Unknown,
+            state: match known {
+                None => State::Unknown,
+                Some(true) => State::Up { failures: 0 },
+                Some(false) => State::Down { successes: 0 },
+            },
             fall,
             rise,
         }
@@ -108,7 +112,7 @@ mod tests {
             (down(1), Passed, up(0), Some(true)),
             (down(1), Failed, down(0), None),
         ] {
-            let mut health = Health::new(fall, rise);
+            let mut health = Health::new(fall, rise, None);
             health.state = before;
             let said = health.handle_result(outcome);
             assert_eq!(
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn with_counts_of_one_every_result_decides() {
-        let mut health = Health::new(1, 1);
+        let mut health = Health::new(1, 1, None);
         let results = [Passed, Passed, Failed, Failed, Passed];
         let news = results.map(|result| health.handle_result(result));
         assert_eq!(news, [Some(true), None, Some(false), None, Some(true)]);

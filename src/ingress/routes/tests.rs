@@ -22,10 +22,10 @@ fn bed() -> Bed {
     let (mesh, view) = watch::channel(Arc::new(mesh()));
     let routes = MeshRoutes {
         mesh: view,
-        balancer: Mutex::new(Balancer::new(Balance::LowestMetric)),
+        balancer: Arc::new(Mutex::new(Balancer::new(Balance::LowestMetric))),
         streams: StreamTable::new(),
         lately: Arc::new(Mutex::new(Lately::new(100))),
-        resolvers: Vec::new(),
+        resolvers: watch::channel(Vec::new()).1,
     };
     Bed { mesh, routes }
 }

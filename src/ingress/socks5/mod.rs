@@ -79,7 +79,8 @@ async fn admit<T: OpenStream, R: Routes>(
     tcp: &mut TcpStream,
     client: SocketAddr,
 ) -> Option<Request> {
-    let shake = handshake(tcp, ingress.users.as_ref(), client);
+    let settings = ingress.settings();
+    let shake = handshake(tcp, settings.users.as_deref(), client);
     match timeout(ingress.handshake_timeout, shake).await {
         Ok(Ok(request)) => Some(request),
         Ok(Err(error)) => {

@@ -36,6 +36,8 @@ impl Acceptor {
         let trust = Trust::mesh(None, [], BTreeSet::from([neighbor.id()])).unwrap();
         let host = "neighbor".to_owned();
         let target = DialTarget {
+            replaces: false,
+            wanted: Arc::new(true.into()),
             id: neighbor.id(),
             address: HostPort { host, port },
             cost: 1,

@@ -32,6 +32,11 @@ impl Balancer {
         }
     }
 
+    /// Spreads otherwise from now on.
+    pub fn set(&mut self, balance: Balance) {
+        self.balance = balance;
+    }
+
     /// Reorders the candidates that equal the first in standing and metric for one new connection;
     /// the others keep their places. `open_streams` tells how many streams an exit carries for us.
     pub fn reorder(

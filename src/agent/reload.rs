@@ -1,0 +1,149 @@
+//! A file that is read again while the agent runs: all of it counts from then on, or nothing.
+//!
+//! ```text
+//!  read ─► differences ─► can they be made? ─► get all that may fail ─► apply
+//!   │                            │                      │
+//!   └─ bad file                  └─ needs a restart     └─ a port is taken, a CA is no CA …
+//!      ▼                         ▼                      ▼
+//!      nothing changed, and one line for each reason
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::descriptors;
+use super::error::StartError;
+use super::logging;
+use super::parts;
+use super::request::Reloaded;
+use super::service::Services;
+use super::setup::Shared;
+use crate::config::{Config, Effect, Key};
+use crate::identity::{AgentId, Trust};
+
+/// What reading the file and what it names may take. Meanwhile nothing else is done that is asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The key under which a change of what CA files hold is told.
+const CA: &str = "tls.ca";
+
+/// What is needed to read the file again.
+pub(super) struct Source {
+    /// `None`: the agent was not made from a file.
+    pub(super) file: Option<PathBuf>,
+    pub(super) id: AgentId,
+    /// As the file had it; what counts may be less where the host has less.
+    pub(super) loaded: Config,
+    /// Whom everybody here judges by.
+    pub(super) trust: Arc<Trust>,
+}
+
+/// What a reload works on.
+pub(super) struct Running<'a> {
+    pub(super) services: &'a mut Services,
+    pub(super) shared: &'a Shared,
+    pub(super) config: &'a watch::Sender<Arc<Config>>,
+}
+
+impl Source {
+    /// Reads the file again and applies it to what runs.
+    pub(super) async fn reload(&mut self, running: Running<'_>) -> Reloaded {
+        let outcome = self.try_reload(running).await;
+        match &outcome {
+            Ok(Reloaded::Applied(keys)) if keys.is_empty() => {
+                info!("reloaded: nothing has changed")
+            }
+            Ok(Reloaded::Applied(keys)) => info!(changed = keys.join(", "), "reloaded"),
+            Ok(Reloaded::Refused(keys)) => {
+                for (key, why) in keys {
+                    warn!(key, why, "not reloaded");
+                }
+            }
+            Ok(Reloaded::Failed(_)) => {}
+            Err(lines) => lines.iter().for_each(|error| warn!(error, "not reloaded")),
+        }
+        outcome.unwrap_or_else(Reloaded::Failed)
+    }
+
+    async fn try_reload(&mut self, running: Running<'_>) -> Result<Reloaded, Vec<String>> {
+        let file = self.file.clone();
+        let file = file.ok_or_else(|| vec!["this agent was not started from a file".to_owned()])?;
+        let (config, trust) = read(file, self.id).await?;
+        let changed = self.loaded.diff(&config);
+        let refused: Vec<_> = changed
+            .iter()
+            .filter(|key| key.effect() == Effect::Restart)
+            .map(|key| (key.to_string(), key.refusal()))
+            .collect();
+        if !refused.is_empty() {
+            return Ok(Reloaded::Refused(refused));
+        }
+        let mut fitted = config.clone();
+        descriptors::fit(&mut fitted);
+        let before = running.config.borrow().clone();
+        let plan = running.services.plan(&before, &fitted).await;
+        let plan = plan.map_err(|error| vec![chain(&error)])?;
+        // From here on nothing fails.
+        let changed = self.trust(&trust, changed, &running).await;
+        running.services.apply(&fitted, plan).await;
+        logging::set_level(&fitted.agent.log_level);
+        running.config.send_replace(Arc::new(fitted));
+        self.loaded = config;
+        Ok(Reloaded::Applied(changed))
+    }
+
+    /// Judges by `trust` from now on; returns what changed in all.
+    async fn trust(&self, trust: &Trust, changed: Vec<Key>, running: &Running<'_>) -> Vec<String> {
+        let mut keys: Vec<String> = changed.iter().map(Key::to_string).collect();
+        let own = &self.trust;
+        let revoked = own.revoked().replace(trust.revoked().current());
+        let replaced = own.replace(trust);
+        if replaced
+            && !changed
+                .iter()
+                .any(|key| key.is_of("trust") || key.is_of("peers"))
+            && !keys.iter().any(|key| key == CA)
+        {
+            keys.push(CA.to_owned());
+        }
+        if replaced || revoked {
+            running.services.judge(own, running.shared);
+            running.services.trust_changed().await;
+        }
+        keys
+    }
+}
+
+/// Reads the file and what it names, beside everything else: storage may be slow.
+async fn read(file: PathBuf, own: AgentId) -> Result<(Config, Trust), Vec<String>> {
+    let read = spawn_blocking(move || {
+        let config = Config::load(&file).map_err(|errors| {
+            let lines = errors.to_string();
+            lines.lines().map(str::to_owned).collect::<Vec<_>>()
+        })?;
+        let trust = parts::trust(&config, own).map_err(|error| vec![chain(&error)])?;
+        Ok((config, trust))
+    });
+    match timeout(PATIENCE, read).await {
+        Ok(read) => read.unwrap_or_else(|error| Err(vec![error.to_string()])),
+        Err(_) => Err(vec![format!("storage does not answer within {PATIENCE:?}")]),
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &StartError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
