@@ -11,9 +11,10 @@
 //! windows alone bound what streams hold.
 
 mod mailbox;
+mod outbox;
 mod tasks;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
@@ -21,19 +22,12 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
-use tokio::sync::Notify;
 
 use self::mailbox::Mailbox;
+use self::outbox::Outbox;
 use super::ledger::Ledger;
 use super::turns::Turns;
-use crate::wire::{Note, encode_frame};
-
-/// Notes that wait to be written, at most. More come only from streams that end faster than the
-/// session carries a dozen bytes for each; a stream without room for its note is reset at once.
-const OUTBOX: usize = 262_144;
-
-/// Notes written at once.
-const BATCH: usize = 256;
+use crate::wire::Note;
 
 /// Takes a stream out of all books.
 const ALL: u64 = (1 << 62) - 1;
@@ -50,8 +44,7 @@ pub struct SessionStreams {
 struct Notes {
     /// Whether the other end takes notes.
     taken: bool,
-    outbox: Mutex<VecDeque<Note>>,
-    filled: Notify,
+    outbox: Outbox,
     /// No more entries than the session has streams.
     mailboxes: Mutex<HashMap<u64, Arc<Mailbox>>>,
     /// What we sent and the other end holds.
@@ -85,8 +78,7 @@ impl SessionStreams {
         let ours = connection.open_uni().now_or_never().and_then(Result::ok);
         let notes = Arc::new(Notes {
             taken: ours.is_some(),
-            outbox: Mutex::default(),
-            filled: Notify::new(),
+            outbox: Outbox::default(),
             mailboxes: Mutex::default(),
             // Until it tells its own.
             ledger: Mutex::new(Ledger::new(window)),
@@ -220,20 +212,14 @@ impl Drop for StreamNotes {
         lock(&self.notes.mailboxes).remove(&self.stream);
         lock(&self.notes.ledger).close(self.stream);
         // Whatever was received, or will be, is not held any more.
-        self.notes.tell_taken(self.stream, ALL);
+        self.notes.tell_ended(self.stream, self.mailbox.is_asked());
     }
 }
 
 impl Notes {
     /// `false`: the other end will not hear of it.
     fn push(&self, note: Note) -> bool {
-        let mut outbox = lock(&self.outbox);
-        let told = self.taken && outbox.len() < OUTBOX;
-        if told {
-            outbox.push_back(note);
-            self.filled.notify_one();
-        }
-        told
+        self.taken && self.outbox.push(note)
     }
 
     fn ask(&self, stream: u64) {
@@ -250,6 +236,20 @@ impl Notes {
             taken: Some(at),
             ..Note::default()
         });
+    }
+
+    /// Nothing of a stream is held any more. The other end waits for that only if it asked, or has no
+    /// room for others.
+    fn tell_ended(&self, stream: u64, asked: bool) {
+        if asked || self.peer_is_short.load(Ordering::Relaxed) {
+            self.tell_taken(stream, ALL);
+        } else if self.taken {
+            self.outbox.push_later(Note {
+                stream: Some(stream),
+                taken: Some(ALL),
+                ..Note::default()
+            });
+        }
     }
 
     fn tell_short(&self, changed: Option<bool>) {
@@ -281,7 +281,13 @@ impl Notes {
             drop(ledger);
             self.tell_short(short);
         }
-        let Some(mailbox) = mailbox else { return };
+        let Some(mailbox) = mailbox else {
+            if note.asks == Some(true) {
+                // The answer may be waiting.
+                self.outbox.hurry();
+            }
+            return;
+        };
         if note.taken.is_some() {
             mailbox.may_send();
         }
@@ -293,26 +299,6 @@ impl Notes {
         {
             self.tell_taken(stream, at);
         }
-    }
-
-    /// The next notes to write, as bytes.
-    async fn next_batch(&self) -> Vec<u8> {
-        loop {
-            let bytes = self.take_batch();
-            if !bytes.is_empty() {
-                return bytes;
-            }
-            self.filled.notified().await;
-        }
-    }
-
-    fn take_batch(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut outbox = lock(&self.outbox);
-        let count = outbox.len().min(BATCH);
-        let batch = outbox.drain(..count);
-        batch.for_each(|note| encode_frame(&note, &mut bytes));
-        bytes
     }
 }
 

@@ -66,6 +66,11 @@ impl Mailbox {
         self.tell()
     }
 
+    /// Whether the other end waits for an answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
     fn tell(&self) -> Option<u64> {
         let taken = self.taken.load(Ordering::Acquire);
         let told = self.told.swap(taken, Ordering::AcqRel);

@@ -66,7 +66,7 @@ async fn write_notes(mut ours: SendStream, notes: Arc<Notes>) -> Result<Infallib
     let stopped = ours.stopped();
     let writing = async {
         loop {
-            ours.write_all(&notes.next_batch().await).await?;
+            ours.write_all(&notes.outbox.next_batch().await).await?;
         }
     };
     tokio::select! {
