@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,6 +27,13 @@ pub const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 /// that a fast interface never idles.
 pub const SEND_BUFFER: usize = 80 * 1024;
 
+/// Data that may leave before the kernel is asked again how much waits: some ten acknowledgements or
+/// requests, each of which would cost a system call more; little beside [`SEND_BUFFER`].
+const UNASKED: usize = 16 * 1024;
+
+/// What the kernel books for a short packet beside its bytes.
+const BOOKED: usize = 1_024;
+
 /// A bound UDP socket with segmentation offloads.
 pub(super) struct KernelSocket {
     io: UdpSocket,
@@ -34,6 +42,8 @@ pub(super) struct KernelSocket {
     /// Segments of one send while segmentation works.
     segments: usize,
     refusals: Refusals,
+    /// Data sent since the kernel said that it takes some; [`UNASKED`]: it has to be asked.
+    unasked: AtomicUsize,
 }
 
 impl KernelSocket {
@@ -59,6 +69,7 @@ impl KernelSocket {
             segments: state.max_gso_segments(),
             state: RwLock::new(state),
             refusals: Refusals::default(),
+            unasked: AtomicUsize::new(UNASKED),
         })
     }
 
@@ -74,7 +85,7 @@ impl KernelSocket {
 
     /// Sends data, if little waits in the kernel.
     pub(super) fn transmit_data(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.ask_kernel(|| match self.takes_data() {
+        self.ask_kernel(|| match self.takes_data(transmit.contents.len()) {
             true => self.transmit_known(transmit),
             false => Err(io::ErrorKind::WouldBlock.into()),
         })
@@ -96,8 +107,32 @@ impl KernelSocket {
         }
     }
 
-    /// Whether less than [`SEND_BUFFER`] waits. An error shows in the send.
-    fn takes_data(&self) -> bool {
+    /// Whether less than [`SEND_BUFFER`] waits, give or take [`UNASKED`]. An error shows in the send.
+    fn takes_data(&self, bytes: usize) -> bool {
+        let unasked = self.unasked.load(Ordering::Relaxed) + bytes + BOOKED;
+        if unasked < UNASKED {
+            self.unasked.store(unasked, Ordering::Relaxed);
+            return true;
+        }
+        let takes = self.was_told_of_room() || self.asks_for_room();
+        let unasked = if takes { 0 } else { UNASKED };
+        self.unasked.store(unasked, Ordering::Relaxed);
+        takes
+    }
+
+    /// Whether the kernel told tokio, since this was last asked, that it takes data. Costs no system call:
+    /// it tells with every turn of the runtime in which earlier data has left.
+    fn was_told_of_room(&self) -> bool {
+        let mut told = false;
+        // For tokio a socket that would block takes nothing until the kernel tells again.
+        let _ = self.io.try_io(Interest::WRITABLE, || {
+            told = true;
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+        told
+    }
+
+    fn asks_for_room(&self) -> bool {
         let mut socket = [PollFd::new(&self.io, PollFlags::OUT)];
         let at_once = Timespec::default();
         poll(&mut socket, Some(&at_once)).is_err() || socket[0].revents().contains(PollFlags::OUT)
