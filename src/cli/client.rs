@@ -272,9 +272,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 async fn connect(api: &Api) -> io::Result<Box<dyn Stream>> {
     let connected = async {
         Ok::<Box<dyn Stream>, io::Error>(match api {
-            Api::Http(HostPort { host, port }) => Box::new(refuse_self(
-                TcpStream::connect((host.as_str(), *port)).await?,
-            )?),
+            Api::Http(HostPort { host, port }) => {
+                let tcp = TcpStream::connect((host.as_str(), *port)).await?;
+                Box::new(refuse_self(tcp, *port)?)
+            }
             Api::Socket(path) => Box::new(UnixStream::connect(path).await?),
         })
     };

@@ -11,12 +11,15 @@ use tokio::net::TcpStream;
 
 /// Connects to `address`; to itself is refused, for nobody listens there.
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    refuse_self(TcpStream::connect(address).await?)
+    refuse_self(TcpStream::connect(address).await?, address.port())
 }
 
-/// `tcp`, unless both its ends are one socket. Dropping such a one frees its port at once.
-pub fn refuse_self(tcp: TcpStream) -> io::Result<TcpStream> {
-    if tcp.local_addr()? == tcp.peer_addr()? {
+/// `tcp`, which leads to that port, unless both its ends are one socket. Dropping such a one frees its port at
+/// once.
+pub fn refuse_self(tcp: TcpStream, port: u16) -> io::Result<TcpStream> {
+    let local = tcp.local_addr()?;
+    // Who it is connected to is asked for only if that may be itself.
+    if local.port() == port && local == tcp.peer_addr()? {
         // No FIN to itself, and no TIME-WAIT that would keep a later listener off the port.
         let _ = tcp.set_zero_linger();
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -45,7 +48,7 @@ mod tests {
         let v6 = (Ipv6Addr::LOCALHOST, 0).into();
         for (socket, any) in [(TcpSocket::new_v4(), v4), (TcpSocket::new_v6(), v6)] {
             let (tcp, address) = selfish(socket.unwrap(), any).await;
-            let error = refuse_self(tcp).unwrap_err();
+            let error = refuse_self(tcp, address.port()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
             std::net::TcpListener::bind(address).unwrap();
         }
