@@ -163,11 +163,10 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
                 if race.failures.count() > 0 {
                     self.metrics.retries.inc();
                 }
-                let rtt = self.opener.round_trip(attempt.exit);
-                let time = self.patience.attempt(!waiting.is_empty(), rtt);
+                let has_alternative = !waiting.is_empty();
                 under_way.push(attempt.clone());
                 running.push(async move {
-                    let outcome = self.attempt(&attempt, time).await;
+                    let outcome = self.attempt(&attempt, has_alternative).await;
                     (attempt, outcome)
                 });
             }

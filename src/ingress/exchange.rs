@@ -1,31 +1,31 @@
 //! One attempt: an exit, which may be this agent, is asked for a target.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::attempts::Attempt;
 use super::error::ConnectError;
 use super::outcome::{Connected, Link};
+use super::patience::patiently;
 use super::{Ingress, OwnExit, Routes};
-use crate::clock::within;
 use crate::exit::{self, Dialled};
 use crate::identity::AgentId;
 use crate::tunnel::{ExitStream, OpenError, OpenStream, receive_message, send_message};
 use crate::wire::{ConnectReply, ConnectRequest, ConnectStatus, StreamRequest, Target};
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
-    /// Asks the exit for the target; it must give its first sign of life within `time`.
+    /// Asks the exit for the target; its first sign of life is waited for less long if another can be
+    /// asked.
     pub(super) async fn attempt(
         &self,
         attempt: &Attempt,
-        time: Duration,
+        has_alternative: bool,
     ) -> Result<Connected, ConnectError> {
         let exit = attempt.exit;
         let own = self.own.as_ref().filter(|own| own.member.id == exit);
         let (link, bound) = match own {
             Some(own) => self.attempt_own(own, &attempt.target).await?,
             None => {
-                let (stream, bound) = self.attempt_remote(attempt, time).await?;
+                let (stream, bound) = self.attempt_remote(attempt, has_alternative).await?;
                 (Link::Stream(stream), bound)
             }
         };
@@ -52,25 +52,30 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
     async fn attempt_remote(
         &self,
         attempt: &Attempt,
-        time: Duration,
+        has_alternative: bool,
     ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
         let exit = attempt.exit;
         tokio::select! {
             biased;
-            answer = self.answer(attempt, time) => answer,
+            answer = self.answer(attempt, has_alternative) => answer,
             () = self.opener.lost(exit) => Err(OpenError::NoPath(exit).into()),
         }
     }
 
-    /// What the exit has to say in the end; its first sign of life must come within `time`.
+    /// What the exit has to say in the end; its first sign of life must come in time.
     async fn answer(
         &self,
         attempt: &Attempt,
-        time: Duration,
+        has_alternative: bool,
     ) -> Result<(ExitStream, Option<SocketAddr>), ConnectError> {
         let exit = attempt.exit;
-        let asked = within(time, self.ask(attempt)).await;
-        let (mut stream, mut reply) = asked.ok_or(ConnectError::Silent { exit, after: time })??;
+        let time = || {
+            let rtt = self.opener.round_trip(exit);
+            self.patience.attempt(has_alternative, rtt)
+        };
+        let asked = patiently(time, self.ask(attempt)).await;
+        let (mut stream, mut reply) =
+            asked.map_err(|after| ConnectError::Silent { exit, after })??;
         while reply.status == ConnectStatus::Pending {
             reply = receive(&mut stream, exit).await?;
         }

@@ -9,7 +9,7 @@ use futures_util::stream::{self, BoxStream};
 use tracing::debug;
 
 use super::error::ConnectError;
-use super::patience::Patience;
+use super::patience::{Patience, patiently};
 use super::waiting::Waiting;
 use super::{Ingress, OwnExit, Routes, Wanted};
 use crate::clock::within;
@@ -96,10 +96,9 @@ async fn ask_each<'a, T: OpenStream>(
     let mut verdict = ConnectError::NoRoute(name.to_owned());
     let count = resolvers.len();
     for (index, resolver) in resolvers.into_iter().enumerate() {
-        let rtt = opener.round_trip(resolver);
-        let time = patience.resolve(index + 1 < count, rtt);
+        let time = || patience.resolve(index + 1 < count, opener.round_trip(resolver));
         let answer = match own {
-            Some(own) if own.member.id == resolver => ask_own(own, name, families, time).await,
+            Some(own) if own.member.id == resolver => ask_own(own, name, families, time()).await,
             _ => ask(opener, resolver, name, families, time).await,
         };
         verdict = match answer {
@@ -172,7 +171,7 @@ async fn ask<'a, T: OpenStream>(
     resolver: AgentId,
     name: &str,
     families: Families,
-    time: Duration,
+    time: impl Fn() -> Duration,
 ) -> Result<Resolved<'a>, Silence> {
     let exchange = async {
         let mut stream = opener.open(resolver).await.map_err(|_| Silence::Mesh)?;
@@ -185,10 +184,10 @@ async fn ask<'a, T: OpenStream>(
         let reply = receive_message::<ResolveReply>(&mut stream.recv).await;
         Ok((reply.map_err(|_| Silence::Mesh)?, stream))
     };
-    let answer = within(time, exchange);
+    let answer = patiently(time, exchange);
     let (reply, stream) = tokio::select! {
         biased;
-        answer = answer => answer.ok_or(Silence::TimedOut)??,
+        answer = answer => answer.map_err(|_| Silence::TimedOut)??,
         () = opener.lost(resolver) => return Err(Silence::Mesh),
     };
     if let Some(reason) = reply.error {

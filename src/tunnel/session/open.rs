@@ -293,9 +293,16 @@ impl OpenStream for Arc<Sessions> {
     }
 
     fn round_trip(&self, exit: AgentId) -> Duration {
-        let view = self.context.view.borrow();
-        let path = view.path_table().best(exit);
-        path.map_or(Duration::ZERO, |path| path.rtt())
+        let path = {
+            let view = self.context.view.borrow();
+            let path = view.path_table().best(exit);
+            path.map_or(Duration::ZERO, |path| path.rtt())
+        };
+        match self.lock().get(&exit) {
+            // What others of the session have queued is waited for, too.
+            Some(Slot::Live(live)) => path.max(live.connection.rtt()),
+            Some(Slot::Opening(_)) | None => path,
+        }
     }
 
     async fn lost(&self, exit: AgentId) {
