@@ -87,7 +87,7 @@ impl Source {
         let mut fitted = config.clone();
         descriptors::fit(&mut fitted);
         let before = running.config.borrow().clone();
-        let plan = running.services.plan(&before, &fitted).await;
+        let plan = running.services.plan(&before, &fitted, &trust).await;
         let plan = plan.map_err(|error| vec![chain(&error)])?;
         // From here on nothing fails.
         let changed = self.trust(&trust, changed, &running).await;

@@ -168,22 +168,7 @@ impl Values {
         v.put("trust.allow", allow);
         v.put("trust.revoke", revoke);
         v.put("trust.revoke_file", revoke_file);
-        for (index, Listener { address }) in listeners.iter().enumerate() {
-            v.put(&format!("listeners[{index}]"), &());
-            v.put(&format!("listeners[{index}].address"), address);
-        }
-        for Peer {
-            id,
-            address,
-            cost,
-            ca,
-        } in peers
-        {
-            v.put(&format!("peers[{id}]"), &());
-            v.put(&format!("peers[{id}].address"), address);
-            v.put(&format!("peers[{id}].cost"), cost);
-            v.put(&format!("peers[{id}].tls.ca"), ca);
-        }
+        v.put_mesh(listeners, peers);
         v.put("socks5.enabled", &socks5.is_some());
         socks5.iter().for_each(|socks5| v.put_socks5(socks5));
         v.put("exit.enabled", &exit.is_some());
@@ -201,19 +186,7 @@ impl Values {
             }
         );
         v.put_connections(connections);
-        v.put("http.enabled", &http.is_some());
-        if let Some(Http {
-            address,
-            token_hash,
-            trust_loopback,
-            socket,
-        }) = http
-        {
-            v.put("http.address", address);
-            v.put("http.token_hash", &token_hash.as_ref().map(|hash| &hash.0));
-            v.put("http.trust_loopback", trust_loopback);
-            v.put("http.socket", socket);
-        }
+        v.put_http(http.as_ref());
         put!(v, "drain", drain, Drain { timeout, notice });
         v.put_limits(limits);
         values
@@ -221,6 +194,41 @@ impl Values {
 
     fn put(&mut self, key: &str, value: &impl Debug) {
         self.0.insert(key.to_owned(), format!("{value:?}"));
+    }
+
+    fn put_mesh(&mut self, listeners: &[Listener], peers: &[Peer]) {
+        for (index, Listener { address }) in listeners.iter().enumerate() {
+            self.put(&format!("listeners[{index}]"), &());
+            self.put(&format!("listeners[{index}].address"), address);
+        }
+        for Peer {
+            id,
+            address,
+            cost,
+            ca,
+        } in peers
+        {
+            self.put(&format!("peers[{id}]"), &());
+            self.put(&format!("peers[{id}].address"), address);
+            self.put(&format!("peers[{id}].cost"), cost);
+            self.put(&format!("peers[{id}].tls.ca"), ca);
+        }
+    }
+
+    fn put_http(&mut self, http: Option<&Http>) {
+        self.put("http.enabled", &http.is_some());
+        if let Some(Http {
+            address,
+            token_hash,
+            trust_loopback,
+            socket,
+        }) = http
+        {
+            self.put("http.address", address);
+            self.put("http.token_hash", &token_hash.as_ref().map(|hash| &hash.0));
+            self.put("http.trust_loopback", trust_loopback);
+            self.put("http.socket", socket);
+        }
     }
 
     fn put_socks5(&mut self, socks5: &Socks5) {

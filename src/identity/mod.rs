@@ -20,6 +20,7 @@ pub mod password;
 mod refusal;
 mod revoke_file;
 mod revoked;
+mod roots;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -42,8 +43,9 @@ pub use own::{Identity, IdentityError, read_certificate};
 pub use refusal::{Refusal, RefusedBy};
 pub use revoke_file::read_revoke_file;
 pub use revoked::{Credential, Leaf, Revocation, RevocationError, Revocations, Revoked, Serial};
+pub use roots::TrustLoadError;
 pub use tls::{
     LINK_ALPN, SERVER_NAME, TUNNEL_ALPN, TlsError, link_client, link_server, tunnel_client,
     tunnel_server,
 };
-pub use trust::{Trust, TrustError, TrustLoadError};
+pub use trust::{Trust, TrustError};

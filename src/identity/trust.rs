@@ -1,7 +1,7 @@
 //! Whom this agent accepts: certificates that a mesh CA signed itself, and pinned ids. Nobody else.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::aws_lc_rs::ED25519;
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
-    RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
+    RequiredEkuNotFoundContext, VerifiedPath,
 };
 
-use super::keys::{self, PemError};
+use super::roots::{Root, TrustLoadError};
 use super::{AgentId, Certificate, CertificateError, Credential, Revoked, ValidityAt};
 use crate::clock::format_date;
 
@@ -36,34 +36,6 @@ struct Anchors {
     /// Here they only end its link.
     peer_roots: Vec<Root>,
     pinned: BTreeSet<AgentId>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Root {
-    certificate: Certificate,
-    anchor: TrustAnchor<'static>,
-}
-
-/// A CA file cannot be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustLoadError {
-    #[error(transparent)]
-    Pem(#[from] PemError),
-    #[error("cannot use CA certificate {}", path.display())]
-    BadCertificate {
-        path: PathBuf,
-        source: CertificateError,
-    },
-    #[error(
-        "{} is not a CA certificate; to trust one agent, put its id under `trust.allow`",
-        path.display()
-    )]
-    NotCa { path: PathBuf },
-    #[error("cannot use CA certificate {}", path.display())]
-    Anchor {
-        path: PathBuf,
-        source: webpki::Error,
-    },
 }
 
 /// Why a peer is refused. The text begins with what [`TrustError::label`] returns.
@@ -379,43 +351,6 @@ impl TrustError {
             Self::NotGranted { .. } => "not granted",
             Self::RejectedChain { .. } => "rejected chain",
         }
-    }
-}
-
-impl Root {
-    fn read_all<P: AsRef<Path>>(
-        files: impl IntoIterator<Item = P>,
-    ) -> Result<Vec<Self>, TrustLoadError> {
-        let mut roots = Vec::new();
-        for path in files {
-            let path = path.as_ref();
-            for der in keys::read_certificates(path)? {
-                roots.push(Self::read(&der, path)?);
-            }
-        }
-        Ok(roots)
-    }
-
-    fn read(der: &CertificateDer<'_>, path: &Path) -> Result<Self, TrustLoadError> {
-        let path = || path.to_owned();
-        let certificate =
-            Certificate::parse(der).map_err(|source| TrustLoadError::BadCertificate {
-                path: path(),
-                source,
-            })?;
-        if !certificate.is_ca {
-            return Err(TrustLoadError::NotCa { path: path() });
-        }
-        let anchor = anchor_from_trusted_cert(der)
-            .map_err(|source| TrustLoadError::Anchor {
-                path: path(),
-                source,
-            })?
-            .to_owned();
-        Ok(Self {
-            certificate,
-            anchor,
-        })
     }
 }
 

@@ -81,16 +81,23 @@ impl LinkService {
             service.open(bound)?;
         }
         let config = &parts.config;
-        let peers = service.plan(&config.peers, &config.connections.reconnect, false)?;
+        let peers = service.plan(
+            &config.peers,
+            &config.connections.reconnect,
+            &parts.trust,
+            false,
+        )?;
         service.take(peers);
         Ok(service)
     }
 
-    /// What dialling these peers would change. `trust_changed`: whom CAs of single peers are beside.
+    /// What dialling these peers would change, with the ids that `trust` pins; `trust_changed`: they are
+    /// others than before.
     pub(super) fn plan(
         &self,
         peers: &[Peer],
         reconnect: &Reconnect,
+        trust: &Trust,
         trust_changed: bool,
     ) -> Result<NewPeers, StartError> {
         let is_named = |id: &&AgentId| peers.iter().any(|peer| peer.id == **id);
@@ -104,7 +111,11 @@ impl LinkService {
                 continue;
             }
             let trust = match peer.ca.as_deref() {
-                Some(ca) => Arc::new(self.trust.with_ca(ca)?),
+                // Who is revoked is one value for all who judge.
+                Some(ca) => {
+                    let revoked = self.trust.revoked().clone();
+                    Arc::new(trust.with_ca(ca)?.with_revoked(revoked))
+                }
                 None => self.trust.clone(),
             };
             let target = DialTarget {

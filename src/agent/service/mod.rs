@@ -169,8 +169,14 @@ impl Services {
         }
     }
 
-    /// What `config` takes that may fail; nothing has changed yet. `before` is what counts now.
-    pub(super) async fn plan(&self, before: &Config, config: &Config) -> Result<Plan, StartError> {
+    /// What `config` takes that may fail, with the `trust` that it asks for; nothing has changed yet.
+    /// `before` is what counts now.
+    pub(super) async fn plan(
+        &self,
+        before: &Config,
+        config: &Config,
+        trust: &Trust,
+    ) -> Result<Plan, StartError> {
         let socks5 = match (&before.socks5, &config.socks5) {
             (Some(before), Some(after)) if before.address != after.address => {
                 Some(bind_tcp("socks5.address", after.address).await?)
@@ -186,7 +192,9 @@ impl Services {
         let reconnect = &config.connections.reconnect;
         let trust_changed = before.allow != config.allow;
         Ok(Plan {
-            peers: self.links.plan(&config.peers, reconnect, trust_changed)?,
+            peers: self
+                .links
+                .plan(&config.peers, reconnect, trust, trust_changed)?,
             socks5,
             http,
         })
