@@ -68,7 +68,9 @@ fn a_nat_that_forgets() {
     holds("nat-port-change");
 }
 
-/// Every named condition, seconds of each, most of them at once: they leave the machine idle.
+/// Every named condition, seconds of each, some of them at once: between their starts they leave the
+/// machine idle. More than four debug builds of a mesh that begin at once starve each other on two slow
+/// cores for longer than a link may be silent.
 #[test]
 fn a_link_under_each_named_condition() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +79,7 @@ fn a_link_under_each_named_condition() {
         seed: SEED,
         patience: PATIENCE,
         long: false,
-        at_once: 7,
+        at_once: 4,
         warren: Some(env!("CARGO_BIN_EXE_warren").into()),
         json: None,
         html: None,
