@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use super::{
-    Agent, Config, Connections, Dns, Drain, Exit, Http, Limits, Listener, Peer, Reconnect, Routing,
-    Socks5, Tls, User,
+    Agent, Config, Connections, Dns, Drain, Exit, Http, Listener, Peer, Reconnect, Routing, Socks5,
+    Tls, User,
 };
 
 /// How a changed key comes into force.
@@ -188,7 +188,9 @@ impl Values {
         v.put_connections(connections);
         v.put_http(http.as_ref());
         put!(v, "drain", drain, Drain { timeout, notice });
-        v.put_limits(limits);
+        for (key, value) in limits.values() {
+            v.put(&format!("limits.{key}"), &value);
+        }
         values
     }
 
@@ -296,45 +298,6 @@ impl Values {
                 multiplier,
                 jitter,
                 max_retries
-            }
-        );
-    }
-
-    fn put_limits(&mut self, limits: &Limits) {
-        put!(
-            self,
-            "limits",
-            limits,
-            Limits {
-                links,
-                pending_handshakes,
-                handshakes_per_second,
-                handshakes_per_source,
-                handshake_timeout,
-                control_message,
-                control_queue,
-                control_bytes_per_second,
-                signatures_per_second,
-                origins,
-                neighbors_per_origin,
-                routes_per_origin,
-                advertisement_bytes,
-                receive_queue,
-                sessions,
-                streams_per_session,
-                exit_connections,
-                session_window,
-                provisional_paths,
-                socks_handshake_timeout,
-                socks_handshakes,
-                waiting_requests,
-                lost_routes,
-                password_checks,
-                password_queue,
-                dns_queries,
-                health_checks,
-                http_connections,
-                log_lines,
             }
         );
     }

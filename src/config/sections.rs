@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::scalar::{self, quote};
 use super::section::Section;
 use super::yaml::Node;
-use super::{Agent, Config, LogFormat, Tls, limits, mesh, services};
+use super::{Agent, Config, Limits, LogFormat, Tls, mesh, services};
 use crate::identity::AgentId;
 use crate::text::{NAME_BYTES, is_steering};
 
@@ -29,7 +29,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
     let revoke_file = trust.file("revoke_file");
     drop(trust);
     let (listeners, peers) = mesh::listeners_and_peers(&mut document);
-    let limits = limits::limits(document.section("limits"));
+    let limits = Limits::read(document.section("limits"));
     let socks5 = services::socks5(document.section("socks5"));
     let exit = services::exit(document.section("exit"), &limits);
     let routing = mesh::routing(document.section("routing"));
