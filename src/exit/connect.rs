@@ -10,6 +10,7 @@ use tracing::debug;
 use super::Exit;
 use super::dial::{self, DialError, dial};
 use super::dns::{ResolveError, Resolving};
+use super::found::{Found, Lack};
 use super::settings::Settings;
 use crate::identity::{AgentId, Member};
 use crate::names::{Families, Part, host_families};
@@ -125,13 +126,11 @@ impl Exit {
                 dial(parts, *port, timeout).await
             }
         };
-        result.map_err(|source| match found {
-            Found {
-                error: Some(error), ..
-            } => error.into(),
-            Found { any: false, .. } => ConnectError::NotFound(dialled),
-            Found { allowed: false, .. } => ConnectError::NotAllowed(dialled),
-            Found { .. } => ConnectError::Dial {
+        result.map_err(|source| match found.lack() {
+            Some(Lack::Failed(error)) => error.into(),
+            Some(Lack::NoAddress) => ConnectError::NotFound(dialled),
+            Some(Lack::NoneKept) => ConnectError::NotAllowed(dialled),
+            None => ConnectError::Dial {
                 target: dialled,
                 source,
             },
@@ -161,7 +160,8 @@ impl Exit {
     }
 
     /// The addresses of `name` in both families, as far as they come together; empty if it has none.
-    pub async fn resolve_whole(
+    #[cfg(test)]
+    pub(crate) async fn resolve_whole(
         &self,
         ingress: AgentId,
         name: &str,
@@ -174,40 +174,5 @@ impl Settings {
     /// Whether an exit that goes by them dials there.
     fn is_reached(&self, ip: IpAddr, port: u16) -> bool {
         self.acl.allows(ip) && !self.own.take(SocketAddr::new(ip, port))
-    }
-}
-
-/// What became known of a target.
-#[derive(Debug, Default)]
-struct Found {
-    any: bool,
-    /// One of them is where we dial.
-    allowed: bool,
-    error: Option<ResolveError>,
-}
-
-impl Found {
-    /// The addresses of `part` that are reached.
-    fn keep(
-        &mut self,
-        part: Result<Part, ResolveError>,
-        is_reached: impl Fn(IpAddr) -> bool,
-    ) -> Option<Part> {
-        let mut part = match part {
-            Ok(part) => part,
-            Err(error) => {
-                self.error = Some(error);
-                return None;
-            }
-        };
-        self.any = true;
-        part.addresses = part
-            .addresses
-            .into_iter()
-            .map(|ip| ip.to_canonical())
-            .filter(|ip| is_reached(*ip))
-            .collect();
-        self.allowed |= !part.addresses.is_empty();
-        (!part.addresses.is_empty()).then_some(part)
     }
 }

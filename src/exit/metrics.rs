@@ -8,19 +8,6 @@ use crate::wire::ConnectStatus;
 
 type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// Every way a dial ends; `Pending` is only said on the way.
-const STATUSES: [ConnectStatus; 9] = [
-    ConnectStatus::Connected,
-    ConnectStatus::Internal,
-    ConnectStatus::NotAllowed,
-    ConnectStatus::NetworkUnreachable,
-    ConnectStatus::HostUnreachable,
-    ConnectStatus::Refused,
-    ConnectStatus::TimedOut,
-    ConnectStatus::NameNotFound,
-    ConnectStatus::Draining,
-];
-
 /// Every way a name query ends.
 const RESOLVED: [&str; 6] = [
     "found",
@@ -43,7 +30,7 @@ impl Metrics {
     /// Adds `exit_connects{result}`, `exit_resolves{result}` and `exit_bad_requests`, each label
     /// from 0: a rate needs the value before the first event.
     pub fn register(&self, registry: &mut Registry) {
-        for status in STATUSES {
+        for status in ConnectStatus::ENDS {
             drop(self.connects(status));
         }
         for result in RESOLVED {

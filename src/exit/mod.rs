@@ -11,6 +11,7 @@ mod acl;
 mod connect;
 mod dial;
 mod dns;
+mod found;
 mod health;
 mod metrics;
 mod own;

@@ -5,11 +5,13 @@
 //! networks than a table holds, within the few milliseconds that an entry lives, is felt by all.
 
 mod network;
+mod networks;
 mod rate;
 mod shares;
 mod told;
 
 pub use network::Network;
+pub use networks::Networks;
 pub use rate::{Bucket, Rates};
 pub use shares::{CLIENTS, MEMBERS, STRANGERS, Share, Shares};
 pub use told::Told;

@@ -3,10 +3,9 @@
 //! Token buckets, kept as one time each (the generic cell rate algorithm, ITU-T I.371): when the
 //! bucket will be full again.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Network;
+use super::{Network, Networks};
 
 /// Networks remembered at once, some 50 bytes each. An entry counts for as long as its bucket is not
 /// full: some milliseconds after a single packet.
@@ -65,8 +64,7 @@ impl Bucket {
 #[derive(Debug)]
 pub struct Rates {
     pace: Pace,
-    full_at: HashMap<Network, Instant>,
-    swept: Option<Instant>,
+    full_at: Networks<Instant>,
 }
 
 impl Rates {
@@ -74,38 +72,20 @@ impl Rates {
     pub fn per_second(rate: u32) -> Self {
         Self {
             pace: Pace::per_second(rate),
-            full_at: HashMap::new(),
-            swept: None,
+            full_at: Networks::new(NETWORKS, SWEEP),
         }
     }
 
     /// Takes a token of that network; `false`: there is none, or more networks are busy than are
     /// remembered.
     pub fn take(&mut self, network: Network, now: Instant) -> bool {
-        let known = self.full_at.get(&network).copied();
-        if known.is_none() && !self.has_room(now) {
+        let is_busy = |full_at: &Instant| *full_at > now;
+        let Some(known) = self.full_at.entry(network, now, is_busy, || now) else {
             return false;
-        }
-        let full_at = self.pace.take(known, now);
-        if let Some(full_at) = full_at {
-            self.full_at.insert(network, full_at);
-        }
+        };
+        let full_at = self.pace.take(Some(*known), now);
+        *known = full_at.unwrap_or(*known);
         full_at.is_some()
-    }
-
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.full_at.len() < NETWORKS {
-            return true;
-        }
-        let swept_lately = self
-            .swept
-            .is_some_and(|at| now.saturating_duration_since(at) < SWEEP);
-        if swept_lately {
-            return false;
-        }
-        self.swept = Some(now);
-        self.full_at.retain(|_, full_at| *full_at > now);
-        self.full_at.len() < NETWORKS
     }
 }
 
@@ -161,6 +141,6 @@ mod tests {
         assert!(!rates.take(network(200_000), start));
         assert!(rates.take(network(1), start), "a known one");
         assert!(rates.take(network(200_000), start + SWEEP));
-        assert!(rates.full_at.len() < NETWORKS);
+        assert!(rates.full_at.count() < NETWORKS);
     }
 }

@@ -97,6 +97,21 @@ pub enum ConnectStatus {
     Pending,
 }
 
+impl ConnectStatus {
+    /// Every way a connect ends; `Pending` is only said on the way.
+    pub const ENDS: [Self; 9] = [
+        Self::Connected,
+        Self::Internal,
+        Self::NotAllowed,
+        Self::NetworkUnreachable,
+        Self::HostUnreachable,
+        Self::Refused,
+        Self::TimedOut,
+        Self::NameNotFound,
+        Self::Draining,
+    ];
+}
+
 /// The exit's answer to a connect.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ConnectReply {

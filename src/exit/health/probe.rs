@@ -18,7 +18,8 @@ use tokio::time::timeout;
 use crate::config::{HealthCheck, HealthTarget, HostPort};
 use crate::exit::acl::Acl;
 use crate::exit::dial::{DialError, dial};
-use crate::names::{LookupError, Part, Resolver, host_families, without_dot};
+use crate::exit::found::{Found, Lack};
+use crate::names::{LookupError, Resolver, host_families, without_dot};
 
 /// Most bytes of an answer's head. Nothing of its body is read.
 const MAX_HEAD: usize = 16 * 1024;
@@ -78,47 +79,20 @@ async fn connect(
 ) -> Result<TcpStream, ProbeError> {
     let mut found = Found::default();
     let lookup = resolver.lookup(&to.host, host_families());
-    let parts = lookup.filter_map(|part| ready(found.keep(part, &to.host, acl)));
+    // Of a name, without special ones: a check must not be led into this host by whoever answers for the
+    // name. `localhost` says what it means, and whoever wrote an address into the file may check what he
+    // likes.
+    let host = without_dot(&to.host);
+    let is_meant = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok();
+    let keep = |ip| is_meant || acl.allows_special(ip);
+    let parts = lookup.filter_map(|part| ready(found.keep(part, keep)));
     let dialled = dial(parts, to.port, within).await;
-    dialled.map_err(|error| match found {
-        Found {
-            error: Some(error), ..
-        } => error.into(),
-        Found { any: false, .. } => ProbeError::NoAddress(to.host.clone()),
-        Found { allowed: false, .. } => ProbeError::Special(to.host.clone()),
-        Found { .. } => error.into(),
+    dialled.map_err(|error| match found.lack() {
+        Some(Lack::Failed(error)) => error.into(),
+        Some(Lack::NoAddress) => ProbeError::NoAddress(to.host.clone()),
+        Some(Lack::NoneKept) => ProbeError::Special(to.host.clone()),
+        None => error.into(),
     })
-}
-
-/// What became known of a check's host.
-#[derive(Default)]
-struct Found {
-    any: bool,
-    /// One of them is where a check goes.
-    allowed: bool,
-    error: Option<LookupError>,
-}
-
-impl Found {
-    /// The addresses of `part`; of a name, without special ones: a check must not be led into this
-    /// host by whoever answers for the name. `localhost` says what it means, and whoever wrote an
-    /// address into the file may check what he likes.
-    fn keep(&mut self, part: Result<Part, LookupError>, host: &str, acl: &Acl) -> Option<Part> {
-        let mut part = match part {
-            Ok(part) => part,
-            Err(error) => {
-                self.error = Some(error);
-                return None;
-            }
-        };
-        self.any = true;
-        let is_meant = without_dot(host).eq_ignore_ascii_case("localhost")
-            || without_dot(host).parse::<IpAddr>().is_ok();
-        part.addresses
-            .retain(|ip| is_meant || acl.allows_special(*ip));
-        self.allowed |= !part.addresses.is_empty();
-        (!part.addresses.is_empty()).then_some(part)
-    }
 }
 
 /// The status that a GET is answered with.

@@ -2,12 +2,11 @@
 //!
 //! Only failures count: behind one address translator or balancer many users may log in at once.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limit::Network;
+use crate::limit::{Network, Networks};
 
 /// Failures that one source is forgiven at once: a person's typing errors fit, a search does not.
 pub(super) const BURST: u32 = 5;
@@ -30,13 +29,13 @@ struct Source {
 }
 
 /// The memory of one door.
-#[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<Table>);
+#[derive(Debug)]
+pub(super) struct Attempts(Mutex<Networks<Source>>);
 
-#[derive(Debug, Default)]
-struct Table {
-    sources: HashMap<Network, Source>,
-    swept: Option<Instant>,
+impl Default for Attempts {
+    fn default() -> Self {
+        Self(Mutex::new(Networks::new(SOURCES, SWEEP)))
+    }
 }
 
 /// One attempt of a source that waits or is under way.
@@ -53,13 +52,12 @@ impl Attempts {
     pub(super) fn enter(self: &Arc<Self>, source: IpAddr, now: Instant) -> Option<Ticket> {
         let network = Network::from(source);
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !table.sources.contains_key(&network) && !table.has_room(now) {
-            return None;
-        }
-        let entry = table.sources.entry(network).or_insert(Source {
+        let counts = |source: &Source| source.waiting > 0 || source.clean_at > now;
+        let new = || Source {
             clean_at: now,
             waiting: 0,
-        });
+        };
+        let entry = table.entry(network, now, counts, new)?;
         let failed = entry.failed(now);
         if failed >= BURST {
             return None;
@@ -72,24 +70,6 @@ impl Attempts {
             network,
             rank,
         })
-    }
-}
-
-impl Table {
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.sources.len() < SOURCES {
-            return true;
-        }
-        let swept_lately = self
-            .swept
-            .is_some_and(|at| now.saturating_duration_since(at) < SWEEP);
-        if swept_lately {
-            return false;
-        }
-        self.swept = Some(now);
-        self.sources
-            .retain(|_, source| source.waiting > 0 || source.clean_at > now);
-        self.sources.len() < SOURCES
     }
 }
 
@@ -127,7 +107,7 @@ impl Ticket {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        table.sources.get_mut(&self.network).map(act)
+        table.get_mut(&self.network).map(act)
     }
 }
 
@@ -194,6 +174,6 @@ mod tests {
         assert!(attempts.enter(ip("198.51.100.1"), now).is_none());
         let later = now + FORGIVEN_AFTER;
         assert!(attempts.enter(ip("198.51.100.1"), later).is_some());
-        assert_eq!(attempts.0.lock().unwrap().sources.len(), 1);
+        assert_eq!(attempts.0.lock().unwrap().count(), 1);
     }
 }

@@ -96,8 +96,6 @@ impl Task {
     fn handle_view(&mut self) {
         let now = self.listen();
         let view = self.view.borrow_and_update().clone();
-        let fib = &self.hands.session.context.fib;
-        let has_link = |neighbor| fib.by_neighbor(neighbor).is_some();
-        self.path.handle_view(now, view, has_link);
+        self.path.handle_view(now, view, self.hands.has_link());
     }
 }

@@ -115,6 +115,12 @@ impl Hands {
         self.flow.traffic(rtt, self.session.signals.in_flight())
     }
 
+    /// Whether a neighbour has a live link with us now.
+    pub(super) fn has_link(&self) -> impl Fn(ShortId) -> bool + use<'_> {
+        let fib = &self.session.context.fib;
+        move |neighbor| fib.by_neighbor(neighbor).is_some()
+    }
+
     /// Does what path control wants; why the session was closed, if it was.
     pub(super) fn flush(&mut self, mut next: impl FnMut() -> Option<Output>) -> Option<String> {
         while let Some(output) = next() {

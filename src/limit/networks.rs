@@ -1,0 +1,66 @@
+//! A bounded table of networks, in which what does not count any more makes room.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::Network;
+
+/// Something about each network, of as many as are remembered at once.
+#[derive(Debug)]
+pub struct Networks<T> {
+    entries: HashMap<Network, T>,
+    most: usize,
+    sweep: Duration,
+    swept: Option<Instant>,
+}
+
+impl<T> Networks<T> {
+    /// Remembers `most`. At this bound it is looked every `sweep` for those that do not count any more: it
+    /// takes a walk over the whole table.
+    pub fn new(most: usize, sweep: Duration) -> Self {
+        Self {
+            entries: HashMap::new(),
+            most,
+            sweep,
+            swept: None,
+        }
+    }
+
+    /// What is known of `network`, at first what `new` makes; `None`: it is not known, and there is no room.
+    /// `counts` says what must not be forgotten.
+    pub fn entry(
+        &mut self,
+        network: Network,
+        now: Instant,
+        counts: impl Fn(&T) -> bool,
+        new: impl FnOnce() -> T,
+    ) -> Option<&mut T> {
+        if !self.entries.contains_key(&network) && !self.has_room(now, counts) {
+            return None;
+        }
+        Some(self.entries.entry(network).or_insert_with(new))
+    }
+
+    /// What is known of `network`.
+    pub fn get_mut(&mut self, network: &Network) -> Option<&mut T> {
+        self.entries.get_mut(network)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn has_room(&mut self, now: Instant, counts: impl Fn(&T) -> bool) -> bool {
+        if self.entries.len() < self.most {
+            return true;
+        }
+        let swept = self.swept;
+        if swept.is_some_and(|at| now.saturating_duration_since(at) < self.sweep) {
+            return false;
+        }
+        self.swept = Some(now);
+        self.entries.retain(|_, entry| counts(entry));
+        self.entries.len() < self.most
+    }
+}
