@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ pub struct PathErrorReport {
 pub struct Fib {
     pub own: ShortId,
     pub metrics: Metrics,
-    transit: AtomicBool,
+    /// Whether packets for others are forwarded.
+    transit: bool,
     tables: RwLock<Tables>,
     start: Instant,
     path_errors: mpsc::Sender<PathErrorReport>,
@@ -64,7 +65,7 @@ impl Fib {
         let fib = Self {
             own,
             metrics: Metrics::default(),
-            transit: AtomicBool::new(transit),
+            transit,
             tables: RwLock::default(),
             start: clock::now(),
             path_errors,
@@ -74,7 +75,7 @@ impl Fib {
 
     /// Whether packets for others are forwarded.
     pub fn transit(&self) -> bool {
-        self.transit.load(Ordering::Relaxed)
+        self.transit
     }
 
     /// Makes `adjacency` the way to its neighbour.

@@ -97,8 +97,8 @@ pub struct RoutePrefix {
     pub metric: u32,
 }
 
-/// One fragment of an origin's routes. What it says of the exit as a whole (`resolves`, `load`,
-/// `pool`) counts in fragment 0 only, so that a change of load re-floods one fragment.
+/// One fragment of an origin's routes. What it says of the exit as a whole (`resolves`, `load`)
+/// counts in fragment 0 only, so that a change of load re-floods one fragment.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RouteAdv {
     #[n(0)]
@@ -120,7 +120,8 @@ pub struct RouteAdv {
     /// Streams open at the exit, see [`load_class`].
     #[n(6)]
     pub load: u8,
-    /// Name of the pool this exit shares connections with; empty: none.
+    /// Reserved for the name of a pool of exits: sent empty, and not read beyond its bounds. Agents that
+    /// decode this advertisement refuse one without it.
     #[n(7)]
     pub pool: String,
 }

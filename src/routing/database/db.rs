@@ -301,7 +301,7 @@ fn same_routes(old: Option<&Stored>, new: Option<&Stored>) -> bool {
             old.stamp.certificate_hash == new.stamp.certificate_hash
                 && old.prefixes == new.prefixes
                 && old.domains == new.domains
-                && (old.resolves, old.load, &old.pool) == (new.resolves, new.load, &new.pool)
+                && (old.resolves, old.load) == (new.resolves, new.load)
         }
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,

@@ -309,7 +309,7 @@ fn says_the_same(old: &SignedAdv, new: &RouteAdv) -> bool {
         Ok(Advertisement::Route(old)) => {
             old.prefixes == new.prefixes
                 && old.domains == new.domains
-                && (old.resolves, old.load, &old.pool) == (new.resolves, new.load, &new.pool)
+                && (old.resolves, old.load) == (new.resolves, new.load)
         }
         Ok(Advertisement::Link(_)) | Err(_) => false,
     }

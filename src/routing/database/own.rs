@@ -8,7 +8,6 @@ use super::authority::Admitted;
 use super::bucket::TokenBucket;
 use super::settings::{OwnRoutes, Settings};
 use super::time::{BATCH, Now};
-use crate::text::{NAME_BYTES, cut};
 use crate::wire::bounds::{MAX_FRAGMENT_ROUTES, MAX_LIFETIME_MS};
 use crate::wire::{CertificateBytes, RouteAdv, RoutePrefix, SignedAdv, Stamp, load_class};
 
@@ -200,7 +199,7 @@ impl Own {
             domains: Vec::new(),
             resolves: self.routes.resolves,
             load: load_class(self.streams),
-            pool: cut(&self.routes.pool, NAME_BYTES).to_owned(),
+            pool: String::new(),
         }];
         let mut names = 0;
         for domain in &self.routes.domains {

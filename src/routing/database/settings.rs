@@ -36,8 +36,6 @@ pub struct OwnRoutes {
     pub domains: Vec<DomainPattern>,
     /// Whether name queries are answered with resolvers that the file names.
     pub resolves: bool,
-    /// Name of the pool this exit shares connections with; empty: none. Cut to 64 bytes.
-    pub pool: String,
 }
 
 /// A control session with a neighbour was established.
