@@ -1,4 +1,5 @@
-//! The life of an agent as one phase that everybody can follow.
+//! The life of an agent as one phase that everybody can follow, as those do who end by themselves. The
+//! services do not: they open and close in an order, and may fail at it, so the operator tells them.
 //!
 //! ```text
 //!             Started            Drain
@@ -82,8 +83,7 @@ impl Lifecycle {
     }
 
     /// Follows it from now on.
-    #[cfg(test)]
-    fn subscribe(&self) -> watch::Receiver<Phase> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<Phase> {
         self.0.subscribe()
     }
 }

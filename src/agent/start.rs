@@ -17,7 +17,7 @@ use super::setup::Shared;
 use super::watch::watch;
 use crate::clock;
 use crate::config::Config;
-use crate::task::{TaskFailed, Vital};
+use crate::task::{Running, TaskFailed, Vital};
 use crate::tunnel::AcceptedSession;
 
 /// A running agent. Dropping it aborts its own tasks; detached ones (drivers of accepted links,
@@ -29,6 +29,7 @@ pub struct Agent {
     pub(super) shared: Shared,
     desk: Desk,
     tasks: Vital,
+    _watching: Option<Running>,
 }
 
 impl Agent {
@@ -73,9 +74,10 @@ impl Agent {
             drain: None,
         };
         tasks.spawn("operator", operator.run());
-        if let Some(file) = &parts.file {
-            tasks.spawn("watch", watch(file.clone(), desk.clone()));
-        }
+        let watching = parts.file.clone().map(|file| {
+            let starter = tasks.starter();
+            starter.start_ending("watch", watch(file, desk.clone()))
+        });
         info!(
             id = %parts.id(),
             name = %parts.display_name(),
@@ -92,6 +94,7 @@ impl Agent {
             shared,
             desk,
             tasks,
+            _watching: watching,
         })
     }
 

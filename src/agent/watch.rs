@@ -1,7 +1,7 @@
 //! Reloads when the configuration, or a CA file that it names, changes (`agent.watch`).
 //!
 //! What is compared is what the path leads to, so that a link which is swapped, as Kubernetes does it,
-//! is a change. One vital task; it may be aborted at any time.
+//! is a change. One task; it ends when the agent stops for good, and may be aborted at any time.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::info;
 
+use super::lifecycle::Phase;
 use super::request::Desk;
 use crate::config::Config;
 
@@ -24,19 +25,32 @@ type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 type Stamps = BTreeMap<PathBuf, Stamp>;
 
-/// Runs for ever.
+/// Runs until the agent stops.
 pub(super) async fn watch(file: PathBuf, desk: Desk) {
-    let config = desk.config.subscribe();
+    let mut phase = desk.life.subscribe();
+    let stopping = async {
+        // An error means that the agent is gone.
+        let _ = phase.wait_for(|phase| *phase == Phase::Stopping).await;
+    };
+    tokio::select! {
+        () = stopping => {}
+        () = look(&file, &desk) => {}
+    }
+}
+
+async fn look(file: &Path, desk: &Desk) {
+    let mut config = desk.config.subscribe();
     let mut known: Option<Stamps> = None;
     let mut last = None;
     loop {
-        let current = config.borrow().clone();
-        if !current.agent.watch {
+        if !config.borrow_and_update().agent.watch {
             known = None;
-            sleep(LOOK).await;
+            if config.changed().await.is_err() {
+                return;
+            }
             continue;
         }
-        let paths = paths(&file, &current);
+        let paths = paths(file, &config.borrow());
         let Ok(now) = spawn_blocking(move || stamps(paths)).await else {
             // Else the runtime ends.
             return;
