@@ -6,7 +6,7 @@ use warren::identity::AgentId;
 use crate::member::{Header, Member};
 use crate::support::traffic::{Echo, fetch};
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{Mesh, Target, line};
 
 /// Packet types of docs/wire-format.md.
 const TO_EXIT: u8 = 0x01;
@@ -17,14 +17,37 @@ fn dropped(mesh: &Mesh, agent: &str, reason: &str) -> f64 {
     mesh.metric(agent, &format!("warren_dropped_packets_total{labels}"))
 }
 
+/// `sent` is dropped by the transit, for `reason`.
+fn await_dropped(mesh: &Mesh, liar: &Member, (what, reason): (&str, &str), sent: &Header<'_>) {
+    let before = dropped(mesh, "transit", reason);
+    eventually(&format!("{what} is dropped"), || {
+        liar.packet(sent, &[0; 64]);
+        (dropped(mesh, "transit", reason) > before).then_some(())
+    });
+}
+
+/// What may pass is nothing to who gets it: no session, no key.
+fn send_nonsense(mesh: &Mesh, liar: &Member, way: &[AgentId]) {
+    let unknown = |kind| Header {
+        kind,
+        index: 0,
+        token: liar.token(),
+        source: liar.id(),
+        hops: way,
+    };
+    for number in 0..2_000_u16 {
+        let payload = number.to_be_bytes().repeat(300);
+        liar.packet(&unknown(TO_EXIT), &payload);
+        liar.packet(&unknown(PROBE), &payload);
+    }
+    eventually("the exit drops probes", || {
+        (dropped(mesh, "exit", "probe") > 0.0).then_some(())
+    });
+}
+
 #[test]
 fn a_member_is_nobody_but_itself_and_its_packets_go_where_links_lead() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let mesh = line::start();
     let target = Target::start();
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     let liar = Member::join(&mesh, "transit", None);
@@ -82,29 +105,9 @@ fn a_member_is_nobody_but_itself_and_its_packets_go_where_links_lead() {
             header(2, token, own, &[transit, exit]),
         ),
     ] {
-        let before = dropped(&mesh, "transit", reason);
-        eventually(&format!("{what} is dropped"), || {
-            liar.packet(&sent, &[0; 64]);
-            (dropped(&mesh, "transit", reason) > before).then_some(())
-        });
+        await_dropped(&mesh, &liar, (what, reason), &sent);
     }
-    // What may pass is nothing to who gets it: no session, no key.
-    let way = [transit, exit];
-    let unknown = |kind| Header {
-        kind,
-        index: 0,
-        token,
-        source: own,
-        hops: &way,
-    };
-    for number in 0..2_000_u16 {
-        let payload = number.to_be_bytes().repeat(300);
-        liar.packet(&unknown(TO_EXIT), &payload);
-        liar.packet(&unknown(PROBE), &payload);
-    }
-    eventually("the exit drops probes", || {
-        (dropped(&mesh, "exit", "probe") > 0.0).then_some(())
-    });
+    send_nonsense(&mesh, &liar, &[transit, exit]);
     echo.round(100_000);
     fetch(mesh.socks("ingress"), target.address());
     echo.finish();

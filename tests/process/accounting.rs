@@ -4,17 +4,12 @@ use serde_json::json;
 
 use crate::support::traffic::Echo;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, line};
 
 #[test]
 fn both_ends_list_a_connection_with_its_way_and_the_ingress_its_client() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
+    let mesh = line::start();
     let target = Target::start();
-    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(100);
     let listed = |name: &str| {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::command::warren;
 use crate::support::mesh::path_text;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec};
+use crate::support::{LOOPBACK, Mesh, Spec, pair};
 
 const HOUR: i64 = 3_600;
 
@@ -78,11 +78,7 @@ fn a_clock_that_differs_is_told_by_status_and_events() {
 
 #[test]
 fn why_a_peer_is_not_linked_is_told_with_its_last_name() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let mut mesh = pair::start();
     mesh.kill("exit");
     let expected = format!("peer {} (exit) is not linked: ", mesh.id("exit"));
     let status = eventually("the status tells", || {

@@ -10,7 +10,7 @@ use crate::support::command::{run, warren};
 use crate::support::mesh::path_text;
 use crate::support::traffic::Echo;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, line};
 
 fn ask(mesh: &Mesh, command: &[&str]) -> Value {
     let url = mesh.api_url("ingress");
@@ -22,12 +22,7 @@ fn ask(mesh: &Mesh, command: &[&str]) -> Value {
 
 #[test]
 fn a_running_agent_tells_about_itself() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let mesh = line::start();
     let target = Target::start();
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(100);

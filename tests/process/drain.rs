@@ -1,7 +1,7 @@
 //! Agents taken out of service: what is open lives on, what is new goes elsewhere, and back.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use crate::support::command::warren;
 use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::process::Process;
-use crate::support::traffic::{Download, Echo, MIB, fetch, try_fetch};
+use crate::support::traffic::{Download, Echo, MIB, await_reset, fetch, hold, try_fetch};
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http, socks};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http, pair, socks};
 
 /// What an agent with nothing to wait for may take to drain and end, on a busy host.
 const PROMPTLY: Duration = Duration::from_secs(5);
@@ -164,13 +164,15 @@ fn a_stopping_exit_delivers_what_it_has_to_the_last_byte() {
 fn what_is_left_at_the_timeout_is_reset_and_counted() {
     let mut mesh = two_exits("drain: { timeout: 1s }");
     let target = Target::start();
-    let mut held: Vec<_> = (0..5).map(|_| hold(&mesh, &target)).collect();
+    let mut held: Vec<_> = (0..5)
+        .map(|_| hold(mesh.socks("ingress"), target.address()))
+        .collect();
     let told = warren(&["drain", "--api", &mesh.api_url("near")]).success();
     assert!(
         told.ends_with("drained: connections that were reset: 5\n"),
         "{told}"
     );
-    held.iter_mut().for_each(ended);
+    held.iter_mut().for_each(await_reset);
     eventually("the target's connections are closed", || {
         (target.open() == 0).then_some(())
     });
@@ -180,17 +182,17 @@ fn what_is_left_at_the_timeout_is_reset_and_counted() {
     // It serves again, and is stopped the same way.
     undrain(&mesh, "near");
     mesh.await_chosen("ingress", DEST, &["near"]);
-    let mut held = hold(&mesh, &target);
+    let mut held = hold(mesh.socks("ingress"), target.address());
     mesh.process("near").signal("TERM");
     assert_eq!(mesh.await_exit("near", PROMPTLY), Some(0));
-    ended(&mut held);
+    await_reset(&mut held);
 }
 
 #[test]
 fn a_second_signal_ends_a_drain_at_once() {
     let mut mesh = two_exits("");
     let target = Target::start();
-    let mut held = hold(&mesh, &target);
+    let mut held = hold(mesh.socks("ingress"), target.address());
     mesh.process("near").signal("TERM");
     await_stage(&mesh, "near", "emptying");
     let undone = http::post(mesh.http("near"), "/api/undrain").expect("an answer");
@@ -198,20 +200,14 @@ fn a_second_signal_ends_a_drain_at_once() {
     assert!(undone.body.contains("cannot be taken back"), "{undone:?}");
     mesh.process("near").signal("INT");
     assert_eq!(mesh.await_exit("near", PROMPTLY), Some(0));
-    ended(&mut held);
+    await_reset(&mut held);
 }
 
 #[test]
 fn a_draining_ingress_serves_through_its_notice_and_then_gives_up_its_port() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress")
-            .socks5()
-            .peer("exit")
-            .extra("drain: { notice: 2s, timeout: 20s }"),
-    ]);
+    let ingress = pair::ingress().extra("drain: { notice: 2s, timeout: 20s }");
+    let mesh = pair::start_as(pair::exit(), ingress);
     let target = Target::start();
-    mesh.await_ready("ingress");
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(1_000);
     begin(&mesh, "ingress");
@@ -234,12 +230,8 @@ fn a_draining_ingress_serves_through_its_notice_and_then_gives_up_its_port() {
 
 #[test]
 fn a_drain_is_taken_back_only_as_far_as_the_agent_can_serve_again() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
+    let mesh = pair::start();
     let target = Target::start();
-    mesh.await_ready("ingress");
     drain(&mesh, "ingress");
     let thief = std::net::TcpListener::bind(mesh.socks("ingress")).expect("the port is free");
     let failed = warren(&["drain", "--undo", "--api", &mesh.api_url("ingress")]);
@@ -258,14 +250,8 @@ fn a_drain_is_taken_back_only_as_far_as_the_agent_can_serve_again() {
 
 #[test]
 fn the_drain_of_the_only_exit_fails_closed_until_it_is_taken_back() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress")
-            .socks5_with("route_wait: 0")
-            .peer("exit"),
-    ]);
+    let mesh = pair::start_as(pair::exit(), pair::hasty_ingress());
     let target = Target::start();
-    mesh.await_ready("ingress");
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(1_000);
     begin(&mesh, "exit");
@@ -286,7 +272,7 @@ fn the_drain_of_the_only_exit_fails_closed_until_it_is_taken_back() {
 fn whoever_waits_for_a_drain_hears_that_it_was_taken_back() {
     let mesh = two_exits("");
     let target = Target::start();
-    let _held = hold(&mesh, &target);
+    let _held = hold(mesh.socks("ingress"), target.address());
     let log = mesh.dir().join("drain.log");
     let mut command = Command::new(WARREN);
     command.args(["drain", "--api", &mesh.api_url("near")]);
@@ -299,22 +285,4 @@ fn whoever_waits_for_a_drain_hears_that_it_was_taken_back() {
     let status = waiting.wait_exit(PROMPTLY);
     assert_eq!(status.code(), Some(1), "{}", waiting.log());
     assert!(waiting.log().contains("the drain was taken back"));
-}
-
-/// An open connection that does nothing.
-fn hold(mesh: &Mesh, target: &Target) -> TcpStream {
-    hold_through(mesh.socks("ingress"), target.address())
-}
-
-fn hold_through(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
-    let mut stream = socks::connect(proxy, target).expect("the exit serves");
-    stream.write_all(b"hold\n").expect("an open connection");
-    stream.read_exact(&mut [0; 5]).expect("the target answers");
-    stream
-}
-
-/// It was reset.
-fn ended(stream: &mut TcpStream) {
-    let error = stream.read(&mut [0]).expect_err("a reset");
-    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::support::dns::Dns;
 use crate::support::ports::free_port;
-use crate::support::socks::{self, Address};
+use crate::support::socks::Address;
 use crate::support::target::SilentTarget;
-use crate::support::traffic::fetch;
+use crate::support::traffic::{fetch, hold};
 use crate::support::wait::{eventually, within};
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, line};
 
 const DEST: &str = "127.0.0.1";
 
@@ -27,14 +27,6 @@ fn two_exits(east: &str, west: &str) -> Mesh {
     ])
 }
 
-/// A connection that the target holds open.
-fn hold(mesh: &Mesh, target: &Target) -> TcpStream {
-    let mut stream = socks::connect(mesh.socks("ingress"), target.address()).expect("a route");
-    stream.write_all(b"hold\n").expect("an open connection");
-    stream.read_exact(&mut [0; 5]).expect("the target answers");
-    stream
-}
-
 #[test]
 fn no_new_connection_fails_when_an_exit_is_killed() {
     let mut mesh = two_exits(LOOPBACK, LOOPBACK);
@@ -42,7 +34,7 @@ fn no_new_connection_fails_when_an_exit_is_killed() {
     let ways: [&[&str]; 2] = [&["transit", "east"], &["transit", "west"]];
     mesh.await_chosen("ingress", DEST, ways[0]);
     mesh.await_paths("ingress", DEST, &ways);
-    let mut held = hold(&mesh, &target);
+    let mut held = hold(mesh.socks("ingress"), target.address());
 
     mesh.kill("east");
     // From before the mesh knows until long after.
@@ -85,10 +77,7 @@ fn a_target_that_is_silent_through_one_exit_is_reached_through_the_other() {
     // reached every time, and east gets its time-out in the end.
     let timed_out = "warren_exit_connects_total{result=\"timed_out\"} 0";
     eventually("east dialled in vain", || {
-        let to = Address::from((name, port));
-        let mut stream = socks::connect(mesh.socks("ingress"), to).expect("west reaches it");
-        stream.write_all(b"hold\n").expect("an open connection");
-        stream.read_exact(&mut [0; 5]).expect("the target answers");
+        drop(hold(mesh.socks("ingress"), Address::from((name, port))));
         (!mesh.get("east", "/metrics").body.contains(timed_out)).then_some(())
     });
     let connected = "warren_exit_connects_total{result=\"connected\"} 0";
@@ -100,20 +89,17 @@ fn a_target_that_is_silent_through_one_exit_is_reached_through_the_other() {
 
 #[test]
 fn an_ingress_that_comes_back_ends_what_its_dead_process_left_at_the_exit() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
+    let mut mesh = line::start();
     let target = Target::start();
-    mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
-    let lost: Vec<TcpStream> = (0..4).map(|_| hold(&mesh, &target)).collect();
+    let lost: Vec<TcpStream> = (0..4)
+        .map(|_| hold(mesh.socks("ingress"), target.address()))
+        .collect();
     assert_eq!(target.open(), 4);
 
     mesh.kill("ingress");
     mesh.start("ingress");
     mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
-    let mut held = hold(&mesh, &target);
+    let mut held = hold(mesh.socks("ingress"), target.address());
     // Well before the dead process's session idles out, 30 s after its last word.
     let limit = Duration::from_secs(15);
     within(limit, "its connections to the target are closed", || {

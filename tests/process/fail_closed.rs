@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::support::ports::free_port;
 use crate::support::socks::{self, Address, Refused, refusal};
 use crate::support::traffic::fetch;
-use crate::support::{LOOPBACK, Mesh, Spec, Target};
+use crate::support::{Mesh, Spec, Target, pair};
 
 const NOT_ALLOWED: u8 = 0x02;
 const NO_ROUTE: u8 = 0x03;
@@ -14,15 +14,6 @@ const TARGET_REFUSED: u8 = 0x05;
 const COMMAND_NOT_SUPPORTED: u8 = 0x07;
 const ADDRESS_TYPE_NOT_SUPPORTED: u8 = 0x08;
 const UDP_ASSOCIATE: u8 = 3;
-
-fn pair() -> Mesh {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
-    mesh
-}
 
 #[test]
 fn without_a_mesh_nothing_is_reached() {
@@ -52,7 +43,7 @@ fn an_ingress_alone_refuses_too() {
 
 #[test]
 fn an_address_outside_every_route_is_refused() {
-    let mesh = pair();
+    let mesh = pair::start();
     let socks = mesh.socks("ingress");
     for outside in ["10.9.9.9:80", "[::1]:80", "0.0.0.0:80"] {
         let address: SocketAddr = outside.parse().expect("an address");
@@ -62,14 +53,14 @@ fn an_address_outside_every_route_is_refused() {
 
 #[test]
 fn a_refusal_by_the_target_is_told() {
-    let mesh = pair();
+    let mesh = pair::start();
     let closed = SocketAddr::from(([127, 0, 0, 1], free_port()));
     assert_eq!(refusal(mesh.socks("ingress"), closed), TARGET_REFUSED);
 }
 
 #[test]
 fn commands_and_address_types_we_do_not_know_are_refused() {
-    let mesh = pair();
+    let mesh = pair::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     for command in [socks::BIND, UDP_ASSOCIATE, 0x7f] {
@@ -87,7 +78,7 @@ fn commands_and_address_types_we_do_not_know_are_refused() {
 
 #[test]
 fn what_is_not_socks5_is_hung_up_on() {
-    let mesh = pair();
+    let mesh = pair::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     for garbage in [

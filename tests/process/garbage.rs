@@ -9,7 +9,7 @@ use warren::identity::ShortId;
 use warren::wire::packet::{PacketType, write_header};
 
 use crate::support::traffic::{Download, Echo, MIB};
-use crate::support::{LOOPBACK, Mesh, Spec, Target, pattern};
+use crate::support::{Target, line, pattern};
 
 /// Largest UDP payload that loopback takes without fragmenting it away.
 const LARGEST: usize = 60_000;
@@ -54,12 +54,7 @@ fn flood(listener: SocketAddr, stop: &AtomicBool, seed: u64) {
 
 #[test]
 fn garbage_at_the_link_port_does_not_disturb_a_download() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let mut mesh = line::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     let mut echo = Echo::open(socks, target.address());

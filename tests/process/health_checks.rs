@@ -158,7 +158,12 @@ fn a_failing_check_withdraws_what_it_guards_until_it_passes_again() {
         });
     }
     mesh.await_chosen("ingress", DEST, &["transit", "east"]);
-    let log = health_events(&mesh, "east");
+    await_told(&mut mesh);
+}
+
+/// The check of `east` that went down and up twice is in its events and its log.
+fn await_told(mesh: &mut Mesh) {
+    let log = health_events(mesh, "east");
     let kinds: Vec<&str> = log.iter().filter_map(|e| e["kind"].as_str()).collect();
     let (up, down) = ("health_up", "health_down");
     assert_eq!(kinds, [up, down, up, down, up], "{log:#?}");

@@ -12,7 +12,7 @@ use crate::support::command::{run, warren};
 use crate::support::mesh::path_text;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, WARREN, http, line, pair};
 
 /// What others rely on, at every agent.
 const METRICS: [&str; 14] = [
@@ -61,11 +61,7 @@ fn an_agent_is_alive_before_it_is_ready_and_ready_with_its_first_route() {
 
 #[test]
 fn healthz_has_every_field_in_both_spellings() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let mesh = pair::start();
     let answer = mesh.get("ingress", "/healthz");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(
@@ -145,12 +141,7 @@ fn an_ingress_that_lost_its_redundancy_names_what_hangs_by_one_path() {
 
 #[test]
 fn metrics_have_the_names_that_others_rely_on() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", "127.0.0.1", &["transit", "exit"]);
+    let mesh = line::start();
     let target = Target::start();
     fetch(mesh.socks("ingress"), target.address());
     for name in ["ingress", "transit", "exit"] {
@@ -205,11 +196,7 @@ fn metrics_have_the_names_that_others_rely_on() {
 
 #[test]
 fn promtool_has_nothing_to_say_about_the_metrics() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let mesh = pair::start();
     let target = Target::start();
     fetch(mesh.socks("ingress"), target.address());
     for name in ["ingress", "exit"] {
@@ -223,11 +210,7 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
 
 #[test]
 fn management_lists_are_json() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let mesh = pair::start();
     for list in ["peers", "routes", "streams", "topology", "events"] {
         let answer = mesh.get("ingress", &format!("/api/{list}"));
         assert_eq!(answer.status, 200, "{list}: {answer:?}");

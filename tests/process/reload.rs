@@ -10,7 +10,7 @@ use crate::support::command::{Finished, warren};
 use crate::support::diamond::{self, DEST, FIRST, SECOND};
 use crate::support::traffic::{Download, Echo, MIB, fetch, try_fetch};
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, http, socks};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, http, pair, socks};
 
 fn file(mesh: &Mesh, name: &str) -> PathBuf {
     mesh.dir().join(format!("{name}.yaml"))
@@ -102,14 +102,9 @@ fn a_peer_is_added_repriced_and_removed_under_traffic() {
 
 #[test]
 fn routes_come_and_go_and_what_is_open_through_them_stays() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit("routes: [127.0.0.0/8]"),
-        Spec::new("ingress")
-            .socks5_with("route_wait: 0")
-            .peer("exit"),
-    ]);
+    let exit = Spec::new("exit").listen().exit("routes: [127.0.0.0/8]");
+    let mesh = pair::start_as(exit, pair::hasty_ingress());
     let target = Target::start();
-    mesh.await_ready("ingress");
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(1_000);
     edit(&mesh, "exit", "127.0.0.0/8", "10.99.0.0/16");
@@ -211,12 +206,8 @@ fn a_token_counts_from_the_reload_on_and_http_moves() {
 
 #[test]
 fn a_bad_file_and_a_change_that_takes_a_restart_change_nothing() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
+    let mesh = pair::start();
     let target = Target::start();
-    mesh.await_ready("ingress");
     let good = fs::read_to_string(file(&mesh, "exit")).expect("the agent's file");
     let routes = |mesh: &Mesh| mesh.get("ingress", "/api/routes").json();
     let before = routes(&mesh);
@@ -267,15 +258,9 @@ fn a_bad_file_and_a_change_that_takes_a_restart_change_nothing() {
 
 #[test]
 fn a_port_that_is_taken_changes_nothing() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress")
-            .socks5()
-            .peer("exit")
-            .extra("drain: { timeout: 9s }"),
-    ]);
+    let ingress = pair::ingress().extra("drain: { timeout: 9s }");
+    let mesh = pair::start_as(pair::exit(), ingress);
     let target = Target::start();
-    mesh.await_ready("ingress");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken
         .local_addr()
@@ -304,11 +289,8 @@ fn a_port_that_is_taken_changes_nothing() {
 
 #[test]
 fn sighup_reloads_and_a_watched_file_does_by_itself() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit("routes: [127.0.0.0/8]"),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let exit = Spec::new("exit").listen().exit("routes: [127.0.0.0/8]");
+    let mut mesh = pair::start_as(exit, pair::ingress());
     edit(&mesh, "exit", "routes: [", "routes: [10.97.0.0/16, ");
     mesh.process("exit").signal("HUP");
     mesh.await_log("exit", &["reloaded", "exit.routes"]);
@@ -332,16 +314,7 @@ fn sighup_reloads_and_a_watched_file_does_by_itself() {
 
 #[test]
 fn trust_is_taken_away_and_given_by_a_reload() {
-    let mut mesh = Mesh::new();
-    mesh.add(Spec::new("exit").listen().exit(LOOPBACK));
-    mesh.add(
-        Spec::new("ingress")
-            .socks5_with("route_wait: 0")
-            .peer("exit"),
-    );
-    mesh.start("exit");
-    mesh.start("ingress");
-    mesh.await_ready("ingress");
+    let mesh = pair::start_as(pair::exit(), pair::hasty_ingress());
     let target = Target::start();
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     echo.round(1_000);
@@ -361,11 +334,7 @@ fn trust_is_taken_away_and_given_by_a_reload() {
 
 #[test]
 fn reloads_without_end_cost_no_stream() {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
-    mesh.await_ready("ingress");
+    let mesh = pair::start();
     let target = Target::start();
     let mut echo = Echo::open(mesh.socks("ingress"), target.address());
     let mut download = Download::start(mesh.socks("ingress"), target.address(), 32 * MIB);

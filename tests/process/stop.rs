@@ -1,12 +1,12 @@
 //! How an agent ends: at once when told to, with a goodbye to its neighbours.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use crate::support::process::Process;
-use crate::support::traffic::{fetch, try_fetch};
+use crate::support::traffic::{fetch, hold, try_fetch};
 use crate::support::wait::{eventually, within};
-use crate::support::{LOOPBACK, Mesh, Spec, Target, socks};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, line, pair};
 
 const DEST: &str = "127.0.0.1";
 
@@ -54,12 +54,7 @@ fn a_stopped_agent_exits_with_0_and_its_neighbours_drop_it_at_once() {
 
 #[test]
 fn every_role_stops_when_told_to() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
+    let mut mesh = line::start();
     for name in ["ingress", "exit", "transit"] {
         let process: &mut Process = mesh.process(name);
         process.signal("TERM");
@@ -69,12 +64,8 @@ fn every_role_stops_when_told_to() {
 
 #[test]
 fn an_ingress_whose_only_exit_stopped_fails_closed_and_recovers() {
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("ingress").socks5().peer("exit"),
-    ]);
+    let mut mesh = pair::start();
     let target = Target::start();
-    mesh.await_ready("ingress");
     fetch(mesh.socks("ingress"), target.address());
     mesh.process("exit").signal("TERM");
     assert_eq!(mesh.await_exit("exit", PROMPTLY), Some(0));
@@ -92,20 +83,11 @@ fn an_ingress_whose_only_exit_stopped_fails_closed_and_recovers() {
 #[test]
 fn connections_through_a_stopped_exit_end_on_both_sides() {
     let at_once = "drain: { timeout: 0 }";
-    let mut mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK).extra(at_once),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
+    let [exit, transit, ingress] = line::agents();
+    let mut mesh = Mesh::start_all([exit.extra(at_once), transit, ingress]);
     let target = Target::start();
-    mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
-    let hold = |_| {
-        let stream = socks::connect(mesh.socks("ingress"), target.address());
-        let mut stream = stream.expect("the exit serves");
-        stream.write_all(b"hold\n").expect("an open connection");
-        stream.read_exact(&mut [0; 5]).expect("the target answers");
-        stream
-    };
+    mesh.await_chosen("ingress", DEST, line::WAY);
+    let hold = |_| hold(mesh.socks("ingress"), target.address());
     let held: Vec<_> = (0..8).map(hold).collect();
     assert_eq!(target.open(), held.len());
 

@@ -4,22 +4,11 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::thread;
 
-use crate::support::traffic::{Download, Echo, MIB, fetch, try_fetch, upload};
+use crate::support::traffic::{Download, Echo, MIB, fetch, hold, try_fetch, upload};
 use crate::support::wait::eventually;
-use crate::support::{LOOPBACK, Mesh, Spec, Target, pattern, socks};
+use crate::support::{LOOPBACK, Mesh, Spec, Target, line, pattern, socks};
 
 const DEST: &str = "127.0.0.1";
-
-/// Ingress, transit, exit.
-fn chain() -> Mesh {
-    let mesh = Mesh::start_all([
-        Spec::new("exit").listen().exit(LOOPBACK),
-        Spec::new("transit").listen().peer("exit"),
-        Spec::new("ingress").socks5().peer("transit"),
-    ]);
-    mesh.await_chosen("ingress", DEST, &["transit", "exit"]);
-    mesh
-}
 
 #[test]
 fn two_ingresses_share_one_transit_with_many_streams_each() {
@@ -65,7 +54,7 @@ fn two_ingresses_share_one_transit_with_many_streams_each() {
 
 #[test]
 fn a_stalled_reader_does_not_hold_up_its_neighbours() {
-    let mesh = chain();
+    let mesh = line::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     // Three readers that do not read, each with more on the way than any buffer takes.
@@ -87,15 +76,13 @@ fn a_stalled_reader_does_not_hold_up_its_neighbours() {
 
 #[test]
 fn an_exit_that_restarts_is_believed_at_once() {
-    let mut mesh = chain();
+    let mut mesh = line::start();
     let target = Target::start();
     let socks = mesh.socks("ingress");
     fetch(socks, target.address());
     // Twice, because the second restart meets the epoch of the first. Routes live for 5 minutes.
     for _ in 0..2 {
-        let mut held = socks::connect(socks, target.address()).expect("the exit serves");
-        held.write_all(b"hold\n").expect("an open connection");
-        held.read_exact(&mut [0; 5]).expect("the target answers");
+        let mut held = hold(socks, target.address());
         mesh.kill("exit");
         mesh.start("exit");
         eventually("a new connection works", || {
@@ -113,7 +100,7 @@ fn an_exit_that_restarts_is_believed_at_once() {
 
 #[test]
 fn a_reset_by_the_target_reaches_the_client() {
-    let mesh = chain();
+    let mesh = line::start();
     let target = Target::start();
     let mut stream = socks::connect(mesh.socks("ingress"), target.address()).expect("a route");
     writeln!(stream, "reset 10000").expect("an open connection");
@@ -126,7 +113,7 @@ fn a_reset_by_the_target_reaches_the_client() {
 
 #[test]
 fn a_client_that_leaves_closes_its_connection_at_the_target() {
-    let mesh = chain();
+    let mesh = line::start();
     let target = Target::start();
     let download = Download::start(mesh.socks("ingress"), target.address(), 1024 * MIB);
     eventually("the target was reached", || {

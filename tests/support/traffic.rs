@@ -1,6 +1,6 @@
 //! Checked traffic over an open connection to a [`Target`](super::Target).
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{pattern, socks};
@@ -129,6 +129,20 @@ pub(crate) fn try_fetch(proxy: SocketAddr, target: SocketAddr) -> bool {
     let mut bytes = Vec::new();
     let done = writeln!(stream, "bulk 4096").and_then(|()| stream.read_to_end(&mut bytes));
     done.is_ok() && bytes.len() == 4096 && pattern::first_wrong(&bytes, 0).is_none()
+}
+
+/// An open connection that does nothing; the target has said so once.
+pub(crate) fn hold(proxy: SocketAddr, to: impl Into<socks::Address>) -> TcpStream {
+    let mut stream = socks::connect(proxy, to).expect("the exit serves");
+    stream.write_all(b"hold\n").expect("an open connection");
+    stream.read_exact(&mut [0; 5]).expect("the target answers");
+    stream
+}
+
+/// Nothing more comes on it but a reset.
+pub(crate) fn await_reset(stream: &mut TcpStream) {
+    let error = stream.read(&mut [0]).expect_err("a reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 fn open(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
