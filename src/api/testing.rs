@@ -1,9 +1,10 @@
 //! An agent that says what it is told, and a server in front of it.
 
+mod events;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
@@ -11,8 +12,6 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::identity::AgentId;
-use crate::record::{Cause, Event, Failover, Side};
-use crate::routing::SwitchCause;
 
 /// An id that is easy to recognise: one byte, repeated.
 pub(crate) fn id(byte: u8) -> AgentId {
@@ -232,42 +231,7 @@ impl Agent for FakeAgent {
     }
 
     fn events(&self, since: u64) -> Vec<EventView> {
-        let (peer, side) = (id(0x77), Side::Ingress);
-        let reason = self.long("no heartbeat");
-        let kinds = [
-            Event::LinkUp { peer: id(0x22) },
-            Event::SessionOpened { side, peer },
-            Event::LinkSuspect { peer: id(0x22) },
-            Event::Failover(Failover {
-                side,
-                peer,
-                cause: Cause::Known(SwitchCause::LinkDown),
-                from: vec![id(0x22), peer],
-                to: vec![id(0x33), peer],
-                detected: Some(Duration::from_millis(150)),
-                stall: Some(Duration::from_millis(180)),
-                in_flight: 12_288,
-            }),
-            Event::LinkDown {
-                peer: id(0x22),
-                reason,
-            },
-            Event::Recovered {
-                failover: 4,
-                stall: Duration::from_millis(180),
-            },
-            Event::ClockSkew {
-                peer: id(0x99),
-                ahead_ms: -180_400,
-            },
-            Event::ClockSet { ahead_ms: 60_000 },
-        ];
-        let events = (1..).zip(kinds).map(|(number, what)| EventView {
-            number,
-            at: format!("2026-01-02T03:04:05.00{number}Z"),
-            peer_name: None,
-            what,
-        });
+        let events = events::all(self.long("no heartbeat")).into_iter();
         self.unless_empty(events.filter(|event| event.number > since).collect())
     }
 

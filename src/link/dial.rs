@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
@@ -55,85 +56,155 @@ pub async fn dial_forever<R: Resolve>(
     resolver: Arc<R>,
     target: DialTarget,
 ) {
-    let mut backoff = Backoff::new(target.reconnect.clone());
-    let mut rtt = None;
-    let mut changed = context.links.subscribe();
-    let mut replaces = target.replaces;
-    loop {
-        let found = clock::now();
-        let mut accepted = false;
-        while context.links.is_live(target.id) && target.is_wanted() && !replaces {
-            accepted = true;
-            if changed.changed().await.is_err() {
-                return;
-            }
+    let mut dialler = Dialler {
+        backoff: Backoff::new(target.reconnect.clone()),
+        rtt: None,
+        replaces: target.replaces,
+        changed: context.links.subscribe(),
+        context,
+        endpoints,
+        resolver,
+        target,
+    };
+    while let Some(there) = dialler.until_missing().await {
+        if let Some(lived) = there
+            && dialler.rested_after(lived).await
+        {
+            continue;
         }
-        if context.links.is_closed() || !target.is_wanted() {
+        match dialler.attempt().await {
+            Attempt::Unwanted => return,
+            Attempt::Linked => continue,
+            Attempt::Over => {}
+        }
+        if !dialler.pause().await {
             return;
         }
-        replaces = false;
-        if accepted {
-            match context.standstill.just_woke() {
-                true => backoff.handle_standstill(),
-                false => backoff.handle_link_end(clock::since(found), Some(Duration::ZERO)),
-            }
-            if let Some(delay) = backoff.next_delay(rand::random()) {
-                wait_or_link(&context, &target, delay).await;
-                continue;
-            }
+    }
+}
+
+struct Dialler<R> {
+    context: Arc<LinkContext>,
+    endpoints: Arc<[LinkEndpoint]>,
+    resolver: Arc<R>,
+    target: DialTarget,
+    backoff: Backoff,
+    /// Of the link before.
+    rtt: Option<Duration>,
+    /// The link that is there is not waited for.
+    replaces: bool,
+    changed: watch::Receiver<()>,
+}
+
+/// How an attempt, and the link that came of it, ended.
+enum Attempt {
+    /// The target is not to be dialled any more.
+    Unwanted,
+    /// There is another link with it, or there may be.
+    Linked,
+    Over,
+}
+
+impl<R: Resolve> Dialler<R> {
+    /// Waits until there is no link with the target; for how long there was one that somebody else had
+    /// made. `None`: there is nothing to dial any more.
+    async fn until_missing(&mut self) -> Option<Option<Duration>> {
+        let found = clock::now();
+        let mut there = false;
+        let (links, id) = (&self.context.links, self.target.id);
+        while links.is_live(id) && self.target.is_wanted() && !self.replaces {
+            there = true;
+            self.changed.changed().await.ok()?;
         }
-        match dial(&context, &endpoints, &*resolver, &target, rtt).await {
+        if links.is_closed() || !self.target.is_wanted() {
+            return None;
+        }
+        self.replaces = false;
+        Some(there.then(|| clock::since(found)))
+    }
+
+    /// Waits as it takes after a link that the peer had made and that `lived` so long; `false`: it takes
+    /// nothing.
+    async fn rested_after(&mut self, lived: Duration) -> bool {
+        match self.context.standstill.just_woke() {
+            true => self.backoff.handle_standstill(),
+            false => self.backoff.handle_link_end(lived, Some(Duration::ZERO)),
+        }
+        let delay = self.backoff.next_delay(rand::random());
+        if let Some(delay) = delay {
+            wait_or_link(&self.context, &self.target, delay).await;
+        }
+        delay.is_some()
+    }
+
+    /// Dials once, and runs the link.
+    async fn attempt(&mut self) -> Attempt {
+        let (context, target) = (&self.context, &self.target);
+        match dial(context, &self.endpoints, &*self.resolver, target, self.rtt).await {
             // It came too late; another one is on its way, or none is wanted.
             Ok(opened) if !target.is_wanted() => {
                 let reason = DownReason::Removed.to_string();
                 opened.connection.close(code::GOODBYE, &reason);
-                return;
+                Attempt::Unwanted
             }
             Ok(opened) => {
-                rtt = Some(opened.connection.min_rtt());
-                match run(context.clone(), opened).await {
-                    // The peer's link is there; the loop waits until it is gone.
-                    Ended::Duplicate
-                    | Ended::Down {
-                        reason: DownReason::Replaced,
-                        ..
-                    } => continue,
-                    Ended::Full => warn!(peer = %target.id, "link not kept: limits.links reached"),
-                    Ended::Down { reason, lived } => {
-                        if reason.fits_standstill() && context.standstill.just_woke() {
-                            backoff.handle_standstill();
-                        } else {
-                            backoff.handle_link_end(lived, reason.back_after());
-                        }
-                    }
-                }
+                self.rtt = Some(opened.connection.min_rtt());
+                let ended = run(context.clone(), opened).await;
+                self.handle_end(ended)
             }
-            Err(error) => {
-                if let DialError::Superseded { rtt, .. } = error {
-                    wait_or_link(&context, &target, SUPERSEDED.max(rtt)).await;
-                    if context.links.is_live(target.id) || context.links.is_closed() {
-                        continue;
-                    }
+            Err(error) => self.handle_failure(error).await,
+        }
+    }
+
+    fn handle_end(&mut self, ended: Ended) -> Attempt {
+        match ended {
+            // The peer's link is there.
+            Ended::Duplicate
+            | Ended::Down {
+                reason: DownReason::Replaced,
+                ..
+            } => return Attempt::Linked,
+            Ended::Full => warn!(peer = %self.target.id, "link not kept: limits.links reached"),
+            Ended::Down { reason, lived } => {
+                if reason.fits_standstill() && self.context.standstill.just_woke() {
+                    self.backoff.handle_standstill();
+                } else {
+                    self.backoff.handle_link_end(lived, reason.back_after());
                 }
-                let why = error.to_string();
-                warn!(peer = %target.id, address = %target.address, error = %why, "peer not reached");
-                context
-                    .links
-                    .note_failure(target.id, backoff.attempts() + 1, why);
             }
         }
-        let Some(delay) = backoff.next_delay(rand::random()) else {
+        Attempt::Over
+    }
+
+    async fn handle_failure(&self, error: DialError) -> Attempt {
+        let (links, target) = (&self.context.links, &self.target);
+        if let DialError::Superseded { rtt, .. } = error {
+            wait_or_link(&self.context, target, SUPERSEDED.max(rtt)).await;
+            if links.is_live(target.id) || links.is_closed() {
+                return Attempt::Linked;
+            }
+        }
+        let why = error.to_string();
+        warn!(peer = %target.id, address = %target.address, error = %why, "peer not reached");
+        links.note_failure(target.id, self.backoff.attempts() + 1, why);
+        Attempt::Over
+    }
+
+    /// Waits for the next attempt; `false`: there is none.
+    async fn pause(&mut self) -> bool {
+        let Some(delay) = self.backoff.next_delay(rand::random()) else {
             error!(
-                peer = %target.id,
+                peer = %self.target.id,
                 "peer given up: connections.reconnect.max_retries attempts failed"
             );
-            return;
+            return false;
         };
-        debug!(peer = %target.id, ?delay, "next attempt");
+        debug!(peer = %self.target.id, ?delay, "next attempt");
         tokio::select! {
-            () = wait_or_link(&context, &target, delay) => {}
-            () = context.standstill.woken() => backoff.handle_standstill(),
+            () = wait_or_link(&self.context, &self.target, delay) => {}
+            () = self.context.standstill.woken() => self.backoff.handle_standstill(),
         }
+        true
     }
 }
 

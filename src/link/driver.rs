@@ -302,15 +302,10 @@ impl Driver {
         let rtt = self.connection.min_rtt();
         let mtu = self.connection.mtu();
         if mtu != self.mtu || changed_much(self.rtt, rtt) {
-            self.rtt = rtt;
-            self.mtu = mtu;
-            self.voice
-                .say(LinkEvent::Measured {
-                    neighbor: self.neighbor,
-                    rtt,
-                    mtu,
-                })
-                .await;
+            (self.rtt, self.mtu) = (rtt, mtu);
+            let neighbor = self.neighbor;
+            let measured = LinkEvent::Measured { neighbor, rtt, mtu };
+            self.voice.say(measured).await;
         }
         let (rtt, remote) = (self.connection.rtt(), self.connection.remote().address);
         self.liveness.handle_rtt(rtt);

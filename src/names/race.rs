@@ -7,11 +7,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep_until;
 
 use super::lookup::{Part, RESOLUTION_DELAY};
@@ -82,6 +82,17 @@ impl Queue {
     }
 }
 
+/// A race under way, but for its attempts.
+struct Race<E> {
+    queue: Queue,
+    failure: Failure<E>,
+    /// More addresses may come.
+    is_open: bool,
+    next_start: Instant,
+    /// When what is under way is given up.
+    deadline: Instant,
+}
+
 /// Runs `attempt` on the addresses of `parts`, with `port`: the next one starts when one failed or
 /// `STAGGER` passed. The first success wins and the others are dropped. What is under way is given
 /// up `patience` after the latest addresses came; those that still arrive are tried then, too.
@@ -96,73 +107,105 @@ where
     Fut: Future<Output = Result<S, E>>,
 {
     let mut parts = pin!(parts.fuse());
-    let mut queue = Queue::default();
     let mut running = FuturesUnordered::new();
-    let mut failure = Failure {
-        errors: Vec::new(),
-        timed_out: false,
-    };
-    let mut is_open = true;
-    let mut next_start = clock::now();
-    let mut deadline = next_start;
+    let mut race = Race::new(clock::now());
     loop {
-        if !is_open && queue.is_empty() && running.is_empty() {
-            return Err(failure);
+        if !race.is_open && race.queue.is_empty() && running.is_empty() {
+            return Err(race.failure);
         }
-        // A timer, however early, fires a millisecond late.
-        if next_start <= clock::now() && !queue.is_empty() {
-            next_start = clock::now() + STAGGER;
-            let spare = match running.is_empty() {
-                true => Some(None),
-                false => SPARE.try_acquire().ok().map(Some),
-            };
-            if let Some(spare) = spare
-                && let Some(address) = queue.take()
-            {
-                let attempted = attempt(address);
-                running.push(async move {
-                    let _spare = spare;
-                    attempted.await
-                });
-            }
+        if let Some((address, spare)) = race.start(clock::now(), running.is_empty()) {
+            let attempted = attempt(address);
+            running.push(async move {
+                let _spare = spare;
+                attempted.await
+            });
         }
         tokio::select! {
             biased;
             Some(result) = running.next() => match result {
                 Ok(won) => return Ok(won),
                 Err(error) => {
-                    failure.errors.push(error);
-                    next_start = clock::now();
+                    race.failure.errors.push(error);
+                    race.next_start = clock::now();
                 }
             },
-            part = parts.next(), if is_open => {
-                let now = clock::now();
-                let Some(part) = part else {
-                    is_open = false;
-                    // The family that was waited for does not come.
-                    if running.is_empty() {
-                        next_start = now;
-                    }
-                    continue;
-                };
-                let is_first = queue.taken == 0;
-                let is_v4_alone = part.more && part.addresses.iter().all(IpAddr::is_ipv4);
-                let address = |ip: IpAddr| SocketAddr::new(ip, port);
-                queue.add(part.addresses.into_iter().map(address).collect());
-                deadline = now + patience;
-                if is_first {
-                    next_start = if is_v4_alone { now + RESOLUTION_DELAY } else { now };
-                } else if running.is_empty() {
-                    next_start = now;
+            part = parts.next(), if race.is_open => {
+                let (now, is_idle) = (clock::now(), running.is_empty());
+                match part {
+                    Some(part) => race.handle_part(now, part, port, patience, is_idle),
+                    None => race.handle_last(now, is_idle),
                 }
             }
-            () = sleep_until(deadline.into()), if !running.is_empty() => {
+            () = sleep_until(race.deadline.into()), if !running.is_empty() => {
                 running.clear();
-                failure.timed_out = true;
+                race.failure.timed_out = true;
                 // Their time is over, too.
-                queue = Queue { taken: queue.taken, ..Queue::default() };
+                race.queue = Queue { taken: race.queue.taken, ..Queue::default() };
             }
-            () = sleep_until(next_start.into()), if !queue.is_empty() => {}
+            () = sleep_until(race.next_start.into()), if !race.queue.is_empty() => {}
+        }
+    }
+}
+
+impl<E> Race<E> {
+    fn new(now: Instant) -> Self {
+        Self {
+            queue: Queue::default(),
+            failure: Failure {
+                errors: Vec::new(),
+                timed_out: false,
+            },
+            is_open: true,
+            next_start: now,
+            deadline: now,
+        }
+    }
+
+    /// The address to try now, if it is time for one and there is room, and what takes the room.
+    /// `is_idle`: nothing is under way.
+    fn start(
+        &mut self,
+        now: Instant,
+        is_idle: bool,
+    ) -> Option<(SocketAddr, Option<SemaphorePermit<'static>>)> {
+        // A timer, however early, fires a millisecond late.
+        if self.next_start > now || self.queue.is_empty() {
+            return None;
+        }
+        self.next_start = now + STAGGER;
+        let spare = match is_idle {
+            true => None,
+            false => Some(SPARE.try_acquire().ok()?),
+        };
+        Some((self.queue.take()?, spare))
+    }
+
+    fn handle_part(
+        &mut self,
+        now: Instant,
+        part: Part,
+        port: u16,
+        patience: Duration,
+        is_idle: bool,
+    ) {
+        let is_first = self.queue.taken == 0;
+        let is_v4_alone = part.more && part.addresses.iter().all(IpAddr::is_ipv4);
+        let address = |ip: IpAddr| SocketAddr::new(ip, port);
+        self.queue
+            .add(part.addresses.into_iter().map(address).collect());
+        self.deadline = now + patience;
+        if is_first && is_v4_alone {
+            self.next_start = now + RESOLUTION_DELAY;
+        } else if is_first || is_idle {
+            self.next_start = now;
+        }
+    }
+
+    fn handle_last(&mut self, now: Instant, is_idle: bool) {
+        self.is_open = false;
+        // The family that was waited for does not come.
+        if is_idle {
+            self.next_start = now;
         }
     }
 }

@@ -1,20 +1,7 @@
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::io;
 
 use super::*;
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::cli::tests::Shared;
 
 fn checked(config: &Config, connect: Option<Connect>) -> (Result<(), Failure>, Vec<String>) {
     let out = Shared::default();
@@ -25,8 +12,7 @@ fn checked(config: &Config, connect: Option<Connect>) -> (Result<(), Failure>, V
         screen: crate::cli::Screen::WIDE,
     };
     let result = check(config, connect, &mut console);
-    let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-    (result, text.lines().map(ToOwned::to_owned).collect())
+    (result, out.text().lines().map(ToOwned::to_owned).collect())
 }
 
 #[test]

@@ -82,50 +82,41 @@ fn a_malformed_grant_refuses_the_certificate_and_other_names_do_not() {
 
 type Shape = dyn Fn(&mut CertificateParams);
 
+/// Has these alternative names.
+fn named(names: Vec<SanType>) -> Box<Shape> {
+    Box::new(move |params| params.subject_alt_names.clone_from(&names))
+}
+
 #[test]
 fn what_begins_like_a_grant_where_it_grants_nothing_refuses_the_certificate() {
     let (_, ca) = authority("mesh");
     let grant = "warren:route:10.0.0.0/8";
     let name = |text: &str| text.try_into().unwrap();
+    let (dns, uri) = (
+        |text| SanType::DnsName(name(text)),
+        |text| SanType::URI(name(text)),
+    );
     let shapes: [(&str, Box<Shape>); 9] = [
-        (
-            "dns",
-            Box::new(move |params| {
-                params.subject_alt_names = vec![SanType::DnsName(name(grant))];
-            }),
-        ),
+        ("dns", named(vec![dns(grant)])),
         (
             "mail",
-            Box::new(move |params| {
-                params.subject_alt_names = vec![SanType::Rfc822Name(name("Warren:Route:::/0"))];
-            }),
+            named(vec![SanType::Rfc822Name(name("Warren:Route:::/0"))]),
         ),
         (
             "dns beside a grant",
-            Box::new(move |params| {
-                let uri = SanType::URI(name("warren:domain:a.example"));
-                params.subject_alt_names = vec![uri, SanType::DnsName(name(grant))];
-            }),
+            named(vec![uri("warren:domain:a.example"), dns(grant)]),
         ),
-        (
-            "blank-led",
-            Box::new(move |params| {
-                params.subject_alt_names = vec![SanType::URI(name(" warren:route:10.0.0.0/8"))];
-            }),
-        ),
+        ("blank-led", named(vec![uri(" warren:route:10.0.0.0/8")])),
         (
             "misspelt scheme",
-            Box::new(move |params| {
-                params.subject_alt_names = vec![SanType::URI(name("waren:route:10.0.0.0/8"))];
-            }),
+            named(vec![uri("waren:route:10.0.0.0/8")]),
         ),
         (
             "other name",
-            Box::new(move |params| {
-                let value = rcgen::OtherNameValue::Utf8String(grant.to_owned());
-                let other = SanType::OtherName((vec![1, 3, 6, 1, 4, 1, 1], value));
-                params.subject_alt_names = vec![other];
-            }),
+            named(vec![SanType::OtherName((
+                vec![1, 3, 6, 1, 4, 1, 1],
+                rcgen::OtherNameValue::Utf8String(grant.to_owned()),
+            ))]),
         ),
         (
             "common name",

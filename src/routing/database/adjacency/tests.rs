@@ -21,6 +21,7 @@ fn the_whole_table() {
     use State::{Down, Told};
     let now = Instant::now();
     let (before, later) = (now - seconds(1), now + seconds(9));
+    let until = |left| held(now, now + seconds(left), M);
     let long = held(before, later, M);
     let fresh = held(now, later, M);
     let ripe = held(before, now, M);
@@ -30,20 +31,8 @@ fn the_whole_table() {
     let measured = with_rtt(9_000);
     let cases = [
         (Down, 0, Up(M), told, Tell::Soon),
-        (
-            Down,
-            1,
-            Up(M),
-            held(now, now + seconds(1), M),
-            Tell::Nothing,
-        ),
-        (
-            Down,
-            3,
-            Up(M),
-            held(now, now + seconds(4), M),
-            Tell::Nothing,
-        ),
+        (Down, 1, Up(M), until(1), Tell::Nothing),
+        (Down, 3, Up(M), until(4), Tell::Nothing),
         (Down, 0, measured, Down, Tell::Nothing),
         (Down, 1, SoleWay, Down, Tell::Nothing),
         (Down, 0, GoesDown, Down, Tell::Nothing),
@@ -51,20 +40,8 @@ fn the_whole_table() {
         (long, 1, Up(dear), held(before, later, dear), Tell::Nothing),
         (long, 1, measured, held(before, later, slow), Tell::Nothing),
         (fresh, 1, SoleWay, told, Tell::Soon),
-        (
-            fresh,
-            2,
-            SoleWay,
-            held(now, now + seconds(1), M),
-            Tell::Nothing,
-        ),
-        (
-            fresh,
-            8,
-            SoleWay,
-            held(now, now + seconds(1), M),
-            Tell::Nothing,
-        ),
+        (fresh, 2, SoleWay, until(1), Tell::Nothing),
+        (fresh, 8, SoleWay, until(1), Tell::Nothing),
         (long, 8, SoleWay, told, Tell::Soon),
         (long, 1, GoesDown, Down, Tell::Nothing),
         (long, 1, Tick, long, Tell::Nothing),
