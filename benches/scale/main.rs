@@ -70,7 +70,8 @@ fn main() -> anyhow::Result<()> {
     }
     // After each mesh, so that nothing is lost when somebody has no patience for the next.
     for &agents in &args.agents {
-        let fits = whole::run(agents, &args, &mut figures);
+        let world = whole::run(agents, &args, &mut figures);
+        let fits = world.and_then(|world| adversity::run(world, &args, &mut figures));
         if let Err(reason) = fits {
             println!("{agents} whole agents: stopped: {reason}");
             figures.stopped.push(format!("{agents} agents: {reason}"));

@@ -33,11 +33,8 @@ const PATIENCE_US: u64 = 90_000_000;
 /// Agents whose paths are compared with the oracle at each event.
 const CHECKED: usize = 24;
 
-/// Largest mesh in which somebody misbehaves: a flood of advertisements takes minutes in larger ones.
-const MOST_MISBEHAVED: usize = 1_000;
-
-/// Runs everything in one mesh. An error says why it was stopped.
-pub(crate) fn run(agents: usize, args: &Args, figures: &mut Figures) -> Result<(), String> {
+/// Starts a mesh in which links, transits and exits die and come back. An error says why it was stopped.
+pub(crate) fn run(agents: usize, args: &Args, figures: &mut Figures) -> Result<World, String> {
     let edges = regular(&mut Rng::new(args.seed), agents);
     let (mut world, start) = started(agents, &edges, args)?;
     figures.starts.push(start);
@@ -50,12 +47,7 @@ pub(crate) fn run(agents: usize, args: &Args, figures: &mut Figures) -> Result<(
         figures.events.push(died.summary("whole", agents, what));
         figures.events.push(repaired.summary("whole", agents, back));
     }
-    if agents > MOST_MISBEHAVED {
-        return Ok(());
-    }
-    crate::adversity::run(&mut world, args, figures)?;
-    drop(world);
-    crate::adversity::partition(agents, args, figures)
+    Ok(world)
 }
 
 /// A mesh with its exits, and how its start went.

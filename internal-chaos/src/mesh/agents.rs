@@ -13,14 +13,11 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::certificates::{self, expire};
-use super::config::{Plan, Settings, merge};
+use super::config::{AgentId, Plan, Settings, merge};
 use super::whole::Whole;
 use crate::fault::{Clock, SmallDisk, Step, Victim};
 use crate::process::{Daemon, prepared};
 use crate::spot::{Place, Spot};
-
-/// Where the agent stands in the list that it was made from.
-pub type AgentId = usize;
 
 /// The longest that a mesh may take to start; a debug build on a busy machine takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(30);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::agents::AgentId;
 use crate::spot::Place;
+
+/// Where the agent stands in the list that it was made from.
+pub type AgentId = usize;
 
 /// Keys of an agent's own configuration file.
 pub type Settings = Map<String, Value>;

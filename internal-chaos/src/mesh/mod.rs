@@ -23,8 +23,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::process::Command;
 
-pub use agents::{AgentId, Agents};
-pub use config::{Peer, Plan, Settings, merge};
+pub use agents::Agents;
+pub use config::{AgentId, Peer, Plan, Settings, merge};
 pub use whole::Whole;
 
 use crate::process::output;

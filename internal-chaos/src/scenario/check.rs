@@ -3,7 +3,8 @@
 use serde_yaml::{Location, Spanned};
 
 use super::deed;
-use super::model::{Agent, AgentId, Expect, Link, Load, Scenario, Work, defaults};
+use super::model::{Agent, Expect, Link, Load, Scenario, Work, defaults};
+use super::named::{agent, known};
 use super::raw::{RawAgent, RawLink, RawLoad, RawScenario, RawWork, Role};
 use crate::condition;
 use crate::mesh::Settings;
@@ -119,22 +120,6 @@ fn is_name(text: &str) -> bool {
 
 fn unnameable(name: &str) -> String {
     format!("`{name}` is no name: up to 32 lower-case letters, digits and `-`")
-}
-
-fn known<'a>(kind: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    if names.is_empty() {
-        return format!("the scenario has no {kind}");
-    }
-    format!("known are {}", names.join(", "))
-}
-
-/// The agent with this name.
-pub(super) fn agent(scenario: &Scenario, name: &str) -> Result<AgentId, String> {
-    scenario.agent(name).ok_or_else(|| {
-        let names = scenario.agents.iter().map(|agent| agent.name.as_str());
-        format!("no agent is called `{name}`; {}", known("agent", names))
-    })
 }
 
 fn link(scenario: &Scenario, raw: &RawLink) -> Result<Link, String> {

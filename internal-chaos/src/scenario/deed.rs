@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::check::agent;
 use super::model::{AgentId, Fault, Link, LinkId, Scenario, Section, What, defaults};
+use super::named::agent;
 use super::raw::{RawDeed, RawFault};
 use super::text::Place;
 use crate::condition::{self, Condition};

@@ -3,7 +3,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `raw`, `text`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
+//! | `raw`, `text`, `named`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
 //! | [`library`], [`ladder`] | the scenarios that come with the program; one for every named condition |
 //! | `run` | one run: mesh, load, faults at their times |
 //! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
@@ -25,6 +25,7 @@ pub mod library;
 pub mod links;
 mod load;
 pub mod model;
+mod named;
 mod origin;
 pub mod page;
 mod raw;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::report::{Moment, Report};
 use super::timeline;
+use crate::plot::escape;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.45; }
@@ -18,22 +19,6 @@ code { font-size: .9em; overflow-wrap: anywhere; }
 td.time { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 details { margin: .75rem 0; } summary { cursor: pointer; }
 ";
-
-/// A text as HTML shows it, inside and outside of attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(character),
-        }
-    }
-    out
-}
 
 fn verdict(holds: bool) -> &'static str {
     match holds {

@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::page::escape;
 use super::record::{Outcome, Record, in_millis};
-use crate::plot::{DATA, FAULT, Frame, INK, Labels};
+use crate::plot::{DATA, FAULT, Frame, INK, Labels, escape};
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 130.0;

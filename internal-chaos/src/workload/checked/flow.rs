@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::chain::{Chain, ChainError, Checker, LARGEST, Record};
-use super::report::Histogram;
+use super::histogram::Histogram;
 use super::watch::Watch;
 
 /// How often a paced sender sends, and a slow reader reads: the resolution of a stall.

@@ -13,12 +13,13 @@
 //! | `client`, `serve` | the two sides of one connection |
 //! | [`Watch`] | one connection as somebody sees it who is neither of its ends |
 //! | [`Ledger`] | what both ends know of each other in one process |
-//! | [`report`] | what was seen |
+//! | [`report`], `histogram` | what was seen, and durations by size |
 //! | `run` | all connections of a load |
 
 pub mod chain;
 mod client;
 pub mod flow;
+pub mod histogram;
 mod ledger;
 mod protocol;
 pub mod report;
@@ -34,9 +35,10 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use client::carry;
+pub use histogram::Histogram;
 pub use ledger::Ledger;
 pub use protocol::Answer;
-pub use report::{Ending, Histogram, Outcomes, Report, Seen};
+pub use report::{Ending, Outcomes, Report, Seen};
 pub use run::run;
 pub(super) use serve::serve;
 pub use watch::Watch;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::flow::{End, Limits, Received};
-use super::report::Histogram;
+use super::histogram::Histogram;
 
 /// The longest answer: some hundred bytes are usual.
 const LONGEST_ANSWER: u32 = 16 * 1024;
