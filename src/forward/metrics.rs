@@ -123,7 +123,8 @@ impl Metrics {
     }
 
     /// Packets dropped for `reason` so far.
-    pub fn dropped_count(&self, reason: DropReason) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn dropped_count(&self, reason: DropReason) -> u64 {
         let reason = reason.label();
         self.dropped.get_or_create(&DropLabels { reason }).get()
     }

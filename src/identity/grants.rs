@@ -140,7 +140,8 @@ impl Grants {
     }
 
     /// Whether it may resolve `name` for others. Case and one trailing dot are ignored.
-    pub fn allows_resolving(&self, name: &str) -> bool {
+    #[cfg(test)]
+    pub(crate) fn allows_resolving(&self, name: &str) -> bool {
         self.unrestricted || self.resolves.iter().any(|names| names.matches(name))
     }
 

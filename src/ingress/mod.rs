@@ -107,7 +107,8 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
 
     /// Waits other times than the defaults.
     #[must_use]
-    pub fn with_patience(mut self, patience: Patience) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }

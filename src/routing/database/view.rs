@@ -10,7 +10,7 @@ use super::counters::Counters;
 use super::origin::Origin;
 use super::own::Voice;
 use crate::identity::AgentId;
-use crate::wire::{Advertisement, CertificateBytes, LinkAdv, RouteAdv, SignedAdv};
+use crate::wire::{Advertisement, LinkAdv, RouteAdv, SignedAdv};
 
 /// What people may want to know of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl<A: Authority> Core<A> {
     }
 
     /// The certificate that `origin`'s link advertisement is signed with.
-    pub fn certificate_of(&self, origin: AgentId) -> Option<&CertificateBytes> {
+    #[cfg(test)]
+    pub(crate) fn certificate_of(&self, origin: AgentId) -> Option<&crate::wire::CertificateBytes> {
         let hash = &self.link_adv(origin)?.stamp.certificate_hash;
         if self.own.certificate.hash() == hash {
             return Some(&self.own.certificate);

@@ -191,7 +191,8 @@ impl Graph {
     }
 
     /// Links that both ends advertise.
-    pub fn link_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn link_count(&self) -> usize {
         self.edges.len() / 2
     }
 

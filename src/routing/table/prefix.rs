@@ -137,7 +137,8 @@ impl PrefixTable {
     }
 
     /// Prefixes that anybody advertises, reachable or not.
-    pub fn prefix_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn prefix_count(&self) -> usize {
         self.prefixes.len()
     }
 
@@ -151,7 +152,8 @@ impl PrefixTable {
     }
 
     /// Domains that anybody advertises, reachable or not.
-    pub fn domain_count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn domain_count(&self) -> usize {
         self.domains.len()
     }
 
