@@ -24,6 +24,22 @@ pub struct Machine {
     pub command: String,
 }
 
+#[cfg(test)]
+impl Machine {
+    /// One that ran `command`.
+    pub(crate) fn example(command: &str) -> Self {
+        Self {
+            cpu: "A CPU".to_owned(),
+            cores: 2,
+            memory_mib: 1024,
+            kernel: "6.0".to_owned(),
+            load_before: "0.10".to_owned(),
+            date: "2026-01-01T00:00:00Z".to_owned(),
+            command: command.to_owned(),
+        }
+    }
+}
+
 impl Machine {
     /// Looks around.
     pub async fn here() -> Self {

@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +23,17 @@ pub struct Report {
     pub heading: Vec<String>,
     pub tables: Vec<Titled>,
     pub closing: Vec<String>,
+}
+
+/// Where a report goes beside the terminal.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Write all figures here as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the tables here as Markdown.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// A figure that there is none of.
@@ -55,17 +67,12 @@ impl Report {
     }
 
     /// Prints the text, and writes the files that are asked for.
-    pub fn publish(
-        &self,
-        value: &Value,
-        json: Option<&Path>,
-        markdown: Option<&Path>,
-    ) -> anyhow::Result<()> {
+    pub fn publish(&self, value: &Value, files: &Files) -> anyhow::Result<()> {
         print(&self.text())?;
-        if let Some(file) = json {
+        if let Some(file) = &files.json {
             write(file, &format!("{value:#}\n"))?;
         }
-        if let Some(file) = markdown {
+        if let Some(file) = &files.markdown {
             write(file, &self.markdown())?;
         }
         Ok(())

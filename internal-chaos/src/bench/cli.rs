@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::system::System;
+use crate::report::Files;
 
 /// What to measure, how often and how long.
 #[derive(Debug, Args)]
@@ -24,12 +25,8 @@ pub struct BenchArgs {
     /// The warren binary [default: `warren` beside this program].
     #[arg(long, value_name = "FILE")]
     pub warren: Option<PathBuf>,
-    /// Write the figures here as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the table here as Markdown.
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: Files,
 }
 
 impl BenchArgs {

@@ -120,15 +120,7 @@ mod tests {
         );
         figures.record(System::Kernel, Figure::Throughput(Load::One), 20.0);
         Run {
-            machine: Machine {
-                cpu: "A CPU".to_owned(),
-                cores: 2,
-                memory_mib: 1024,
-                kernel: "6.0".to_owned(),
-                load_before: "0.10".to_owned(),
-                date: "2026-01-01T00:00:00Z".to_owned(),
-                command: "internal-chaos bench".to_owned(),
-            },
+            machine: Machine::example("internal-chaos bench"),
             repeats: 3,
             seconds: 5,
             idle: 2_000,

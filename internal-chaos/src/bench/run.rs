@@ -64,8 +64,7 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         figures,
         notes,
     };
-    let (json, markdown) = (args.json.as_deref(), args.markdown.as_deref());
-    run.report().publish(&run.json(), json, markdown)?;
+    run.report().publish(&run.json(), &args.files)?;
     Ok(if failed {
         ExitCode::FAILURE
     } else {

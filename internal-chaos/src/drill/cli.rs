@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::fault::Fault;
 use super::heartbeat::{Heartbeat, parse_heartbeat};
+use crate::report::Files;
 
 /// What to break, how often, under which load.
 #[derive(Debug, Args)]
@@ -40,12 +41,8 @@ pub struct DrillArgs {
     /// The warren binary [default: `warren` beside this program].
     #[arg(long, value_name = "FILE")]
     pub warren: Option<PathBuf>,
-    /// Write every repeat's figures here as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write the tables here as Markdown.
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
+    #[command(flatten)]
+    pub files: Files,
     /// After every repeat copy the agents' files and logs into a folder of its own below this one.
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,

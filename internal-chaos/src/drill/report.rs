@@ -222,15 +222,7 @@ mod tests {
 
     fn run(repeats: Vec<Repeat>) -> Run {
         Run {
-            machine: Machine {
-                cpu: "A CPU".to_owned(),
-                cores: 2,
-                memory_mib: 1024,
-                kernel: "6.0".to_owned(),
-                load_before: "0.10".to_owned(),
-                date: "2026-01-01T00:00:00Z".to_owned(),
-                command: "internal-chaos drill".to_owned(),
-            },
+            machine: Machine::example("internal-chaos drill"),
             version: "warren 0.0.0".to_owned(),
             seed: 1,
             rate: Some(20_000_000),

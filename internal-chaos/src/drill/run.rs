@@ -41,8 +41,7 @@ pub async fn run(args: &DrillArgs) -> anyhow::Result<ExitCode> {
     {
         run.notes.push(format!("plot: {error:#}"));
     }
-    let (json, markdown) = (args.json.as_deref(), args.markdown.as_deref());
-    run.report().publish(&run.json(), json, markdown)?;
+    run.report().publish(&run.json(), &args.files)?;
     Ok(if run.is_wrong() {
         ExitCode::FAILURE
     } else {

@@ -13,7 +13,7 @@ use super::run::{Times, contend};
 use crate::condition::Condition;
 use crate::machine::Machine;
 use crate::mesh;
-use crate::report::{Report, heading, say, to_value};
+use crate::report::{Files, Report, heading, say, to_value};
 use crate::stats::Summary;
 use crate::verdict::{self, Verdict};
 
@@ -51,12 +51,8 @@ pub struct SharesArgs {
     /// Another binary, measured in turn with the first.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
-    /// Write all figures here as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the table here as Markdown.
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// All rounds of one contest with one binary.
@@ -192,8 +188,7 @@ fn report(
         tables: vec![(String::new(), table(rows))],
         closing: verdicts.iter().map(Verdict::to_string).collect(),
     };
-    let json = args.json.as_deref();
-    report.publish(&to_value(rows), json, args.markdown.as_deref())
+    report.publish(&to_value(rows), &args.files)
 }
 
 fn table(rows: &[Row]) -> Vec<Vec<String>> {
