@@ -1,11 +1,12 @@
 //! A client of a running agent's HTTP API.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
@@ -21,6 +22,7 @@ use super::client_error::ClientError;
 use super::console::{Console, Screen};
 use super::endpoint::Api;
 use super::names::Names;
+use super::text;
 use crate::api::{API_SOCKET, TopologyView};
 use crate::config::HostPort;
 use crate::names::refuse_self;
@@ -103,6 +105,22 @@ impl ApiArgs {
     /// The JSON that `GET path` answers with status 200.
     pub(super) fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.fetch_if(path, |status| status == StatusCode::OK)
+    }
+
+    /// Prints what `GET path` answers: its JSON if that is asked for, else by `print`.
+    pub(super) fn tell<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        console: &mut Console,
+        print: impl FnOnce(T, Screen, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            let answer: Value = self.fetch(path)?;
+            return text::write_json(&answer, &mut *console.out);
+        }
+        let answer = self.fetch(path)?;
+        let screen = self.screen(console);
+        print(answer, screen, &mut *console.out).context("cannot write the output")
     }
 
     /// The JSON that `GET path` answers with a status that `accepts` takes for an answer.

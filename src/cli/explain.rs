@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::Names;
@@ -30,14 +28,10 @@ pub struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs, console: &mut Console) -> anyhow::Result<()> {
     // A `Dest` has no character that a query would have to escape.
     let path = format!("/api/explain?dest={}", args.dest);
-    if args.api.json {
-        let explained: Value = args.api.fetch(&path)?;
-        return text::write_json(&explained, &mut *console.out);
-    }
-    let explained: ExplainView = args.api.fetch(&path)?;
-    let screen = args.api.screen(console);
-    let names = args.api.names();
-    print(&explained, names, screen, &mut *console.out).context("cannot write the output")
+    args.api
+        .tell(&path, console, |explained: ExplainView, screen, out| {
+            print(&explained, args.api.names(), screen, out)
+        })
 }
 
 fn print(

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::console::WIDE;
@@ -27,13 +25,10 @@ pub struct PeersArgs {
 }
 
 pub(super) fn run(args: &PeersArgs, console: &mut Console) -> anyhow::Result<()> {
-    if args.api.json {
-        let peers: Value = args.api.fetch(PATH)?;
-        return text::write_json(&peers, &mut *console.out);
-    }
-    let peers: Vec<PeerView> = args.api.fetch(PATH)?;
-    let screen = args.api.screen(console);
-    print(&peers, screen, &mut *console.out).context("cannot write the output")
+    args.api
+        .tell(PATH, console, |peers: Vec<PeerView>, screen, out| {
+            print(&peers, screen, out)
+        })
 }
 
 fn print(peers: &[PeerView], screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::Names;
@@ -29,14 +27,10 @@ pub struct RoutesArgs {
 }
 
 pub(super) fn run(args: &RoutesArgs, console: &mut Console) -> anyhow::Result<()> {
-    if args.api.json {
-        let routes: Value = args.api.fetch(PATH)?;
-        return text::write_json(&routes, &mut *console.out);
-    }
-    let routes: Vec<RouteView> = args.api.fetch(PATH)?;
-    let screen = args.api.screen(console);
-    let names = args.api.names().fitting(screen.table);
-    print(routes, &names, screen, &mut *console.out).context("cannot write the output")
+    args.api.tell(PATH, console, |routes, screen, out| {
+        let names = args.api.names().fitting(screen.table);
+        print(routes, &names, screen, out)
+    })
 }
 
 fn print(

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::Names;
@@ -26,14 +24,10 @@ pub struct StreamsArgs {
 }
 
 pub(super) fn run(args: &StreamsArgs, console: &mut Console) -> anyhow::Result<()> {
-    if args.api.json {
-        let streams: Value = args.api.fetch(PATH)?;
-        return text::write_json(&streams, &mut *console.out);
-    }
-    let streams: Vec<StreamView> = args.api.fetch(PATH)?;
-    let screen = args.api.screen(console);
-    let names = args.api.names().fitting(screen.table);
-    print(streams, &names, screen, &mut *console.out).context("cannot write the output")
+    args.api.tell(PATH, console, |streams, screen, out| {
+        let names = args.api.names().fitting(screen.table);
+        print(streams, &names, screen, out)
+    })
 }
 
 fn print(

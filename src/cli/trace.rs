@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::ApiArgs;
 use super::names::{Names, label};
@@ -29,13 +27,10 @@ pub struct TraceArgs {
 pub(super) fn run(args: &TraceArgs, console: &mut Console) -> anyhow::Result<()> {
     // A `Dest` has no character that a query would have to escape.
     let path = format!("/api/trace?dest={}", args.dest);
-    if args.api.json {
-        let traced: Value = args.api.fetch(&path)?;
-        return text::write_json(&traced, &mut *console.out);
-    }
-    let traced: TraceView = args.api.fetch(&path)?;
-    let screen = args.api.screen(console);
-    print(&traced, screen, &mut *console.out).context("cannot write the output")
+    args.api
+        .tell(&path, console, |traced: TraceView, screen, out| {
+            print(&traced, screen, out)
+        })
 }
 
 fn print(traced: &TraceView, screen: Screen, out: &mut dyn Write) -> std::io::Result<()> {
