@@ -9,18 +9,11 @@ use crate::routing::{AdmitError, Admitted, Authority};
 pub(super) struct MeshAuthority {
     identity: Arc<Identity>,
     trust: Arc<Trust>,
-    /// The chain, leaf first, one DER certificate after the other.
-    chain: Vec<u8>,
 }
 
 impl MeshAuthority {
     pub(super) fn new(identity: Arc<Identity>, trust: Arc<Trust>) -> Self {
-        let chain = identity.chain().iter().map(|der| der.as_ref());
-        Self {
-            chain: chain.collect::<Vec<&[u8]>>().concat(),
-            identity,
-            trust,
-        }
+        Self { identity, trust }
     }
 }
 
@@ -29,8 +22,11 @@ impl Authority for MeshAuthority {
         self.identity.sign(message)
     }
 
-    fn certificate(&self) -> &[u8] {
-        &self.chain
+    /// The chain, leaf first, one DER certificate after the other.
+    fn certificate(&self) -> Vec<u8> {
+        let chain = self.identity.chain();
+        let chain = chain.iter().map(|der| der.as_ref());
+        chain.collect::<Vec<&[u8]>>().concat()
     }
 
     fn admit(&self, certificate: &[u8], unix_ms: u64) -> Result<Arc<Admitted>, AdmitError> {

@@ -42,7 +42,7 @@ impl collector::Collector for Collector {
             "Log lines of this process that standard error did not take",
             logging::lines_lost(),
         )?;
-        let left = self.status.not_after as i64 - unix_now() as i64;
+        let left = self.status.identity.not_after() as i64 - unix_now() as i64;
         gauge(
             &mut encoder,
             "certificate_expiry_seconds",

@@ -29,6 +29,15 @@ pub enum StartError {
         /// Told by the text above, in the middle of it, and so not as the source again.
         cause: io::Error,
     },
+    #[error(
+        "tls.key is agent {id}'s: this agent is {own} for as long as it runs, so renew the certificate of its \
+         own key, or start it again"
+    )]
+    OtherKey { own: AgentId, id: AgentId },
+    #[error(
+        "tls.cert is from no CA that this agent trusts, which the one that it shows is: peers would refuse it"
+    )]
+    NotVouched,
     #[error("http.socket: {0}")]
     Socket(#[from] SocketError),
     #[error("trust.revoke_file: {}: {reason}", path.display())]

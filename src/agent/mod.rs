@@ -22,7 +22,7 @@
 //! | `service` | what an agent does, each part with its tasks: control, links, exit, ingress, http |
 //! | `lifecycle`, `operator` | the phase that an agent is in, and the task that does what it is asked for |
 //! | `request`, `drain` | what it can be asked for, and how a drain goes on |
-//! | `reload`, `watch` | the file read again, when asked for or when it changes |
+//! | `reload`, `renewal`, `watch` | the file and the certificate read again, when asked for or when they change |
 //! | `embed` | agents inside another program, without sockets of the kernel |
 //! | `control` | the task that owns the routing core and publishes the [`Mesh`](crate::routing::Mesh) |
 //! | `authority` | the core's cryptography |
@@ -57,6 +57,7 @@ mod process;
 mod readiness;
 mod reasons;
 mod reload;
+mod renewal;
 mod reporter;
 mod request;
 mod resolve;

@@ -21,23 +21,27 @@ use super::descriptors;
 use super::error::StartError;
 use super::logging;
 use super::parts;
+use super::renewal;
 use super::request::Reloaded;
 use super::service::Services;
 use super::setup::Shared;
+use crate::clock::format_date;
 use crate::config::{Config, Effect, Key};
-use crate::identity::{AgentId, Trust};
+use crate::identity::{Identity, Trust};
 
 /// What reading the file and what it names may take. Meanwhile nothing else is done that is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The key under which a change of what CA files hold is told.
+/// The keys under which changes of what these files hold are told.
 const CA: &str = "tls.ca";
+const CERTIFICATE: &str = "tls.cert";
 
 /// What is needed to read the file again.
 pub(super) struct Source {
     /// `None`: the agent was not made from a file.
     pub(super) file: Option<PathBuf>,
-    pub(super) id: AgentId,
+    /// What the agent shows.
+    pub(super) identity: Arc<Identity>,
     /// As the file had it; what counts may be less where the host has less.
     pub(super) loaded: Config,
     /// Whom everybody here judges by.
@@ -74,7 +78,12 @@ impl Source {
     async fn try_reload(&mut self, running: Running<'_>) -> Result<Reloaded, Vec<String>> {
         let file = self.file.clone();
         let file = file.ok_or_else(|| vec!["this agent was not started from a file".to_owned()])?;
-        let (config, trust) = read(file, self.id).await?;
+        let found = read(file, self.identity.clone()).await?;
+        let Found {
+            config,
+            trust,
+            identity,
+        } = found;
         let changed = self.loaded.diff(&config);
         let refused: Vec<_> = changed
             .iter()
@@ -87,10 +96,13 @@ impl Source {
         let mut fitted = config.clone();
         descriptors::fit(&mut fitted);
         let before = running.config.borrow().clone();
-        let plan = running.services.plan(&before, &fitted, &trust).await;
+        let renewed = identity.filter(|found| found.chain() != self.identity.chain());
+        let renews = renewed.is_some();
+        let plan = running.services.plan(&before, &fitted, &trust, renews);
+        let plan = plan.await;
         let plan = plan.map_err(|error| vec![chain(&error)])?;
         // From here on nothing fails.
-        let changed = self.trust(&trust, changed, &running).await;
+        let changed = self.trust(&trust, renewed, changed, &running).await;
         running.services.apply(&fitted, plan).await;
         logging::set_level(&fitted.agent.log_level);
         running.config.send_replace(Arc::new(fitted));
@@ -98,8 +110,14 @@ impl Source {
         Ok(Reloaded::Applied(changed))
     }
 
-    /// Judges by `trust` from now on; returns what changed in all.
-    async fn trust(&self, trust: &Trust, changed: Vec<Key>, running: &Running<'_>) -> Vec<String> {
+    /// Judges by `trust` and shows what was `renewed` from now on; returns what changed in all.
+    async fn trust(
+        &self,
+        trust: &Trust,
+        renewed: Option<Identity>,
+        changed: Vec<Key>,
+        running: &Running<'_>,
+    ) -> Vec<String> {
         let mut keys: Vec<String> = changed.iter().map(Key::to_string).collect();
         let own = &self.trust;
         let revoked = own.revoked().replace(trust.revoked().current());
@@ -112,23 +130,49 @@ impl Source {
         {
             keys.push(CA.to_owned());
         }
+        if let Some(renewed) = &renewed {
+            self.identity.renew(renewed);
+            running.services.renewed(&self.identity, own);
+            info!(
+                until = format_date(renewed.not_after()),
+                "certificate renewed"
+            );
+            if !keys.iter().any(|key| key == CERTIFICATE) {
+                keys.push(CERTIFICATE.to_owned());
+            }
+        }
         if replaced || revoked {
             running.services.judge(own, running.shared);
+        }
+        if replaced || revoked || renewed.is_some() {
             running.services.trust_changed().await;
         }
         keys
     }
 }
 
+/// What the file and the files that it names hold now.
+struct Found {
+    config: Config,
+    trust: Trust,
+    /// `None`: there is none, and the one that is shown stays.
+    identity: Option<Identity>,
+}
+
 /// Reads the file and what it names, beside everything else: storage may be slow.
-async fn read(file: PathBuf, own: AgentId) -> Result<(Config, Trust), Vec<String>> {
+async fn read(file: PathBuf, running: Arc<Identity>) -> Result<Found, Vec<String>> {
     let read = spawn_blocking(move || {
         let config = Config::load(&file).map_err(|errors| {
             let lines = errors.to_string();
             lines.lines().map(str::to_owned).collect::<Vec<_>>()
         })?;
-        let trust = parts::trust(&config, own).map_err(|error| vec![chain(&error)])?;
-        Ok((config, trust))
+        let trust = parts::trust(&config, running.id()).map_err(|error| vec![chain(&error)])?;
+        let identity = renewal::read(&config, &running, &trust);
+        Ok(Found {
+            identity: identity.map_err(|error| vec![chain(&error)])?,
+            config,
+            trust,
+        })
     });
     match timeout(PATIENCE, read).await {
         Ok(read) => read.unwrap_or_else(|error| Err(vec![error.to_string()])),

@@ -67,7 +67,7 @@ impl Agent {
             requests,
             source: Source {
                 file: parts.file.clone(),
-                id: parts.id(),
+                identity: parts.identity.clone(),
                 loaded,
                 trust: parts.trust.clone(),
             },

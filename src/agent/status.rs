@@ -13,7 +13,7 @@ use crate::api::{Direction, DrainStage, DrainView, PeerState, PeerView, RouteKin
 use crate::clock::{self, unix_now};
 use crate::config::Balance;
 use crate::exit::Exit;
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Identity};
 use crate::ingress::{Ingress, MeshRoutes};
 use crate::link::PeerStatus;
 use crate::routing::{Candidate, LinkState, Mesh};
@@ -30,8 +30,7 @@ pub(super) struct Status {
     pub(super) id: AgentId,
     pub(super) display_name: String,
     pub(super) started: Instant,
-    /// Last second of the own certificate's validity, Unix time.
-    pub(super) not_after: u64,
+    pub(super) identity: Arc<Identity>,
     pub(super) shared: Shared,
     pub(super) desk: Desk,
     pub(super) ingress: Option<Arc<MeshIngress>>,
@@ -80,8 +79,9 @@ impl Status {
         if self.ingress.is_some() {
             worries.extend(single_path(mesh));
         }
-        if self.not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
-            let date = clock::format_date(self.not_after);
+        let not_after = self.identity.not_after();
+        if not_after < unix_now().saturating_add(EXPIRY_NOTICE.as_secs()) {
+            let date = clock::format_date(not_after);
             worries.push(format!("the agent's certificate expires {date}"));
         }
         if let Some(exit) = &self.exit {

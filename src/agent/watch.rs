@@ -1,4 +1,5 @@
-//! Reloads when the configuration, or a CA file that it names, changes (`agent.watch`).
+//! Reloads when the configuration, or a CA file, a certificate or a key that it names, changes
+//! (`agent.watch`).
 //!
 //! What is compared is what the path leads to, so that a link which is swapped, as Kubernetes does it,
 //! is a change. One task; it ends when the agent stops for good, and may be aborted at any time.
@@ -78,7 +79,9 @@ async fn look(file: &Path, desk: &Desk) {
 fn paths(file: &Path, config: &Config) -> Vec<PathBuf> {
     let peers = config.peers.iter().filter_map(|peer| peer.ca.clone());
     let cas = config.tls.ca.clone().into_iter().chain(peers);
-    cas.chain([file.to_owned()]).collect()
+    let pair = config.tls.cert_and_key.clone();
+    let pair = pair.into_iter().flat_map(|(cert, key)| [cert, key]);
+    cas.chain(pair).chain([file.to_owned()]).collect()
 }
 
 fn stamps(paths: Vec<PathBuf>) -> Stamps {

@@ -25,7 +25,7 @@ pub enum Effect {
 pub struct Key(String);
 
 /// What takes effect without a restart: keys, or all below them. What is not listed needs one.
-const EFFECTS: [(&str, Effect); 22] = [
+const EFFECTS: &[(&str, Effect)] = &[
     ("agent.log_level", Effect::Live),
     ("agent.watch", Effect::Live),
     ("connections.reconnect", Effect::Live),
@@ -46,7 +46,7 @@ const EFFECTS: [(&str, Effect); 22] = [
     ("socks5.max_connections", Effect::Live),
     ("socks5.resolvers", Effect::Live),
     ("socks5.route_wait", Effect::Live),
-    ("tls.ca", Effect::Live),
+    ("tls", Effect::Live),
     ("trust", Effect::Live),
 ];
 

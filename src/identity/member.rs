@@ -74,7 +74,7 @@ mod tests {
         let (certificate, key) = (dir.join(CA_CERTIFICATE), dir.join(CA_KEY));
         files.store(&certificate, &key).unwrap();
         let issued = authority.issue("agent", Some(&grants()), validity).unwrap();
-        Identity::from_issued(issued).unwrap().parsed().clone()
+        Identity::from_issued(issued).unwrap().parsed()
     }
 
     #[test]

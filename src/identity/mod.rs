@@ -21,6 +21,7 @@ mod refusal;
 mod revoke_file;
 mod revoked;
 mod roots;
+mod shown;
 #[cfg(test)]
 mod testing;
 mod tls;

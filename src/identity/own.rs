@@ -13,6 +13,7 @@ use rustls_pki_types::CertificateDer;
 use super::files::{self, Loaded, SECRET, Warning};
 use super::issue::{self, IssueError, Issued, StoreError, Validity};
 use super::keys::{self, PemError, PrivateKey};
+use super::shown::{Chain, Shown};
 use super::{AgentId, Certificate, CertificateError, ValidityAt};
 use crate::clock::{format_date, unix_now};
 
@@ -30,9 +31,9 @@ const RENEW_BEFORE: u64 = 30 * 86_400;
 
 /// An agent's key and certificate. Cheap to share behind an [`Arc`]; never prints its key.
 pub struct Identity {
+    id: AgentId,
     pair: Ed25519KeyPair,
-    certified: Arc<CertifiedKey>,
-    certificate: Certificate,
+    shown: Shown,
 }
 
 /// Why there is no usable identity.
@@ -116,7 +117,14 @@ impl Identity {
 
     /// The agent id.
     pub fn id(&self) -> AgentId {
-        self.certificate.id
+        self.id
+    }
+
+    /// Shows the certificate of `newer`, which has the same key, from now on, in handshakes by TLS
+    /// configurations that exist, too; whether that is another one.
+    pub fn renew(&self, newer: &Self) -> bool {
+        debug_assert_eq!(self.id, newer.id);
+        self.shown.replace(&newer.shown)
     }
 
     /// An Ed25519 signature over `message`.
@@ -126,28 +134,28 @@ impl Identity {
     }
 
     /// The agent's own certificate, DER.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.chain()[0]
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        self.shown.chain().certified.cert[0].clone()
     }
 
     /// What the agent's own certificate says.
-    pub fn parsed(&self) -> &Certificate {
-        &self.certificate
+    pub fn parsed(&self) -> Certificate {
+        self.shown.chain().leaf.clone()
     }
 
     /// The certificate chain, DER, leaf first; at least one.
-    pub fn chain(&self) -> &[CertificateDer<'static>] {
-        &self.certified.cert
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.shown.chain().certified.cert.clone()
     }
 
     /// Last second of the certificate's validity, Unix time.
     pub fn not_after(&self) -> u64 {
-        self.certificate.not_after
+        self.shown.chain().leaf.not_after
     }
 
     /// The key and chain as TLS handshakes use them.
-    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.certified)
+    pub(super) fn shown(&self) -> Arc<Shown> {
+        Arc::new(self.shown.clone())
     }
 
     pub(super) fn load_or_create_at(dir: &Path, now: u64) -> Result<Loaded<Self>, IdentityError> {
@@ -222,9 +230,12 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         let signing = any_eddsa_type(&key.pkcs8)?;
         Ok(Self {
+            id: certificate.id,
             pair: key.pair,
-            certified: Arc::new(CertifiedKey::new(chain, signing)),
-            certificate,
+            shown: Shown::new(Chain {
+                certified: Arc::new(CertifiedKey::new(chain, signing)),
+                leaf: certificate,
+            }),
         })
     }
 }

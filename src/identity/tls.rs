@@ -13,7 +13,6 @@ use rustls::crypto::{
 };
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::SingleCertAndKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, PeerIncompatible,
     ServerConfig, SignatureScheme,
@@ -98,7 +97,7 @@ fn client(
             expected: Some(expected),
             roles,
         }))
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+        .with_client_cert_resolver(identity.shown());
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
@@ -119,7 +118,7 @@ fn server(
             expected: None,
             roles,
         }))
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
+        .with_cert_resolver(identity.shown());
     config.alpn_protocols = vec![alpn.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

@@ -21,7 +21,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         has_alternative: bool,
     ) -> Result<Connected, ConnectError> {
         let exit = attempt.exit;
-        let own = self.own.as_ref().filter(|own| own.member.id == exit);
+        let own = self.own.as_ref().filter(|own| own.id() == exit);
         let (link, bound) = match own {
             Some(own) => self.attempt_own(own, &attempt.target).await?,
             None => {
@@ -38,13 +38,14 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
         target: &Target,
     ) -> Result<(Link, Option<SocketAddr>), ConnectError> {
         let failed = |error: exit::ConnectError| ConnectError::Exit {
-            exit: own.member.id,
+            exit: own.id(),
             status: error.status(),
             detail: error.to_string(),
         };
-        let place = own.exit.place(own.member.id);
+        let place = own.exit.place(own.id());
         let place = place.ok_or_else(|| failed(exit::ConnectError::Busy))?;
-        let connecting = own.exit.connect(&own.member, target);
+        let member = own.member.borrow().clone();
+        let connecting = own.exit.connect(&member, target);
         let Dialled { tcp, bound } = connecting.await.map_err(failed)?;
         Ok((Link::Own(tcp, place), Some(bound)))
     }

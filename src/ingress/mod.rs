@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::{Checks, Member};
+use crate::identity::{AgentId, Checks, Member};
 use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
 use crate::record::StreamTable;
 use crate::task::Cut;
@@ -50,8 +50,14 @@ pub use socks5::{HandshakeError, handshake};
 #[derive(Clone, Debug)]
 pub struct OwnExit {
     /// Who the agent is to its exit, as others are by their handshakes.
-    pub member: Arc<Member>,
+    pub member: watch::Receiver<Arc<Member>>,
     pub exit: Arc<Exit>,
+}
+
+impl OwnExit {
+    fn id(&self) -> AgentId {
+        self.member.borrow().id
+    }
 }
 
 /// An ingress in operation.

@@ -98,7 +98,7 @@ async fn ask_each<'a, T: OpenStream>(
     for (index, resolver) in resolvers.into_iter().enumerate() {
         let time = || patience.resolve(index + 1 < count, opener.round_trip(resolver));
         let answer = match own {
-            Some(own) if own.member.id == resolver => ask_own(own, name, families, time()).await,
+            Some(own) if own.id() == resolver => ask_own(own, name, families, time()).await,
             _ => ask(opener, resolver, name, families, time).await,
         };
         verdict = match answer {
@@ -150,7 +150,7 @@ async fn ask_own<'a>(
     families: Families,
     time: Duration,
 ) -> Result<Resolved<'a>, Silence> {
-    let resolving = own.exit.resolve(own.member.id, name, families);
+    let resolving = own.exit.resolve(own.id(), name, families);
     let mut parts = resolving.map_err(|_| Silence::Failed)?;
     match within(time, parts.next()).await {
         None => Err(Silence::TimedOut),

@@ -190,7 +190,7 @@ impl Member {
     }
 
     pub(crate) fn certificate(&self) -> CertificateBytes {
-        CertificateBytes::new(self.identity.certificate())
+        CertificateBytes::new(&self.identity.certificate())
     }
 
     /// Any control message.

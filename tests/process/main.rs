@@ -43,6 +43,7 @@ mod pause;
 mod peer_names;
 mod readme;
 mod reload;
+mod renewal;
 mod resets;
 mod slow_interface;
 mod stalls;

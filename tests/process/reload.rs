@@ -12,24 +12,24 @@ use crate::support::traffic::{Download, Echo, MIB, fetch, try_fetch};
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target, http, pair, socks};
 
-fn file(mesh: &Mesh, name: &str) -> PathBuf {
+pub(crate) fn file(mesh: &Mesh, name: &str) -> PathBuf {
     mesh.dir().join(format!("{name}.yaml"))
 }
 
 /// Replaces `old` by `new` in the agent's file.
-fn edit(mesh: &Mesh, name: &str, old: &str, new: &str) {
+pub(crate) fn edit(mesh: &Mesh, name: &str, old: &str, new: &str) {
     let file = file(mesh, name);
     let text = fs::read_to_string(&file).expect("the agent's file");
     assert!(text.contains(old), "{old} is not in {text}");
     fs::write(&file, text.replace(old, new)).expect("the test's folder is writable");
 }
 
-fn reload(mesh: &Mesh, name: &str) -> Finished {
+pub(crate) fn reload(mesh: &Mesh, name: &str) -> Finished {
     warren(&["reload", "--api", &mesh.api_url(name)])
 }
 
 /// The keys that a reload must change.
-fn changes(mesh: &Mesh, name: &str) -> Vec<String> {
+pub(crate) fn changes(mesh: &Mesh, name: &str) -> Vec<String> {
     let told = reload(mesh, name).success();
     told.lines().map(str::to_owned).collect()
 }
@@ -45,7 +45,7 @@ fn links_since(mesh: &Mesh, name: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-fn downs(mesh: &Mesh, name: &str) -> usize {
+pub(crate) fn downs(mesh: &Mesh, name: &str) -> usize {
     let events = mesh.get(name, "/api/events").json();
     let events = events.as_array().expect("a list").iter();
     events.filter(|event| event["kind"] == "link_down").count()

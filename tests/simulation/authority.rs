@@ -36,8 +36,8 @@ impl Authority for Fake {
         checksum(self.id, message)
     }
 
-    fn certificate(&self) -> &[u8] {
-        &self.certificate
+    fn certificate(&self) -> Vec<u8> {
+        self.certificate.clone()
     }
 
     fn admit(&self, certificate: &[u8], _: u64) -> Result<Arc<Admitted>, AdmitError> {

@@ -52,7 +52,7 @@ pub(super) fn prefix(index: usize) -> IpNet {
 pub(super) fn certificate(agent: usize) -> CertificateBytes {
     match agent {
         AGENTS => CertificateBytes::new(b"junk"),
-        agent => CertificateBytes::new(Fake::new(id(agent), 0, &Notary::default()).certificate()),
+        agent => CertificateBytes::new(&Fake::new(id(agent), 0, &Notary::default()).certificate()),
     }
 }
 

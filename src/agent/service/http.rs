@@ -46,7 +46,7 @@ impl HttpService {
             id: parts.id(),
             display_name: parts.display_name(),
             started: clock::now(),
-            not_after: parts.identity.not_after(),
+            identity: parts.identity.clone(),
             shared: shared.clone(),
             desk,
             ingress: ingress.cloned(),

@@ -14,7 +14,7 @@ use super::super::status::MeshIngress;
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::identity::{AgentId, Member};
+use crate::identity::{AgentId, Identity, Member, Trust};
 use crate::ingress::{Ingress, MeshRoutes, OwnExit};
 use crate::routing::Balancer;
 use crate::task::{Running, Starter};
@@ -28,6 +28,8 @@ pub(super) struct IngressService {
     sessions: Arc<Sessions>,
     balancer: Arc<Mutex<Balancer>>,
     resolvers: watch::Sender<Vec<AgentId>>,
+    /// Who the agent is to its own exit.
+    member: watch::Sender<Arc<Member>>,
     address: SocketAddr,
     /// `None`: it takes no clients now.
     door: Option<Door>,
@@ -63,15 +65,18 @@ impl IngressService {
             lately: shared.lately.clone(),
             resolvers: resolvers.subscribe(),
         };
-        let member = Member::new(parts.identity.parsed(), &parts.trust, unix_now());
-        let member = Arc::new(member);
+        let member = watch::Sender::new(member(&parts.identity, &parts.trust));
+        let own = exit.cloned().map(|exit| OwnExit {
+            member: member.subscribe(),
+            exit,
+        });
         let ingress = Arc::new(Ingress::new(
             socks5,
             &config.limits,
             shared.checks.clone(),
             sessions.clone(),
             routes,
-            exit.cloned().map(|exit| OwnExit { member, exit }),
+            own,
             shared.streams.clone(),
         ));
         let door = Door::open(&ingress, listener, starter);
@@ -80,6 +85,7 @@ impl IngressService {
             sessions,
             balancer,
             resolvers,
+            member,
             address,
             door: Some(door),
             starter: starter.clone(),
@@ -105,6 +111,11 @@ impl IngressService {
             self.close().await;
             self.door = Some(door);
         }
+    }
+
+    /// The agent shows another certificate.
+    pub(super) fn renewed(&self, identity: &Identity, trust: &Trust) {
+        self.member.send_replace(member(identity, trust));
     }
 
     /// Gives up the port, once those who have come are accepted.
@@ -138,6 +149,10 @@ impl IngressService {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn member(identity: &Identity, trust: &Trust) -> Arc<Member> {
+    Arc::new(Member::new(&identity.parsed(), trust, unix_now()))
 }
 
 impl Door {

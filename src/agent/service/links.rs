@@ -86,19 +86,22 @@ impl LinkService {
             &config.connections.reconnect,
             &parts.trust,
             false,
+            false,
         )?;
         service.take(peers);
         Ok(service)
     }
 
     /// What dialling these peers would change, with the ids that `trust` pins; `trust_changed`: they are
-    /// others than before.
+    /// others than before. `renews`: all links that we dialled are replaced, so that the peers see the
+    /// agent's new certificate.
     pub(super) fn plan(
         &self,
         peers: &[Peer],
         reconnect: &Reconnect,
         trust: &Trust,
         trust_changed: bool,
+        renews: bool,
     ) -> Result<NewPeers, StartError> {
         let is_named = |id: &&AgentId| peers.iter().any(|peer| peer.id == **id);
         let gone = self.dials.keys().filter(|id| !is_named(id)).copied();
@@ -107,7 +110,7 @@ impl LinkService {
             let known = self.dials.get(&peer.id);
             let is_same =
                 known.is_some_and(|known| known.peer == *peer && known.reconnect == *reconnect);
-            if is_same && !(trust_changed && peer.ca.is_some()) {
+            if is_same && !renews && !(trust_changed && peer.ca.is_some()) {
                 continue;
             }
             let trust = match peer.ca.as_deref() {
@@ -124,7 +127,7 @@ impl LinkService {
                 cost: peer.cost,
                 tls: link_client(&self.identity, trust, peer.id)?,
                 reconnect: reconnect.clone(),
-                replaces: known.is_some_and(|known| known.peer != *peer),
+                replaces: known.is_some_and(|known| renews || known.peer != *peer),
                 wanted: Arc::new(AtomicBool::new(true)),
             };
             targets.push((peer.clone(), target));

@@ -24,7 +24,7 @@ use super::setup::{ControlEnds, Shared, link_context};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::exit::OwnListeners;
-use crate::identity::{Credential, Trust};
+use crate::identity::{Credential, Identity, Trust};
 use crate::link::DownReason;
 use crate::task::{Running, Starter};
 use crate::tunnel::AcceptedSession;
@@ -170,12 +170,13 @@ impl Services {
     }
 
     /// What `config` takes that may fail, with the `trust` that it asks for; nothing has changed yet.
-    /// `before` is what counts now.
+    /// `before` is what counts now; `renews`: the agent will show another certificate.
     pub(super) async fn plan(
         &self,
         before: &Config,
         config: &Config,
         trust: &Trust,
+        renews: bool,
     ) -> Result<Plan, StartError> {
         let socks5 = match (&before.socks5, &config.socks5) {
             (Some(before), Some(after)) if before.address != after.address => {
@@ -194,10 +195,17 @@ impl Services {
         Ok(Plan {
             peers: self
                 .links
-                .plan(&config.peers, reconnect, trust, trust_changed)?,
+                .plan(&config.peers, reconnect, trust, trust_changed, renews)?,
             socks5,
             http,
         })
+    }
+
+    /// The agent shows another certificate, by which its own exit knows it from now on.
+    pub(super) fn renewed(&self, identity: &Identity, trust: &Trust) {
+        if let Some(ingress) = &self.ingress {
+            ingress.renewed(identity, trust);
+        }
     }
 
     /// Goes by `config` from now on, as planned.

@@ -62,7 +62,7 @@ fn a_ca_and_an_agent_made_with_the_commands_work_together() {
     assert_eq!(identity.warning, None);
     assert_eq!(identity.value.id(), id);
     let trust = Trust::new([file("ca.crt")], [].into()).unwrap();
-    let verified = trust.verify(identity.value.chain(), unix_now()).unwrap();
+    let verified = trust.verify(&identity.value.chain(), unix_now()).unwrap();
     assert_eq!(verified.common_name.as_deref(), Some("exit-1"));
     let uris: Vec<_> = verified.grants.unwrap().uris().collect();
     let expected = [

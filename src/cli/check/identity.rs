@@ -122,7 +122,7 @@ fn accepted_by_own_ca(config: &Config, identity: &Identity, now: u64) -> Option<
     let ca = config.tls.ca.as_ref()?;
     // What is wrong with the file itself is said by `trust`.
     let mesh = Trust::new([ca], BTreeSet::new()).ok()?;
-    let refused = mesh.verify(identity.chain(), now).err()?;
+    let refused = mesh.verify(&identity.chain(), now).err()?;
     let text = format!(
         "the CA in {} did not issue this agent's certificate ({refused}); peers accept it only \
          where its id is pinned",
@@ -132,7 +132,7 @@ fn accepted_by_own_ca(config: &Config, identity: &Identity, now: u64) -> Option<
 }
 
 fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
-    let Some(grants) = &identity.parsed().grants else {
+    let Some(grants) = identity.parsed().grants else {
         return Vec::new();
     };
     let prefixes = exit.routes.iter().filter(|p| !grants.allows_prefix(p));

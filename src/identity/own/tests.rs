@@ -100,8 +100,8 @@ fn an_identity_signs_and_never_shows_its_key() {
     let (ca, _) = authority("mesh");
     let identity = member(&ca, "agent");
     let signature = identity.sign(b"message");
-    let public = &identity.parsed().public_key;
-    assert!(verify_signature(public, b"message", &signature));
+    let public = identity.parsed().public_key;
+    assert!(verify_signature(&public, b"message", &signature));
     let shown = format!("{identity:?}");
     assert_eq!(shown, format!("Identity {{ id: {:?}, .. }}", identity.id()));
     assert_ne!(Identity::ephemeral().unwrap().id(), identity.id());

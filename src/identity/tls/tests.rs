@@ -86,6 +86,39 @@ async fn members_meet_and_know_each_other_by_id() {
 }
 
 #[tokio::test]
+async fn a_handshake_shows_the_certificate_of_its_moment() {
+    let validity = Validity::days(unix_now(), 30);
+    let (authority, ca) = Authority::create("mesh", validity).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let member = |name: &str| {
+        let (certificate, key) = (dir.path().join(name), dir.path().join("key").join(name));
+        std::fs::create_dir_all(key.parent().unwrap()).unwrap();
+        let issued = authority.issue(name, None, validity).unwrap();
+        issued.store(&certificate, &key).unwrap();
+        let newer = authority.reissue(&key, name, None, validity);
+        [issued, newer.unwrap()].map(|issued| Identity::from_issued(issued).unwrap())
+    };
+    let ([ours, our_newer], [theirs, their_newer]) = (member("ours"), member("theirs"));
+    let trust = Arc::new(trust(&[&ca], &[]));
+    let client = link_client(&ours, trust.clone(), theirs.id()).unwrap();
+    let server = link_server(&theirs, trust).unwrap();
+    let seen = async || {
+        let (dialled, accepted) = shake(client.clone(), server.clone()).await;
+        let serial = |end: Result<Connection, _>| peer_certificate(&end.unwrap()).unwrap().serial;
+        (serial(dialled), serial(accepted))
+    };
+    let serials =
+        |theirs: &Identity, ours: &Identity| (theirs.parsed().serial, ours.parsed().serial);
+    let before = serials(&theirs, &ours);
+    assert_eq!(seen().await, before);
+    assert!(ours.renew(&our_newer) && theirs.renew(&their_newer));
+    assert!(!ours.renew(&our_newer), "the same again");
+    let after = serials(&their_newer, &our_newer);
+    assert_ne!(before, after);
+    assert_eq!(seen().await, after);
+}
+
+#[tokio::test]
 async fn another_agent_than_the_one_that_was_meant_gets_no_connection() {
     let Mesh { ca, ours, theirs } = mesh();
     let trust = Arc::new(trust(&[&ca], &[]));

@@ -234,7 +234,7 @@ fn who_is_revoked_is_refused_however_trusted() {
     let agent = member(&ca, "agent");
     let other = member(&ca, "other");
     let trust = trust(&[&ca_file], &[other.id()]);
-    let verify = |identity: &Identity| trust.verify(identity.chain(), NOW);
+    let verify = |identity: &Identity| trust.verify(&identity.chain(), NOW);
     assert!(verify(&agent).is_ok() && verify(&other).is_ok());
     let serial = format!("serial:{}", agent.parsed().serial);
     for revoked in [agent.id().to_string(), serial] {

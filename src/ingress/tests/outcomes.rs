@@ -236,7 +236,7 @@ async fn an_agents_own_exit_serves_its_own_clients() {
     let mut bed = Bed::new();
     let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
     let exit = testing::exit(&config);
-    let member = Member::with_id(OWN).into();
+    let member = watch::channel(Member::with_id(OWN).into()).1;
     bed.own = Some(OwnExit { member, exit });
     bed.route("127.0.0.0/8", &[OWN]);
     bed.route("10.0.0.0/8", &[OWN]);
@@ -258,7 +258,7 @@ async fn a_reset_passes_from_end_to_end_through_any_exit() {
         if own {
             let config = testing::config(&["127.0.0.0/8"], &[], vec![]);
             let exit = testing::exit(&config);
-            let member = Member::with_id(FIRST).into();
+            let member = watch::channel(Member::with_id(FIRST).into()).1;
             bed.own = Some(OwnExit { member, exit });
         }
         let running = bed.start().await;

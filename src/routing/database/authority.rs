@@ -13,7 +13,7 @@ pub trait Authority {
 
     /// What proves this agent's key: its certificate in DER, and after it any others that lead to
     /// the CA. Opaque to the core, which floods it.
-    fn certificate(&self) -> &[u8];
+    fn certificate(&self) -> Vec<u8>;
 
     /// Whether `certificate` is trusted at `unix_ms`, and what it says. Never trusts a network
     /// lookup: it is called from the core.

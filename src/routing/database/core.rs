@@ -52,7 +52,7 @@ impl<A: Authority> Core<A> {
     /// A core without links or routes. Issues its first link advertisement at once.
     pub fn new(now: Now, settings: Settings, authority: A) -> Self {
         let mut core = Self {
-            own: Own::new(now, &settings, authority.certificate()),
+            own: Own::new(now, &settings, &authority.certificate()),
             settings,
             authority,
             db: Database::default(),

@@ -73,7 +73,7 @@ impl<A: Authority> Core<A> {
 
     /// Reads the own certificate again.
     pub(super) fn admit_self(&mut self, now: Now) {
-        self.own.certificate = CertificateBytes::new(self.authority.certificate());
+        self.own.certificate = CertificateBytes::new(&self.authority.certificate());
         let judged = self
             .authority
             .admit(self.own.certificate.bytes(), now.unix_ms);

@@ -49,8 +49,8 @@ impl Authority for Fake {
         sign(self.id, message)
     }
 
-    fn certificate(&self) -> &[u8] {
-        &self.certificate
+    fn certificate(&self) -> Vec<u8> {
+        self.certificate.clone()
     }
 
     fn admit(&self, bytes: &[u8], unix_ms: u64) -> Result<Arc<Admitted>, AdmitError> {
