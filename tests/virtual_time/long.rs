@@ -1,6 +1,8 @@
 //! Links over long round trips: up to 3 s, either way longer than the other, with jitter of up to a
 //! round trip.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -95,6 +97,34 @@ fn long_links_carry_checked_traffic() {
         sleep(time).await;
         check_peace(&trial, road);
         transfer.finish().await;
+    });
+}
+
+/// Copies of the handshake go along both ways, so it measures the short one; packets take the cheap one.
+/// A window for the short round trip was a seventh of what the long one takes.
+#[test]
+fn a_session_on_the_longer_of_two_ways_does_not_starve() {
+    for_seeds("longer_of_two_ways", 4, |seed| async move {
+        let wires = Cell::new(0);
+        let trial = Trial::over(seed, [1, 5, 1, 5], 100, |_: &mut Rng| {
+            wires.set(wires.get() + 1);
+            let delay_ms = if wires.get() % 2 == 1 { 150 } else { 2 };
+            [Condition::clean(delay_ms); 2]
+        });
+        trial.mesh.whole().await;
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(trial.active(), LEFT);
+        trial.ledger.bulk.store(3, Ordering::Relaxed);
+        let transfer = trial.transfer().await;
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!(trial.active(), LEFT);
+        let told = Instant::now();
+        transfer.finish().await;
+        assert!(
+            told.elapsed() <= Duration::from_secs(3),
+            "{:?}",
+            told.elapsed()
+        );
     });
 }
 

@@ -86,7 +86,8 @@ impl ExitPath {
             recorder: Recorder::new(Side::Exit, ingress),
             sequence: 0,
             next_word: now,
-            outputs: VecDeque::new(),
+            // The handshake was answered along the shorter of two paths, and measured that.
+            outputs: VecDeque::from([Output::Moved]),
             view,
         }
     }

@@ -126,10 +126,12 @@ impl IngressPath {
         self.forgive();
         self.probing.handle_moved(now);
         self.route();
+        // The handshake went along two paths, and measured the shorter one.
+        self.outputs.push_back(Output::Moved);
         // On its first path a session has lost nothing, and a kick would change the connection id
         // under the copies of its handshake that come along the other path.
         if left {
-            self.outputs.extend([Output::Moved, Output::Kick]);
+            self.outputs.push_back(Output::Kick);
         }
     }
 

@@ -222,12 +222,12 @@ impl Bbr {
         self.sampler.handle_app_limited(self.in_flight);
     }
 
-    /// Packets take another path from now on. The window stays what filled the old one until the new
-    /// one has shown what it takes.
+    /// Packets take another path from now on. The window stays what filled the old one, or what a
+    /// session begins with if that is more, until the new one has shown what it takes.
     pub(super) fn handle_path_change(&mut self, now: Instant) {
         let product = self.model.product();
         if product > 0.0 {
-            self.window = self.window.min(product).max(self.least());
+            self.window = self.window.min(product).max(self.initial_window() as f64);
         }
         self.model = PathModel::new(now);
         self.losses = Losses::default();
