@@ -1,7 +1,8 @@
 //! Measures the ways to a destination, hop by hop.
 //!
 //! Every agent on a path answers echoes, so each hop is asked along the path's part that ends in
-//! it. The echoes are as large as the packets of sessions: a hop that loses large ones shows.
+//! it. The echoes are as large as the packets of sessions, or as what the path takes whole if that
+//! is less: a hop that loses large ones shows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::api::{Dest, ExplainError, HopView, RttView, SessionView, TraceView};
 use crate::identity::{AgentId, ShortId};
 use crate::routing::{Mesh, Path};
 use crate::tunnel::SessionInfo;
+use crate::wire::packet::header_len;
 
 /// Echoes to each hop: enough to tell loss from a mishap, few beside what an agent answers.
 const ECHOES: u32 = 5;
@@ -77,8 +79,10 @@ impl Status {
         let sizes = self.shared.tunnel.sizes;
         let size = usize::from(sizes.session(mesh, hops.last().copied()).packet);
         let table = mesh.table.path_table();
-        let expected = table.assess(&Path::along(hops.to_vec()));
-        let expected = expected.map_or(Duration::ZERO, |(path, _)| path.rtt());
+        let known = table.assess(&Path::along(hops.to_vec()));
+        let known = known.map(|(path, _)| path);
+        let size = known.as_ref().map_or(size, |path| size.min(room(path)));
+        let expected = known.as_ref().map_or(Duration::ZERO, Path::rtt);
         let (route, echoer) = (&route, &self.shared.tunnel.echoer);
         let echoes = (0..ECHOES).map(|nth| async move {
             sleep(SPACING * nth).await;
@@ -106,6 +110,14 @@ impl Status {
             suspect: mesh.table.path_table().avoid().covers(before, id),
             draining: agent.is_some_and(|agent| agent.flags.draining),
         }
+    }
+}
+
+/// Bytes of an echo that cross the path whole: sessions' packets cross narrow ones in halves.
+fn room(path: &Path) -> usize {
+    match path.mtu {
+        0 => usize::MAX,
+        mtu => usize::from(mtu).saturating_sub(header_len(path.hops.len())),
     }
 }
 

@@ -206,10 +206,13 @@ fn every_width_has_routes_soon_after_its_link_whatever_it_was_before() {
         within(ROUTES_WITHIN, &format!("a connection at MTU {mtu}"), || {
             try_fetch(socks, target.address()).then_some(())
         });
-        println!(
-            "MTU {mtu}: a connection {:?} after the links",
-            linked.elapsed()
-        );
+        let took = linked.elapsed();
+        println!("MTU {mtu}: a connection {took:?} after the links");
+        eventually(&format!("a trace at MTU {mtu} is answered"), || {
+            let traced = mesh.get("ingress", "/api/trace?dest=127.0.0.1").json();
+            let mut hops = traced["path"].as_array()?.iter();
+            hops.all(|hop| !hop["rtt_ms"].is_null()).then_some(())
+        });
         mesh.kill("transit");
         mesh.await_peers("exit", 0);
         mesh.await_peers("ingress", 0);
