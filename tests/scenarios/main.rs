@@ -9,9 +9,11 @@ mod soak;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use internal_chaos::scenario::judge::judge;
 use internal_chaos::scenario::ladder::Length;
+use internal_chaos::scenario::model::{Scenario, Work};
 use internal_chaos::scenario::{RunArgs, library, play, run};
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,10 +27,16 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Runs a scenario; every invariant must hold.
 fn holds(name: &str) {
+    holds_as(name, |_| {});
+}
+
+/// Runs a scenario that is changed before.
+fn holds_as(name: &str, change: impl FnOnce(&mut Scenario)) {
     // A failed scenario says nothing about the next one.
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut scenario = library::find(name, Length::Short).expect("the library has it");
     scenario.expect.be_patient(PATIENCE);
+    change(&mut scenario);
     let warren = Path::new(env!("CARGO_BIN_EXE_warren"));
     let record = runtime().block_on(play(&scenario, warren, SEED, None));
     let record = record.unwrap_or_else(|error| panic!("{name} could not be run: {error:#}"));
@@ -66,6 +74,23 @@ fn a_target_that_is_down() {
 #[test]
 fn a_nat_that_forgets() {
     holds("nat-port-change");
+}
+
+/// A tenth of the load, and transfers of a second: a debug build carries that beside its own restarts.
+#[test]
+fn a_rolling_restart_behind_haproxy() {
+    holds_as("rolling-restart", |scenario| {
+        scenario.duration = Duration::from_secs(45);
+        for load in &mut scenario.loads {
+            load.lasts = scenario.duration;
+            load.each = load.each.map(|_| Duration::from_secs(1));
+            match &mut load.work {
+                Work::Download { count, .. } | Work::Upload { count, .. } => *count = 5,
+                Work::Connect { every } => *every = Duration::from_millis(50),
+                work => unreachable!("it has no {}", work.name()),
+            }
+        }
+    });
 }
 
 /// Every named condition, seconds of each, some of them at once: between their starts they leave the

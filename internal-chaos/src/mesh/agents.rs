@@ -208,6 +208,14 @@ impl Agents {
         self.start_again(agent).await
     }
 
+    /// Waits until the process of an agent has ended by itself.
+    pub async fn await_end(&mut self, agent: AgentId, limit: Duration) -> anyhow::Result<()> {
+        match &mut self.agents[agent].running {
+            Some((daemon, _)) => daemon.wait_end(limit).await,
+            None => Ok(()),
+        }
+    }
+
     /// Starts an agent again, as soon as its process has ended by itself.
     pub async fn start_again(&mut self, agent: AgentId) -> anyhow::Result<()> {
         if let Some((mut daemon, _)) = self.agents[agent].running.take() {

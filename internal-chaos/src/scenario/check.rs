@@ -1,9 +1,11 @@
 //! From what stands in a file to a scenario; all problems are told at once.
 
+use std::time::Duration;
+
 use serde_yaml::{Location, Spanned};
 
 use super::deed;
-use super::model::{Agent, Expect, Link, Load, Scenario, Work, defaults};
+use super::model::{Agent, Entry, Expect, Link, Load, Scenario, Work, defaults};
 use super::named::{agent, known};
 use super::raw::{RawAgent, RawLink, RawLoad, RawScenario, RawWork, Role};
 use crate::condition;
@@ -12,7 +14,7 @@ use crate::workload::checked::Kind;
 use crate::workload::socks::CONNECT_LIMIT;
 
 /// The longest load: a scenario is looked at by people, and its arrivals are remembered.
-pub(super) const LONGEST: std::time::Duration = std::time::Duration::from_secs(1_200);
+pub(super) const LONGEST: Duration = Duration::from_secs(1_200);
 
 /// Agents of one scenario: each is a process.
 const MOST_AGENTS: usize = 32;
@@ -67,6 +69,7 @@ pub(super) fn scenario(name: &str, raw: RawScenario) -> Result<Scenario, Vec<Pro
         connect_limit: raw
             .connect_limit
             .map_or(CONNECT_LIMIT, humantime_serde::Serde::into_inner),
+        has_balancer: raw.haproxy,
         agents: Vec::new(),
         links: Vec::new(),
         sites: checker.names(raw.sites),
@@ -143,17 +146,7 @@ fn link(scenario: &Scenario, raw: &RawLink) -> Result<Link, String> {
 }
 
 fn load(scenario: &Scenario, raw: &RawLoad) -> Result<Load, String> {
-    let from = match &raw.from {
-        Some(name) => agent(scenario, name)?,
-        None => {
-            let first = scenario.agents.iter().position(|agent| agent.is_ingress);
-            first.ok_or("no agent has the role `ingress`; a load needs one")?
-        }
-    };
-    if !scenario.agents[from].is_ingress {
-        let name = &scenario.agents[from].name;
-        return Err(format!("`{name}` is no ingress; add the role, or take one"));
-    }
+    let entry = entry(scenario, raw)?;
     let at = raw.at.map_or_else(Default::default, |at| at.into_inner());
     let rest = scenario.duration.saturating_sub(at);
     let lasts = raw.lasts.map_or(rest, |time| time.into_inner());
@@ -165,12 +158,40 @@ fn load(scenario: &Scenario, raw: &RawLoad) -> Result<Load, String> {
     }
     Ok(Load {
         work: work(raw)?,
-        from,
+        entry,
         by_name: raw.by_name,
         again: raw.again,
+        each: each(raw, lasts)?,
         at,
         lasts,
     })
+}
+
+fn entry(scenario: &Scenario, raw: &RawLoad) -> Result<Entry, String> {
+    let first = scenario.agents.iter().position(|agent| agent.is_ingress);
+    let first = first.ok_or("no agent has the role `ingress`; a load needs one")?;
+    let named = raw.from.as_ref().map(|name| agent(scenario, name));
+    let from = match named.transpose()? {
+        Some(from) => from,
+        None if scenario.has_balancer => return Ok(Entry::Balancer),
+        None => first,
+    };
+    if !scenario.agents[from].is_ingress {
+        let name = &scenario.agents[from].name;
+        return Err(format!("`{name}` is no ingress; add the role, or take one"));
+    }
+    Ok(Entry::Ingress(from))
+}
+
+fn each(raw: &RawLoad, lasts: Duration) -> Result<Option<Duration>, String> {
+    let each = raw.each.map(humantime_serde::Serde::into_inner);
+    match each {
+        Some(each) if each.is_zero() || each > lasts => Err(format!(
+            "`each: {each:?}` is how long one transfer lasts: more than 0 s, and at most the {lasts:?} \
+             of the load"
+        )),
+        each => Ok(each),
+    }
 }
 
 fn work(raw: &RawLoad) -> Result<Work, String> {
@@ -190,6 +211,7 @@ fn work(raw: &RawLoad) -> Result<Work, String> {
     only("every", raw.every.is_some() && raw.work != RawWork::Connect)?;
     let transfers = matches!(raw.work, RawWork::Download | RawWork::Upload);
     only("again", raw.again && !transfers)?;
+    only("each", raw.each.is_some() && !transfers)?;
     only("count", raw.count.is_some() && raw.work == RawWork::Connect)?;
     let checked = |kind, rate| {
         Ok::<_, String>(Work::Checked {

@@ -25,7 +25,12 @@ pub(super) fn fault(scenario: &Scenario, raw: RawFault) -> Result<Fault, String>
     }
     let momentary = matches!(
         raw.deed,
-        RawDeed::Continue | RawDeed::Restart | RawDeed::Heal | RawDeed::Rebind | RawDeed::LoseCa
+        RawDeed::Continue
+            | RawDeed::Restart
+            | RawDeed::Roll
+            | RawDeed::Heal
+            | RawDeed::Rebind
+            | RawDeed::LoseCa
     );
     if momentary && lasts.is_some() {
         return Err("it happens at once; remove `for`".to_owned());
@@ -70,6 +75,7 @@ fn what(scenario: &Scenario, raw: &RawFault) -> Result<What, String> {
         RawDeed::Stop => What::Stop(one()?),
         RawDeed::Continue => What::Continue(one()?),
         RawDeed::Restart => What::Restart(one()?),
+        RawDeed::Roll => What::Roll(in_turn(scenario, raw)?),
         RawDeed::Condition => What::Figures(sections()?, Box::new(figures(raw)?)),
         RawDeed::Cut => What::Figures(sections()?, Box::new(condition::BLACK_HOLE)),
         RawDeed::Rule => {
@@ -134,6 +140,15 @@ fn one_agent(scenario: &Scenario, raw: &RawFault) -> Result<AgentId, String> {
     match raw.target.0.as_slice() {
         [name] => agent(scenario, name),
         _ => Err("name one agent: `target: transit-a`".to_owned()),
+    }
+}
+
+fn in_turn(scenario: &Scenario, raw: &RawFault) -> Result<Vec<AgentId>, String> {
+    let named = raw.target.0.iter().map(|name| agent(scenario, name));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    match named.is_empty() {
+        true => Err("name the agents in their order: `target: [transit-a, transit-b]`".to_owned()),
+        false => Ok(named),
     }
 }
 
@@ -232,6 +247,7 @@ fn text(raw: &RawFault, lasts: Option<Duration>) -> String {
         RawDeed::Stop => "stop",
         RawDeed::Continue => "continue",
         RawDeed::Restart => "restart",
+        RawDeed::Roll => "restart in turn",
         RawDeed::Condition => "condition",
         RawDeed::Cut => "cut",
         RawDeed::Rule => "rule on",

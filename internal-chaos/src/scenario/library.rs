@@ -58,6 +58,7 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("narrow-neighbour"),
     scenario!("slow-reader"),
     scenario!("storm"),
+    scenario!("rolling-restart"),
     scenario!("all-loads"),
 ];
 

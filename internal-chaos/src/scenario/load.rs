@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::TARGET_NAME;
-use super::model::{Load, Scenario, Work};
+use super::model::{Entry, Load, Scenario, Work};
 use super::record::{self, Flow, Tally};
 use super::targets::Targets;
 use super::transfer::{Carried, Transfer};
@@ -90,12 +90,12 @@ impl Loads {
         })
     }
 
-    /// Begins all loads. `socks` is where each agent's proxy is.
+    /// Begins all loads. `door` is the SOCKS5 proxy that they come in through.
     pub(super) fn begin(
         &self,
         scenario: &Scenario,
         targets: &Targets,
-        socks: impl Fn(usize) -> SocketAddr,
+        door: impl Fn(Entry) -> SocketAddr,
         seed: u64,
     ) -> Running {
         let began = Instant::now();
@@ -108,7 +108,7 @@ impl Loads {
             };
             let job = Job {
                 load: load.clone(),
-                route: Route::via(socks(load.from)),
+                route: Route::via(door(load.entry)),
                 echo: target(targets.echo),
                 checked: target(targets.checked),
                 ledger: Arc::clone(targets.ledger()),
@@ -197,6 +197,7 @@ impl Job {
             from: self.from(),
             until: self.until(),
             again: self.load.again,
+            each: self.load.each,
             limit: self.limit,
             drain: self.drain,
         }

@@ -6,13 +6,14 @@
 //! | `raw`, `text`, `named`, `check`, `deed`, `file` | from YAML to a [`model::Scenario`], with every problem's place |
 //! | [`library`], [`ladder`] | the scenarios that come with the program; one for every named condition |
 //! | `run` | one run: mesh, load, faults at their times |
-//! | `wires`, `targets`, `strike` | links, what the load talks to, and faults of all of them |
+//! | `wires`, `targets`, `balancer`, `strike` | links, what the load talks to and may come in through, and faults |
 //! | `load`, `watch`, `origin`, `diag` | what applications do, what agents say, who reaches the target |
 //! | [`record`], [`Finding`], [`mod@judge`] | what was seen, and whether it is what was expected; pure |
 //! | [`report`], [`page`], `timeline` | text, JSON, HTML |
 //! | [`mod@links`] | what a link under each named condition carries |
 //! | [`mod@soak`] | the same again and again, and whether agents grow |
 
+mod balancer;
 mod check;
 mod cli;
 mod deed;

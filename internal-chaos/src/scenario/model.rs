@@ -38,6 +38,8 @@ pub struct Scenario {
     pub drain: Duration,
     /// How long a new connection is waited for, and as long for its first answer.
     pub connect_limit: Duration,
+    /// HAProxy stands in front of all ingresses.
+    pub has_balancer: bool,
     pub agents: Vec<Agent>,
     pub links: Vec<Link>,
     /// What listens besides the target of the load, such as what an exit's health check asks.
@@ -103,6 +105,8 @@ pub enum What {
     Continue(AgentId),
     /// Ends it if it runs, and starts it.
     Restart(AgentId),
+    /// Drains each, starts it again and waits until the mesh is whole, one after the other.
+    Roll(Vec<AgentId>),
     /// What links become.
     Figures(Vec<Section>, Box<Condition>),
     Rule(Vec<Section>, Rule),
@@ -128,16 +132,25 @@ pub enum What {
     LoseCa,
 }
 
+/// Where a load enters the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    Ingress(AgentId),
+    /// HAProxy in front of all ingresses.
+    Balancer,
+}
+
 /// What an application does.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub work: Work,
-    /// The ingress that it goes through.
-    pub from: AgentId,
+    pub entry: Entry,
     /// Asks for the target by its name.
     pub by_name: bool,
     /// Transfers begin anew when they broke.
     pub again: bool,
+    /// A transfer lasts so long, and the next one begins; `None`: as long as the load.
+    pub each: Option<Duration>,
     pub at: Duration,
     pub lasts: Duration,
 }
@@ -273,11 +286,14 @@ impl Scenario {
 
     /// Agents that a fault ends.
     pub fn ended(&self) -> BTreeSet<AgentId> {
-        let ended = self.faults.iter().filter_map(|fault| match fault.what {
-            What::Kill(agent) | What::Terminate(agent) | What::Restart(agent) => Some(agent),
-            _ => None,
+        let ended = self.faults.iter().flat_map(|fault| match &fault.what {
+            What::Kill(agent) | What::Terminate(agent) | What::Restart(agent) => {
+                std::slice::from_ref(agent)
+            }
+            What::Roll(agents) => agents,
+            _ => &[],
         });
-        ended.collect()
+        ended.copied().collect()
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) struct RawScenario {
     pub(super) drain: Option<Time>,
     #[serde(default)]
     pub(super) connect_limit: Option<Time>,
+    /// HAProxy stands in front of all ingresses.
+    #[serde(default)]
+    pub(super) haproxy: bool,
     pub(super) agents: BTreeMap<String, Spanned<RawAgent>>,
     pub(super) links: Vec<Spanned<RawLink>>,
     #[serde(default)]
@@ -83,6 +86,7 @@ pub(super) enum RawDeed {
     Stop,
     Continue,
     Restart,
+    Roll,
     Condition,
     Cut,
     Rule,
@@ -160,4 +164,6 @@ pub(super) struct RawLoad {
     pub(super) rate: Option<Rate>,
     #[serde(default)]
     pub(super) every: Option<Time>,
+    #[serde(default)]
+    pub(super) each: Option<Time>,
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 use tokio::time::sleep_until;
 
+use super::balancer::Balancer;
 use super::load::{Loads, Running};
 use super::model::{Scenario, What};
 use super::origin::Watchman;
@@ -85,6 +86,7 @@ pub(super) async fn stand_up(
     let wires = Wires::start(scenario, &listens, seed)?;
     let sites = (&scenario.sites, &scenario.resolvers);
     let targets = Targets::open(sites.0, sites.1, &ports, watchman).await?;
+    let balancer = balancer(scenario, &spots, folder, &ports)?;
     let plans = plans(scenario, &wires, &targets.addresses());
     let plans = plans.into_iter().zip(spots).collect();
     let whole = Whole {
@@ -97,7 +99,25 @@ pub(super) async fn stand_up(
         ..Whole::default()
     };
     let agents = Agents::prepare(warren, folder, plans, whole).await?;
-    Ok(Field::new(scenario, agents, wires, targets, watchman))
+    Ok(Field::new(
+        scenario, agents, wires, targets, balancer, watchman,
+    ))
+}
+
+/// What stands in front of the ingresses, if the scenario wants it.
+fn balancer(
+    scenario: &Scenario,
+    spots: &[Arc<Spot>],
+    folder: &Path,
+    ports: &Ports,
+) -> anyhow::Result<Option<Balancer>> {
+    if !scenario.has_balancer {
+        return Ok(None);
+    }
+    let spots = scenario.agents.iter().zip(spots);
+    let ingresses = spots.filter(|(agent, _)| agent.is_ingress);
+    let places = ingresses.map(|(_, spot)| spot.place()).collect();
+    Ok(Some(Balancer::new(ports.take()?, folder, places)))
 }
 
 /// What the agents shall be; each dials its neighbours at the relays of their links.
@@ -167,8 +187,7 @@ async fn observe(
     let formed = started.elapsed();
     let loads = Loads::new()?;
     let before = sizes(scenario, field);
-    let socks = |agent| field.agents.place(agent).socks;
-    let running = loads.begin(scenario, &field.targets, socks, seed);
+    let running = loads.begin(scenario, &field.targets, |entry| field.door(entry), seed);
     let began = running.began();
     let watched: Vec<Watched> = watched(scenario, field);
     let watch = Watch::begin(&watched, field.agents.names(), began)?;
@@ -210,11 +229,16 @@ async fn act(
                 let fault = &scenario.faults[id];
                 let at = running.began().elapsed();
                 field.strike(id, fault).await?;
+                ensure!(
+                    running.began().elapsed() < scenario.duration,
+                    "the load had ended before this was done: {}; make `duration` longer",
+                    fault.text
+                );
                 let seen = Struck {
                     fault: fault.text.clone(),
                     at,
-                    // It is over when the agent runs again.
-                    until: matches!(fault.what, What::Restart(_))
+                    // It is over when the agents run again.
+                    until: matches!(fault.what, What::Restart(_) | What::Roll(_))
                         .then(|| running.began().elapsed()),
                     decided: 0,
                 };

@@ -3,15 +3,24 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::model::{AgentId, Fault, Scenario, What};
+use super::balancer::Balancer;
+use super::model::{AgentId, Entry, Fault, Scenario, What};
 use super::origin::{Suspect, Watchman};
 use super::targets::Targets;
 use super::wires::{FaultId, Wires};
 use crate::fault::{Filled, Slowed, Starved};
 use crate::mesh::{Agents, Settings};
+
+/// A drain at default settings, and the end of the process.
+const DRAIN_LIMIT: Duration = Duration::from_secs(40);
+
+/// From the start of an agent in turn until the mesh is whole again.
+const ROLL_LIMIT: Duration = Duration::from_secs(10);
 
 /// What faults are done to.
 #[derive(Debug)]
@@ -19,6 +28,7 @@ pub(super) struct Field {
     pub(super) agents: Agents,
     pub(super) wires: Wires,
     pub(super) targets: Targets,
+    balancer: Option<Balancer>,
     watchman: Watchman,
     /// The agents, as the watchman knows them.
     suspects: Vec<Suspect>,
@@ -56,6 +66,7 @@ impl Field {
         agents: Agents,
         wires: Wires,
         targets: Targets,
+        balancer: Option<Balancer>,
         watchman: &Watchman,
     ) -> Self {
         let suspects = scenario.agents.iter().map(|agent| Suspect {
@@ -66,6 +77,7 @@ impl Field {
             agents,
             wires,
             targets,
+            balancer,
             watchman: watchman.clone(),
             suspects: suspects.collect(),
             held: BTreeMap::new(),
@@ -73,11 +85,23 @@ impl Field {
         }
     }
 
-    /// Starts all agents and waits until the mesh is whole.
+    /// Starts all agents, waits until the mesh is whole, and starts what stands in front of it.
     pub(super) async fn start(&mut self) -> anyhow::Result<()> {
         self.agents.start(&Settings::new()).await?;
         self.introduce();
+        if let Some(balancer) = &mut self.balancer {
+            balancer.start().await?;
+        }
         Ok(())
+    }
+
+    /// The SOCKS5 proxy that a load comes in through.
+    pub(super) fn door(&self, entry: Entry) -> SocketAddr {
+        match (entry, &self.balancer) {
+            (Entry::Ingress(agent), _) => self.agents.place(agent).socks,
+            (Entry::Balancer, Some(balancer)) => balancer.front(),
+            (Entry::Balancer, None) => unreachable!("a checked scenario has the balancer it names"),
+        }
     }
 
     /// Makes the processes of the agents known to who watches the target.
@@ -104,13 +128,11 @@ impl Field {
         Ok(match &fault.what {
             What::Kill(agent) => {
                 victim(*agent)?.kill()?;
-                self.ended.insert(*agent);
-                Some(Held::Ended(*agent))
+                self.told_to_end(*agent)
             }
             What::Terminate(agent) => {
                 victim(*agent)?.terminate()?;
-                self.ended.insert(*agent);
-                Some(Held::Ended(*agent))
+                self.told_to_end(*agent)
             }
             What::Stop(agent) => {
                 let stopped = victim(*agent)?.stop()?;
@@ -123,6 +145,10 @@ impl Field {
             }
             What::Restart(agent) => {
                 self.start_again(*agent).await?;
+                None
+            }
+            What::Roll(agents) => {
+                self.roll(agents).await?;
                 None
             }
             What::Figures(sections, figures) => {
@@ -180,6 +206,25 @@ impl Field {
         Ok(0)
     }
 
+    fn told_to_end(&mut self, agent: AgentId) -> Option<Held> {
+        self.ended.insert(agent);
+        Some(Held::Ended(agent))
+    }
+
+    /// Lets each agent drain and end, starts it and waits until the mesh is whole with it.
+    async fn roll(&mut self, agents: &[AgentId]) -> anyhow::Result<()> {
+        for &agent in agents {
+            self.agents.victim(agent)?.terminate()?;
+            self.ended.insert(agent);
+            self.agents.await_end(agent, DRAIN_LIMIT).await?;
+            self.agents.start_again(agent).await?;
+            self.introduce();
+            self.ended.remove(&agent);
+            self.agents.await_whole(ROLL_LIMIT).await?;
+        }
+        Ok(())
+    }
+
     async fn start_again(&mut self, agent: AgentId) -> anyhow::Result<()> {
         self.agents.restart(agent).await?;
         self.introduce();
@@ -193,6 +238,7 @@ impl Field {
     /// What is wrong if an agent has ended that no fault has ended.
     pub(super) fn died(&mut self) -> Option<String> {
         let checked = self.agents.check(&self.ended);
+        let checked = checked.and_then(|()| self.balancer.as_mut().map_or(Ok(()), Balancer::check));
         checked.err().map(|error| format!("{error:#}"))
     }
 

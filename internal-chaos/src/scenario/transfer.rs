@@ -30,6 +30,8 @@ pub(super) struct Transfer {
     pub(super) until: Instant,
     /// Begins anew when it broke.
     pub(super) again: bool,
+    /// Ends after so long, and begins anew.
+    pub(super) each: Option<Duration>,
     /// How long a connect may take.
     pub(super) limit: Duration,
     /// How long it may take to end once it is told to.
@@ -54,37 +56,49 @@ impl Transfer {
             let begun = Instant::now();
             let (route, target) = (&self.plan.route, &self.plan.target);
             let connected = route.connect_within(target, self.limit).await;
-            let ended = match connected {
+            let next = match connected {
                 Ok(stream) => {
                     let flow = self.carry(stream).await;
-                    let ended = self.again && flow.is_broken();
+                    let next = self.after(&flow);
                     carried.flows.push(flow);
                     self.plan.seed = self.plan.seed.wrapping_add(SEED_STRIDE);
-                    !ended
+                    next
                 }
                 Err(error) => {
                     carried.refused.push(refused(begun, error));
-                    false
+                    Some(PATIENCE)
                 }
             };
-            if ended || Instant::now() + PATIENCE >= self.until {
-                return carried;
+            match next {
+                Some(rest) if Instant::now() + PATIENCE < self.until => sleep(rest).await,
+                _ => return carried,
             }
-            sleep(PATIENCE).await;
+        }
+    }
+
+    /// How long it rests after this flow before the next one; `None`: there is none.
+    fn after(&self, flow: &Flow) -> Option<Duration> {
+        match flow.end {
+            End::Complete => self.each.map(|_| Duration::ZERO),
+            End::Broken(_) => (self.again || self.each.is_some()).then_some(PATIENCE),
+            End::Damaged(_) => None,
         }
     }
 
     async fn carry(&self, stream: TcpStream) -> Flow {
         // How long the connect took is a wait, no stall.
         let begun = Instant::now();
+        let until = self
+            .each
+            .map_or(self.until, |each| self.until.min(begun + each));
         let watch = Arc::new(Watch::remembering());
         self.ledger.announce(self.plan.seed, &watch);
         let mut carrying = std::pin::pin!(carry(&self.plan, self.plan.seed, stream, &watch));
         let (seen, ended) = tokio::select! {
             seen = &mut carrying => (Some(seen), Instant::now()),
-            () = sleep_until(self.until.into()) => {
+            () = sleep_until(until.into()) => {
                 watch.stop();
-                (timeout(self.drain, carrying).await.ok(), self.until)
+                (timeout(self.drain, carrying).await.ok(), until)
             }
         };
         let over = Instant::now();
@@ -140,6 +154,7 @@ mod tests {
             from: now,
             until: now + lasts,
             again: false,
+            each: None,
             limit: SECOND,
             drain: 10 * SECOND,
         }
@@ -176,6 +191,25 @@ mod tests {
         let carried = download(address, SECOND, &Arc::default()).run().await;
         assert!(carried.flows.is_empty());
         assert!((1..=2).contains(&carried.refused.len()));
+    }
+
+    #[tokio::test]
+    async fn short_transfers_follow_each_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ledger = Arc::<Ledger>::default();
+        let transfer = Transfer {
+            each: Some(SECOND / 2),
+            ..download(address, 2 * SECOND, &ledger)
+        };
+        tokio::spawn(serve(listener, Service::Checked, ledger, |_, _| {}));
+        let Carried { flows, refused } = transfer.run().await;
+        assert!(refused.is_empty(), "{refused:?}");
+        assert!((2..=4).contains(&flows.len()), "{flows:?}");
+        for pair in flows.windows(2) {
+            assert_eq!(pair[0].end, End::Complete);
+            assert!(pair[1].begun >= pair[0].over, "{pair:?}");
+        }
     }
 
     /// Closes the first connection, and serves the others.

@@ -111,6 +111,7 @@ fn touched(scenario: &Scenario, what: &What) -> Vec<Part> {
         | What::FillDisk(agent)
         | What::ExhaustDescriptors { agent, .. }
         | What::StepClock { agent, .. } => vec![Part::Agent(*agent)],
+        What::Roll(agents) => agents.iter().copied().map(Part::Agent).collect(),
         What::Figures(sections, _)
         | What::Rule(sections, _)
         | What::Heal(sections)

@@ -117,12 +117,13 @@ async fn cycles(
 impl Soak<'_> {
     async fn cycle(&mut self) -> anyhow::Result<Cycle> {
         let number = self.record.cycles.len() + 1;
-        let agents = &self.field.agents;
         let seed = self.seed.wrapping_add(number as u64 * SEED_STRIDE);
-        let socks = |agent| agents.place(agent).socks;
-        let running = self
-            .loads
-            .begin(self.scenario, &self.field.targets, socks, seed);
+        let running = self.loads.begin(
+            self.scenario,
+            &self.field.targets,
+            |entry| self.field.door(entry),
+            seed,
+        );
         let mut cycle = Cycle {
             number,
             began: running.began() - self.began,
