@@ -36,6 +36,8 @@ pub(super) struct Sockets {
     pub(super) links: Vec<BoundPort>,
     pub(super) socks5: Option<TcpListener>,
     pub(super) http: Option<Server>,
+    /// For HAProxy's `agent-check`.
+    pub(super) checks: Option<TcpListener>,
 }
 
 impl Sockets {
@@ -49,10 +51,15 @@ impl Sockets {
             Some(http) => Some(bind_http(http, &parts.config.agent.data_dir).await?),
             None => None,
         };
+        let checks = match parts.config.http.as_ref().and_then(|http| http.agent_check) {
+            Some(address) => Some(bind_tcp("http.agent_check", address).await?),
+            None => None,
+        };
         Ok(Self {
             links,
             socks5,
             http,
+            checks,
         })
     }
 
@@ -62,6 +69,7 @@ impl Sockets {
             links: bind_links(parts, bind)?,
             socks5: None,
             http: None,
+            checks: None,
         })
     }
 
@@ -70,7 +78,8 @@ impl Sockets {
         let links = self.links.iter().filter_map(BoundPort::listener);
         let socks5 = self.socks5.as_ref().and_then(|s| s.local_addr().ok());
         let http = self.http.as_ref().map(Server::local_addr);
-        links.chain(socks5).chain(http)
+        let checks = self.checks.as_ref().and_then(|c| c.local_addr().ok());
+        links.chain(socks5).chain(http).chain(checks)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod access;
 mod agent;
+mod agent_check;
 mod answer;
 mod caller;
 mod dest;
@@ -29,6 +30,7 @@ mod view;
 
 pub use access::Access;
 pub use agent::{Agent, ExplainError, Refused};
+pub use agent_check::serve_checks;
 pub use answer::DrainAnswer;
 pub use dest::{Dest, DestError};
 pub use drain::{DrainStage, DrainView};

@@ -61,6 +61,7 @@ impl Settings {
             token_hash: Some(crate::config::PasswordHash(hash)),
             trust_loopback,
             socket: crate::config::ApiSocket::Off,
+            agent_check: None,
         };
         let access = Access::new(Some(&http), Checks::new(2, 16));
         Self {

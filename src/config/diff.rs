@@ -37,6 +37,7 @@ const EFFECTS: &[(&str, Effect)] = &[
     ("exit.health_checks", Effect::Live),
     ("exit.routes", Effect::Live),
     ("http.address", Effect::Listener),
+    ("http.agent_check", Effect::Listener),
     ("http.token_hash", Effect::Live),
     ("http.trust_loopback", Effect::Live),
     ("peers", Effect::Live),
@@ -44,6 +45,7 @@ const EFFECTS: &[(&str, Effect)] = &[
     ("socks5.address", Effect::Listener),
     ("socks5.auth", Effect::Live),
     ("socks5.max_connections", Effect::Live),
+    ("socks5.proxy_protocol", Effect::Live),
     ("socks5.resolvers", Effect::Live),
     ("socks5.route_wait", Effect::Live),
     ("tls", Effect::Live),
@@ -224,12 +226,14 @@ impl Values {
             token_hash,
             trust_loopback,
             socket,
+            agent_check,
         }) = http
         {
             self.put("http.address", address);
             self.put("http.token_hash", &token_hash.as_ref().map(|hash| &hash.0));
             self.put("http.trust_loopback", trust_loopback);
             self.put("http.socket", socket);
+            self.put("http.agent_check", agent_check);
         }
     }
 
@@ -240,11 +244,13 @@ impl Values {
             max_connections,
             route_wait,
             resolvers,
+            balancers,
         } = socks5;
         self.put("socks5.address", address);
         self.put("socks5.max_connections", max_connections);
         self.put("socks5.route_wait", route_wait);
         self.put("socks5.resolvers", resolvers);
+        self.put("socks5.proxy_protocol.from", balancers);
         self.put("socks5.auth.enabled", &users.is_some());
         for User {
             username,

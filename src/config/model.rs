@@ -112,6 +112,8 @@ pub struct Socks5 {
     /// The agents that are asked to resolve names, whatever their certificates say. Empty: those whose
     /// certificates let them.
     pub resolvers: Vec<AgentId>,
+    /// Load balancers, whose connections begin with a header of the PROXY protocol, and nobody else's.
+    pub balancers: Vec<IpNet>,
 }
 
 /// One entry of `socks5.auth.users`.
@@ -261,6 +263,8 @@ pub struct Http {
     /// With a token: loopback needs none.
     pub trust_loopback: bool,
     pub socket: ApiSocket,
+    /// Where HAProxy asks with `agent-check`.
+    pub agent_check: Option<SocketAddr>,
 }
 
 /// Where the operator of this host finds the agent.

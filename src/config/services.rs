@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::reader::distinct;
 use super::section::Section;
 use super::{ApiSocket, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
@@ -46,6 +48,7 @@ pub(super) fn socks5(mut section: Section<'_>) -> Option<Socks5> {
             .duration("route_wait", Duration::ZERO..=MOST_ROUTE_WAIT)
             .unwrap_or(DEFAULT_ROUTE_WAIT),
         resolvers: distinct(section.list("resolvers", "an agent id", scalar::agent_id)),
+        balancers: balancers(section.section("proxy_protocol")),
     };
     enabled.then_some(socks5)
 }
@@ -103,6 +106,7 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
             .map_or(ApiSocket::Default, |path| {
                 path.map_or(ApiSocket::Off, ApiSocket::At)
             }),
+        agent_check: section.parse("agent_check", "an address", scalar::listen_address),
     };
     if http.trust_loopback
         && http.token_hash.is_none()
@@ -115,28 +119,33 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
     enabled.then_some(http)
 }
 
-/// SOCKS5 and HTTP are both TCP and cannot share an address.
+/// What listens for TCP cannot share an address.
 pub(super) fn check_distinct(
     document: &mut Section<'_>,
     socks5: Option<&Socks5>,
     http: Option<&Http>,
 ) {
-    let (Some(socks5), Some(http)) = (socks5, http) else {
-        return;
-    };
-    if socks5.address != http.address || http.address.port() == 0 {
-        return;
-    }
-    // At least one of them is in the file, because the defaults differ.
-    for key in ["http", "socks5"] {
-        if let Some(value) = document.value(key) {
-            let address = http.address;
+    let socks5 = socks5.map(|socks5| ("socks5", socks5.address));
+    let checks = http.and_then(|http| Some(("http.agent_check", http.agent_check?)));
+    let http = http.map(|http| ("http", http.address));
+    let taken: Vec<_> = socks5.into_iter().chain(http).chain(checks).collect();
+    for (index, (later, address)) in taken.iter().enumerate() {
+        let mut earlier = taken[..index].iter();
+        let clash = earlier.find(|(_, other)| other == address && address.port() != 0);
+        // At least one of them is in the file, because the defaults differ.
+        let value = ["http", "socks5"].map(|key| document.value(key));
+        if let (Some((earlier, _)), Some(value)) = (clash, value.into_iter().flatten().next()) {
             value.invalid(format!(
-                "socks5 and http both listen on {address}; change one"
+                "{earlier} and {later} both listen on {address}; change one"
             ));
             return;
         }
     }
+}
+
+/// Whose connections begin with a PROXY header.
+fn balancers(mut section: Section<'_>) -> Vec<IpNet> {
+    distinct(section.list("from", "a prefix", scalar::prefix))
 }
 
 /// The users, if authentication is on.

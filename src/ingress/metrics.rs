@@ -23,8 +23,9 @@ const RESULTS: [&str; 8] = [
 const WAITS: [&str; 3] = ["found", "in_vain", "no_room"];
 
 /// Every reason for which a client gets no further than its greeting.
-const FAILURES: [&str; 10] = [
+const FAILURES: [&str; 11] = [
     "io",
+    "proxy_header",
     "version",
     "no_method",
     "malformed",

@@ -9,6 +9,7 @@
 
 mod accept;
 mod attempts;
+mod balanced;
 mod connect;
 mod error;
 mod exchange;
@@ -32,7 +33,7 @@ use crate::clock::Allowance;
 use crate::config;
 use crate::exit::Exit;
 use crate::identity::{AgentId, Checks, Member};
-use crate::limit::{CLIENTS, MEMBERS, Network, Shares};
+use crate::limit::{CLIENTS, MEMBERS, Network, Shares, Told};
 use crate::record::StreamTable;
 use crate::task::Cut;
 use crate::tunnel::OpenStream;
@@ -77,6 +78,8 @@ pub struct Ingress<T, R> {
     /// For requests that wait for a route.
     waiting_places: Semaphore,
     handshake_timeout: Duration,
+    /// Lines about PROXY headers: of balancers that send bad ones, and of others that send any.
+    bad_headers: Told,
     /// Guards the clients.
     cut: Cut,
     metrics: Metrics,
@@ -106,6 +109,7 @@ impl<T: OpenStream, R: Routes> Ingress<T, R> {
             patience: Patience::default(),
             waiting_places: Semaphore::new(limits.waiting_requests),
             handshake_timeout: limits.socks_handshake_timeout,
+            bad_headers: Told::default(),
             cut: Cut::default(),
             metrics: Metrics::default(),
         }

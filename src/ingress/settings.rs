@@ -1,7 +1,10 @@
 //! What an ingress goes by, which may be replaced while it runs. Whoever works by the old ones goes on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::config::{self, User};
 use crate::identity::{Checks, Login};
@@ -12,6 +15,8 @@ pub(super) struct Settings {
     /// Who may use the port; `None`: no authentication.
     pub(super) users: Option<Arc<Login>>,
     pub(super) route_wait: Duration,
+    /// Connections from there begin with a PROXY header.
+    balancers: Vec<IpNet>,
 }
 
 impl Settings {
@@ -21,6 +26,7 @@ impl Settings {
             configured: config.users.clone(),
             users: users.map(|users| Arc::new(login(users, checks.clone()))),
             route_wait: config.route_wait,
+            balancers: config.balancers.clone(),
         }
     }
 
@@ -33,7 +39,13 @@ impl Settings {
             configured: config.users.clone(),
             users: self.users.clone(),
             route_wait: config.route_wait,
+            balancers: config.balancers.clone(),
         }
+    }
+
+    pub(super) fn is_balancer(&self, from: IpAddr) -> bool {
+        let from = from.to_canonical();
+        self.balancers.iter().any(|network| network.contains(&from))
     }
 }
 

@@ -125,6 +125,7 @@ impl Bed {
                 max_connections: 100,
                 route_wait: Duration::ZERO,
                 resolvers: Vec::new(),
+                balancers: Vec::new(),
             },
             limits: Limits::default(),
             patience: Patience {

@@ -1,19 +1,21 @@
 //! A load balancer steers by `/ready` and `/healthz`: Debian's HAProxy in front of an ingress.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::installed::program;
+use crate::support::command::warren;
 use crate::support::dns::Dns;
 use crate::support::ports::free_port;
 use crate::support::process::Process;
 use crate::support::socks::refusal;
 use crate::support::traffic::fetch;
 use crate::support::wait::eventually;
-use crate::support::{Mesh, Spec, Target};
+use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
 const NO_ROUTE: u8 = 0x03;
 
@@ -61,21 +63,8 @@ impl Balancer {
 
     /// What HAProxy thinks of the ingress, by backend.
     fn status(&self) -> Option<[String; 2]> {
-        let mut stream = UnixStream::connect(&self.control).ok()?;
-        stream.write_all(b"show stat\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let mut lines = text.lines();
-        let head: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
-        let column = |name| head.iter().position(|title| *title == name);
-        let (backend, server, status) = (column("pxname")?, column("svname")?, column("status")?);
-        let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
-        let of = |name: &str| {
-            let mut rows = rows.iter();
-            let row = rows.find(|row| row.get(backend) == Some(&name) && row[server] == "ingress");
-            row.map(|row| row[status].to_owned())
-        };
-        Some([of(CHECKS[0].0)?, of(CHECKS[1].0)?])
+        let mut seen = statuses(&self.control)?;
+        Some([seen.remove(CHECKS[0].0)?, seen.remove(CHECKS[1].0)?])
     }
 
     fn await_status(&self, status: &str) {
@@ -87,6 +76,22 @@ impl Balancer {
             },
         );
     }
+}
+
+/// What HAProxy thinks of the server `ingress` of each backend.
+fn statuses(control: &Path) -> Option<BTreeMap<String, String>> {
+    let mut stream = UnixStream::connect(control).ok()?;
+    stream.write_all(b"show stat\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let mut lines = text.lines();
+    let head: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
+    let column = |name| head.iter().position(|title| *title == name);
+    let (backend, server, status) = (column("pxname")?, column("svname")?, column("status")?);
+    let rows = lines.map(|line| line.split(',').collect::<Vec<_>>());
+    let rows = rows.filter(|row| row.get(server) == Some(&"ingress"));
+    let seen = rows.map(|row| (row[backend].to_owned(), row[status].to_owned()));
+    Some(seen.collect())
 }
 
 /// The exit answers name queries all along, and its link is up: neither is a route.
@@ -138,4 +143,58 @@ fn an_ingress_whose_every_route_is_withdrawn_by_health_checks_leaves_the_balance
             NO_ROUTE
         );
     }
+}
+
+/// HAProxy remembers what the agent said last: a drain that is taken back must be taken back there, too.
+#[test]
+fn an_ingress_tells_the_balancer_by_agent_check_that_it_drains_or_has_no_mesh() {
+    let agent_port = free_port();
+    let mut mesh = Mesh::start_all([
+        Spec::new("exit").listen().exit(LOOPBACK),
+        Spec::new("ingress")
+            .socks5()
+            .http(&format!("agent_check: '127.0.0.1:{agent_port}'"))
+            .peer("exit"),
+    ]);
+    mesh.await_ready("ingress");
+    let control = mesh.dir().join("haproxy.sock");
+    let config = mesh.dir().join("haproxy.cfg");
+    let front = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let text = format!(
+        "global\n  stats socket {}\n\
+         defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n\
+         listen asked\n  bind {front}\n  \
+         server ingress {} check port {} agent-check agent-port {agent_port} agent-inter 100ms\n",
+        control.display(),
+        mesh.socks("ingress"),
+        mesh.http("ingress").port(),
+    );
+    fs::write(&config, text).expect("a writable folder");
+    let mut command = program("/usr/sbin/haproxy", "haproxy");
+    command.arg("-db").arg("-f").arg(&config);
+    let _haproxy = Process::spawn("haproxy", &mut command, &mesh.dir().join("haproxy.log"));
+    let await_status = |wanted: &str| {
+        eventually(&format!("HAProxy has the ingress {wanted}"), || {
+            let seen = statuses(&control)?.remove("asked")?;
+            seen.starts_with(wanted).then_some(())
+        });
+    };
+    await_status("UP");
+    let api = mesh.api_url("ingress");
+    for _ in 0..2 {
+        warren(&["drain", "--api", &api]).success();
+        await_status("DRAIN");
+        warren(&["drain", "--undo", "--api", &api]).success();
+        await_status("UP");
+    }
+    let target = Target::start();
+    fetch(front, target.address());
+    mesh.kill("exit");
+    await_status("DOWN");
+
+    // One that never reads, and one that talks, cost nobody anything.
+    let mut rude = TcpStream::connect(("127.0.0.1", agent_port)).expect("it listens");
+    rude.write_all(&[b'x'; 10_000]).expect("it reads");
+    mesh.start("exit");
+    await_status("UP");
 }

@@ -41,6 +41,7 @@ mod paths;
 mod patterns;
 mod pause;
 mod peer_names;
+mod proxy_protocol;
 mod readme;
 mod reload;
 mod renewal;

@@ -81,9 +81,21 @@ pub(crate) fn request(
     command: u8,
     to: &Address,
 ) -> Result<TcpStream, Refused> {
+    request_after(&[], proxy, login, command, to)
+}
+
+/// As [`request`], after these bytes.
+pub(crate) fn request_after(
+    header: &[u8],
+    proxy: SocketAddr,
+    login: Option<(&str, &str)>,
+    command: u8,
+    to: &Address,
+) -> Result<TcpStream, Refused> {
     let mut stream = TcpStream::connect(proxy)?;
     stream.set_read_timeout(Some(READ_TIMEOUT))?;
     stream.set_nodelay(true)?;
+    stream.write_all(header)?;
     greet(&mut stream, login)?;
     let mut bytes = vec![5, command, 0];
     bytes.extend(to.to_bytes());

@@ -7,23 +7,43 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::super::parts::Parts;
+use super::super::reporter::Reporter;
 use super::super::request::Desk;
 use super::super::setup::Shared;
 use super::super::status::{MeshIngress, Status};
+use super::NewPort;
 use crate::api::{self, Server};
 use crate::clock;
 use crate::config;
 use crate::exit::Exit;
-use crate::identity::Checks;
+use crate::identity;
 use crate::task::{Running, Starter};
 
 pub(super) struct HttpService {
     address: SocketAddr,
     access: Arc<api::Access>,
-    checks: Arc<Checks>,
+    hashes: Arc<identity::Checks>,
     /// Other ports to listen at go in here.
     ports: mpsc::Sender<TcpListener>,
+    checks: Option<Checks>,
+    status: Arc<Reporter>,
+    starter: Starter,
     _serving: Running,
+}
+
+/// What answers HAProxy's `agent-check`.
+struct Checks {
+    address: Option<SocketAddr>,
+    _serving: Running,
+}
+
+impl Checks {
+    fn start(listener: TcpListener, status: Arc<Reporter>, starter: &Starter) -> Self {
+        Self {
+            address: listener.local_addr().ok(),
+            _serving: starter.start("agent-check", api::serve_checks(listener, status)),
+        }
+    }
 }
 
 impl HttpService {
@@ -31,7 +51,7 @@ impl HttpService {
     pub(super) fn start(
         parts: &Parts,
         shared: &Shared,
-        server: Server,
+        (server, checks): (Server, Option<TcpListener>),
         desk: Desk,
         ingress: Option<&Arc<MeshIngress>>,
         exit: Option<&Arc<Exit>>,
@@ -39,8 +59,8 @@ impl HttpService {
     ) -> Self {
         let config = &parts.config;
         let metrics = api::Metrics::default();
-        let checks = shared.checks.clone();
-        let access = Arc::new(api::Access::new(config.http.as_ref(), checks.clone()));
+        let hashes = shared.checks.clone();
+        let access = Arc::new(api::Access::new(config.http.as_ref(), hashes.clone()));
         let settings = api::Settings::new(config, access.clone(), metrics.clone());
         let status = Status {
             id: parts.id(),
@@ -55,24 +75,45 @@ impl HttpService {
         let status = Arc::new(status.with_registry(&metrics));
         let address = server.local_addr();
         let (ports, server) = server.with_ports();
-        let serving = server.serve(status, settings, std::future::pending());
+        let serving = server.serve(status.clone(), settings, std::future::pending());
         Self {
             address,
             access,
-            checks,
+            hashes,
             ports,
+            checks: checks.map(|listener| Checks::start(listener, status.clone(), starter)),
+            status,
+            starter: starter.clone(),
             _serving: starter.start("HTTP", serving),
         }
     }
 
     /// Goes by `config` from now on, and listens at `port` instead if that is given.
-    pub(super) async fn apply(&mut self, config: &config::Http, port: Option<TcpListener>) {
-        self.access.replace(config, self.checks.clone());
+    pub(super) async fn apply(
+        &mut self,
+        config: &config::Http,
+        port: Option<TcpListener>,
+        checks: NewPort,
+    ) {
+        self.access.replace(config, self.hashes.clone());
+        match checks {
+            NewPort::Same => {}
+            NewPort::Closed => self.checks = None,
+            NewPort::Open(listener) => {
+                let checks = Checks::start(listener, self.status.clone(), &self.starter);
+                self.checks = Some(checks);
+            }
+        }
         if let Some(port) = port {
             self.address = port.local_addr().unwrap_or(config.address);
             // An error means that the server is gone, and the agent about to end.
             let _ = self.ports.send(port).await;
         }
+    }
+
+    /// Where HAProxy's `agent-check` is answered.
+    pub(super) fn checks(&self) -> Option<SocketAddr> {
+        self.checks.as_ref().and_then(|checks| checks.address)
     }
 
     /// Where HTTP is served.

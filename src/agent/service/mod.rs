@@ -47,6 +47,14 @@ pub(super) struct Plan {
     peers: NewPeers,
     socks5: Option<TcpListener>,
     http: Option<TcpListener>,
+    checks: NewPort,
+}
+
+/// What becomes of a port.
+pub(super) enum NewPort {
+    Same,
+    Closed,
+    Open(TcpListener),
 }
 
 /// The services of one agent, those that every agent has first.
@@ -90,7 +98,8 @@ impl Services {
             .and_then(|listener| IngressService::start(parts, shared, own_exit, listener, starter));
         let http = sockets.http.map(|server| {
             let ingress = ingress.as_ref().map(IngressService::ingress);
-            HttpService::start(parts, shared, server, ends.desk, ingress, own_exit, starter)
+            let ports = (server, sockets.checks);
+            HttpService::start(parts, shared, ports, ends.desk, ingress, own_exit, starter)
         });
         Ok(Self {
             control,
@@ -190,6 +199,12 @@ impl Services {
             }
             _ => None,
         };
+        let address = |config: &Config| config.http.as_ref().and_then(|http| http.agent_check);
+        let checks = match (address(before), address(config)) {
+            (before, after) if before == after => NewPort::Same,
+            (_, Some(after)) => NewPort::Open(bind_tcp("http.agent_check", after).await?),
+            (_, None) => NewPort::Closed,
+        };
         let reconnect = &config.connections.reconnect;
         let trust_changed = before.allow != config.allow;
         Ok(Plan {
@@ -198,6 +213,7 @@ impl Services {
                 .plan(&config.peers, reconnect, trust, trust_changed, renews)?,
             socks5,
             http,
+            checks,
         })
     }
 
@@ -212,7 +228,7 @@ impl Services {
     pub(super) async fn apply(&mut self, config: &Config, plan: Plan) {
         self.links.take(plan.peers);
         if let (Some(http), Some(section)) = (&mut self.http, &config.http) {
-            http.apply(section, plan.http).await;
+            http.apply(section, plan.http, plan.checks).await;
         }
         if let Some(ingress) = &mut self.ingress {
             ingress.apply(config, plan.socks5).await;
@@ -220,6 +236,7 @@ impl Services {
         if let (Some(exit), Some(section)) = (&self.exit, &config.exit) {
             let links = self.listeners().iter().copied();
             let own = links.chain(self.socks5()).chain(self.http());
+            let own = own.chain(self.http.as_ref().and_then(HttpService::checks));
             exit.apply(section, OwnListeners::new(own));
         }
     }

@@ -18,6 +18,7 @@ pub(crate) fn ingress() -> Config {
             max_connections: 10,
             route_wait: Duration::from_secs(2),
             resolvers: Vec::new(),
+            balancers: Vec::new(),
         }),
         exit: None,
         ..exit()
@@ -89,6 +90,7 @@ pub(crate) fn exit() -> Config {
             token_hash: None,
             trust_loopback: false,
             socket: ApiSocket::Off,
+            agent_check: None,
         }),
         drain: Drain::default(),
         limits: Limits::default(),

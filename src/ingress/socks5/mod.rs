@@ -85,6 +85,9 @@ async fn admit<T: OpenStream, R: Routes>(
         Ok(Ok(request)) => Some(request),
         Ok(Err(error)) => {
             debug!(%error, "handshake failed");
+            if ingress.is_header(&error, tcp, client) {
+                return None;
+            }
             ingress.metrics.handshake_failed(error.reason());
             if let (HandshakeError::Stranger(stranger), Ok(port)) = (error, tcp.local_addr()) {
                 // One that has left hears nothing.
