@@ -86,6 +86,7 @@ async fn admit<T: OpenStream, R: Routes>(
         Ok(Err(error)) => {
             debug!(%error, "handshake failed");
             if ingress.is_header(&error, tcp, client) {
+                close(tcp).await;
                 return None;
             }
             ingress.metrics.handshake_failed(error.reason());
