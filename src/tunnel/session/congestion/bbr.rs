@@ -332,7 +332,7 @@ impl Bbr {
 
     /// The queue is ours as long as it goes with what we have in flight.
     fn advance_drain(&mut self, now: Instant) {
-        let fits = self.in_flight as f64 <= self.target(self.drain_gain()) + self.packet as f64;
+        let fits = self.in_flight as f64 <= self.drain() + self.packet as f64;
         if self.drained.is_none() && fits {
             self.drained = Some(self.rounds);
         }
@@ -357,14 +357,15 @@ impl Bbr {
         }
     }
 
-    fn drain_gain(&self) -> f64 {
-        if self.stale { STALE_GAIN } else { DRAIN_GAIN }
+    fn drain(&self) -> f64 {
+        let gain = if self.stale { STALE_GAIN } else { DRAIN_GAIN };
+        self.model.drain(self.packet, gain)
     }
 
     fn set_window(&mut self, acked: u64) {
         let window = match self.phase {
             Phase::Startup => self.grown(acked as f64),
-            Phase::Drain => self.target(self.drain_gain()),
+            Phase::Drain => self.drain(),
             Phase::Cruise => {
                 let window = self.model.cruise(self.packet, CRUISE_GAIN);
                 self.ceiling.map_or(window, |ceiling| window.min(ceiling))
@@ -380,17 +381,14 @@ impl Bbr {
     /// Doubles per round, but not beyond twice what was seen to come through.
     fn grown(&self, acked: f64) -> f64 {
         let product = self.model.product();
-        let most = (self.target(STARTUP_GAIN)).max(self.initial_window() as f64);
+        let most = STARTUP_GAIN * product + self.model.allowance(self.packet);
+        let most = most.max(self.initial_window() as f64);
         let grown = self.window + acked;
         match product > 0.0 {
             true if self.rounds >= 2 => grown.min(most),
             true => grown.min(most.max(self.window)),
             false => grown,
         }
-    }
-
-    fn target(&self, gain: f64) -> f64 {
-        gain * self.model.product() + self.model.allowance(self.packet)
     }
 
     fn least(&self) -> f64 {

@@ -6,12 +6,12 @@ use std::time::Duration;
 const INITIAL_PACKETS: u64 = 10;
 
 /// On a longer path than this the first window is larger by as much, so that no path begins with less
-/// than a megabit per second: on one of 600 ms ten packets are a fifth of that, and take seven round
+/// than a megabit per second: on one of 600 ms ten packets are a sixth of that, and take seven round
 /// trips to 20 Mbit/s. quinn paces them.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
-/// How many times as large it is at most.
-const INITIAL_MOST: f64 = 4.0;
+/// How many times as large it is at most: as over a geostationary satellite.
+const INITIAL_MOST: f64 = 6.0;
 
 /// Bytes before anything is known of the path.
 pub(super) fn initial_window(packet: u64) -> u64 {

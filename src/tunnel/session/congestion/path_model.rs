@@ -9,6 +9,17 @@ use super::rate::Sample;
 /// draft-ietf-ccwg-bbr section 2.10.
 const BELIEVED: Duration = Duration::from_secs(10);
 
+/// The same while all that are seen are half as long again, although drains came between: the queue that
+/// stands is a rival's, and with a window for the path without it a session beside Cubic has a tenth of a
+/// line with half a second of queue.
+const CONTESTED: Duration = Duration::from_millis(2_500);
+const CONTESTED_RTT: f64 = 1.5;
+
+/// By how much the round trip that is believed is longer at least if it grew for a rival, and the part of
+/// it below which that has gone.
+const RIVAL: f64 = 1.25;
+const GONE: f64 = 0.7;
+
 /// A round trip so close to the least one confirms it: with jitter the very least hardly ever comes
 /// twice.
 const CONFIRMS: f64 = 1.0 / 16.0;
@@ -25,9 +36,10 @@ const LONGEST_BUNCH: Duration = Duration::from_millis(100);
 /// millisecond, the acknowledgement delay (1 ms), other work of one thread.
 const HOSTS: Duration = Duration::from_millis(2);
 
-/// Packets in flight beyond the product of rate and round trip, so that a window that is small in
-/// packets is not empty while an acknowledgement travels.
-const SPARE_PACKETS: f64 = 3.0;
+/// Packets in flight beyond the product of rate and round trip: a window counts whole packets. Each is
+/// acknowledged within a millisecond, so that none need be there for acknowledgements that are held back
+/// (BBR has three, which at 1.6 Mbit/s are 20 ms of queue).
+const SPARE_PACKETS: f64 = 1.0;
 
 /// Of the usual bunch (the largest of each round, on the average), what is in flight beyond the product
 /// once the path is full. A queue as long as the usual silence keeps a line busy: with this
@@ -59,6 +71,8 @@ pub(super) struct PathModel {
     /// Samples of packets sent before are of another path.
     since: Instant,
     bunches: Bunches,
+    /// The least round trip that is believed is one beside somebody who fills the queue.
+    rival: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +101,7 @@ impl PathModel {
                 most: [0.0; BUNCHES],
                 rounds: 1,
             },
+            rival: false,
         }
     }
 
@@ -121,7 +136,8 @@ impl PathModel {
                     self.confirmed = now;
                 }
             }
-            _ => {
+            least => {
+                self.rival &= least.is_none_or(|least| rtt >= least.mul_f64(GONE));
                 self.min_rtt = Some(rtt);
                 self.confirmed = now;
             }
@@ -170,13 +186,22 @@ impl PathModel {
 
     /// Whether the least round trip has not been seen for long.
     pub(super) fn is_rtt_stale(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.confirmed) > BELIEVED
+        let age = now.saturating_duration_since(self.confirmed);
+        age > BELIEVED || (age > CONTESTED && self.is_longer_by(CONTESTED_RTT))
     }
 
     /// Takes the least round trip of late for that of the path.
     pub(super) fn believe_recent_rtt(&mut self, now: Instant) {
+        self.rival = self.is_longer_by(if self.rival { GONE } else { RIVAL });
         self.min_rtt = self.recent_rtt().or(self.min_rtt);
         self.confirmed = now;
+    }
+
+    /// Whether all round trips of the last two rounds were so many times as long as the least.
+    fn is_longer_by(&self, times: f64) -> bool {
+        let seen = self.recent_rtt().unwrap_or_default();
+        self.min_rtt
+            .is_some_and(|least| seen > least.mul_f64(times) + 2 * HOSTS)
     }
 
     /// Bytes that fill the path without a queue; 0: unknown.
@@ -198,24 +223,27 @@ impl PathModel {
         product + bunch.max((gain - 1.0) * product) + self.ends(packet)
     }
 
-    /// Whether all of the last two rounds waited in a queue.
-    fn is_queued(&self) -> bool {
-        let seen = self.recent_rtt().unwrap_or_default();
-        self.min_rtt
-            .is_some_and(|least| seen > least.mul_f64(QUEUED) + 2 * HOSTS)
+    /// Bytes in flight that let a queue of our own go: room for the usual bunch only, because the largest
+    /// of all is as much as the queue on a narrow line. Beside a rival there is room for that, too: who
+    /// drains more than others gives them the line.
+    pub(super) fn drain(&self, packet: u64, gain: f64) -> f64 {
+        let bunch = match self.rival {
+            true => self.bunches.largest(),
+            false => self.bunches.usual(),
+        };
+        gain * self.product() + bunch.min(self.longest_bunch()) + self.ends(packet)
     }
 
     /// A probe is over that found no more. `average` came through meanwhile: what the path takes, if a
     /// queue stood in it. The most that was seen is higher by as much as acknowledgements bunch.
     pub(super) fn handle_probed(&mut self, average: Option<f64>) {
-        self.full = average.filter(|_| self.is_queued());
+        self.full = average.filter(|_| self.is_longer_by(QUEUED));
     }
 
     /// Bytes in flight that are nobody's queue: acknowledgements that come in lumps, and the time
     /// that packets spend in the machines at the ends.
     pub(super) fn allowance(&self, packet: u64) -> f64 {
-        let most = self.bunches.most.into_iter().fold(0.0, f64::max);
-        most.min(self.longest_bunch()) + self.ends(packet)
+        self.bunches.largest().min(self.longest_bunch()) + self.ends(packet)
     }
 
     fn longest_bunch(&self) -> f64 {
@@ -230,6 +258,10 @@ impl PathModel {
 }
 
 impl Bunches {
+    fn largest(&self) -> f64 {
+        self.most.into_iter().fold(0.0, f64::max)
+    }
+
     /// The largest of a round, on the average.
     fn usual(&self) -> f64 {
         self.most.into_iter().sum::<f64>() / f64::from(self.rounds.clamp(1, BUNCHES as u32))
