@@ -21,67 +21,13 @@ use std::time::{Duration, Instant};
 use super::filling::Filling;
 use super::initial::{first_window, initial_window};
 use super::loss::Losses;
-use super::path_model::PathModel;
+use super::path_model::{GONE, PathModel};
+use super::phase::{
+    CRUISE_GAIN, CRUISE_LEAST, CRUISE_ROUNDS, CRUISE_ROUNDS_MOST, DRAIN_GAIN, DRAIN_ROUNDS,
+    HEADROOM, LEAST_PACKETS, PROBE_GAIN, PROBE_GROWTH, PROBE_ROUNDS, Phase, STALE_GAIN,
+    STARTUP_GAIN, STARTUP_GROWTH, STARTUP_ROUNDS,
+};
 use super::rate::{Sample, Sampler};
-
-/// Packets at least: BBRMinPipeCwnd.
-const LEAST_PACKETS: u64 = 4;
-
-/// The rate doubles with every round (BBRStartupCwndGain).
-const STARTUP_GAIN: f64 = 2.0;
-
-/// Growth of the rate within a round below which the path may be full, and how many such rounds
-/// make it so (draft-ietf-ccwg-bbr section 5.3.1.2).
-const STARTUP_GROWTH: f64 = 1.25;
-const STARTUP_ROUNDS: u32 = 3;
-
-/// Below the product, so that a queue of our own goes (BBRDrainPacingGain is 0.5 and 0.9 in turn).
-const DRAIN_GAIN: f64 = 0.9;
-
-/// For a round trip that has not been seen for 10 s: BBRProbeRTTCwndGain. Sessions of one bottleneck
-/// do it at the same time, because they all see the short round trip of the last one.
-const STALE_GAIN: f64 = 0.5;
-
-/// Rounds after which a queue that is still there is not ours.
-const DRAIN_ROUNDS: u32 = 4;
-
-/// A little more than the product: the least round trip is rarer than a longer one.
-const CRUISE_GAIN: f64 = 1.1;
-
-/// Rounds between two probes: BBR of 2016 had 6, and with so many two sessions come to equal shares
-/// within seconds.
-const CRUISE_ROUNDS: u32 = 6;
-
-/// Rounds between two probes at most, after ones that lost much: a policer takes what is above its
-/// rate, and each probe costs that.
-const CRUISE_ROUNDS_MOST: u32 = 48;
-
-/// Cruising time at least: on short paths rounds pass faster than machines settle.
-const CRUISE_LEAST: Duration = Duration::from_millis(50);
-
-/// What a probe tries (BBR: a pacing gain of 1.25). Higher, because only the window carries it.
-const PROBE_GAIN: f64 = 1.35;
-
-/// Rounds of a probe: one to send it, one to see what came of it.
-const PROBE_ROUNDS: u32 = 2;
-
-/// Growth of the rate in a round of probing after which another one is added.
-const PROBE_GROWTH: f64 = 1.1;
-
-/// Part of what was in flight at a loss that is sent afterwards (BBRHeadroom).
-const HEADROOM: f64 = 0.85;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The window doubles with every round.
-    Startup,
-    /// A queue of our own goes.
-    Drain,
-    /// The path is full and its queue short.
-    Cruise,
-    /// More is tried.
-    Probe,
-}
 
 /// The controller.
 #[derive(Clone, Debug)]
@@ -103,6 +49,8 @@ pub(super) struct Bbr {
     /// The window at which much was lost, less the headroom.
     ceiling: Option<f64>,
     stale: bool,
+    /// The least round trip when this phase began.
+    believed: Option<Duration>,
     window: f64,
     /// Bytes sent that are neither acknowledged nor lost.
     in_flight: u64,
@@ -129,6 +77,7 @@ impl Bbr {
             patience: CRUISE_ROUNDS,
             ceiling: None,
             stale: false,
+            believed: None,
             window: initial_window(packet) as f64,
             in_flight: 0,
             acked: 0,
@@ -239,6 +188,7 @@ impl Bbr {
 
     fn enter(&mut self, now: Instant, phase: Phase) {
         (self.phase, self.since, self.rounds, self.drained) = (phase, now, 0, None);
+        self.believed = self.model.min_rtt();
         self.plateau = (self.model.rate(), 0);
         self.filling = Filling::new(now);
         self.losses.begin();
@@ -295,7 +245,7 @@ impl Bbr {
                 if self.model.is_rtt_stale(now) {
                     self.stale = true;
                     self.enter(now, Phase::Drain);
-                } else if self.rounds >= self.patience && lasted {
+                } else if self.rounds >= self.cruise_rounds() && lasted {
                     self.enter(now, Phase::Probe);
                 }
             }
@@ -341,8 +291,16 @@ impl Bbr {
         if !seen && self.rounds < DRAIN_ROUNDS {
             return;
         }
-        if std::mem::take(&mut self.stale) {
+        if self.stale {
+            let before = self.believed.zip(self.model.min_rtt());
             self.model.believe_recent_rtt(now);
+            if before.is_some_and(|(before, least)| least < before.mul_f64(GONE)) {
+                // The queue was our own, and may be still.
+                return self.enter(now, Phase::Drain);
+            }
+            self.stale = false;
+        } else {
+            self.model.follow_rival();
         }
         self.model.handle_cycle_end();
         self.enter(now, Phase::Cruise);
@@ -354,6 +312,14 @@ impl Bbr {
         if product > 0.0 {
             let bound = self.window.min(self.in_flight as f64) * HEADROOM;
             self.ceiling = Some(bound.max(product));
+        }
+    }
+
+    /// Rounds until the next probe.
+    fn cruise_rounds(&self) -> u32 {
+        match self.model.is_outweighed() {
+            true => self.patience / 2,
+            false => self.patience,
         }
     }
 

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::bbr::Bbr;
+use super::control::Control;
 use super::cubic::Cubic;
 
 pub(super) const PACKET: u64 = 1_250;
@@ -47,42 +48,6 @@ impl Line {
             policer: None,
             lumps: Duration::from_millis(1),
             jitter: Duration::ZERO,
-        }
-    }
-}
-
-pub(super) enum Control {
-    Bbr(Box<Bbr>),
-    /// RFC 9438 with a slow start until the first loss.
-    Cubic {
-        cubic: Cubic,
-        window: f64,
-        slow_start: bool,
-    },
-}
-
-impl Control {
-    pub(super) fn bbr(now: Instant) -> Self {
-        Self::Bbr(Box::new(Bbr::new(now, PACKET)))
-    }
-
-    pub(super) fn cubic(now: Instant) -> Self {
-        Self::Cubic {
-            cubic: Cubic::new(now, 12_500.0, PACKET),
-            window: 12_500.0,
-            slow_start: true,
-        }
-    }
-
-    pub(super) fn window(&self) -> u64 {
-        match self {
-            Self::Bbr(bbr) => bbr.window(),
-            Self::Cubic {
-                window,
-                slow_start: true,
-                ..
-            } => *window as u64,
-            Self::Cubic { cubic, .. } => cubic.window() as u64,
         }
     }
 }
@@ -129,6 +94,8 @@ pub(super) struct Bottleneck {
     /// Queueing delay, ms, at every step since it was last taken.
     delays: Vec<f64>,
 }
+
+const MS: Duration = Duration::from_millis(1);
 
 const STEP: Duration = Duration::from_micros(100);
 
@@ -338,10 +305,20 @@ impl Sender {
         match &mut self.control {
             Control::Bbr(bbr) => bbr.handle_acks_end(now, in_flight, self.backlog == Some(0)),
             Control::Cubic {
+                cubic,
                 window,
-                slow_start: true,
-                ..
-            } => *window += acked as f64,
+                slow_start: slow_start @ true,
+                least,
+            } => {
+                *window += acked as f64;
+                if let Some(least) = least {
+                    *least = rtt.min(*least);
+                    let more = (*least / 8).clamp(4 * MS, 16 * MS);
+                    if rtt > *least + more {
+                        (*slow_start, *cubic) = (false, Cubic::new(now, *window, PACKET));
+                    }
+                }
+            }
             Control::Cubic { cubic, .. } => cubic.handle_acked(now, acked, rtt),
         }
         self.lose(now, numbers.last().copied().unwrap_or_default());
@@ -369,6 +346,7 @@ impl Sender {
                 cubic,
                 window,
                 slow_start,
+                ..
             } => {
                 if std::mem::take(slow_start) {
                     *cubic = Cubic::new(now, *window, PACKET);

@@ -2,7 +2,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `bbr` | the controller: phases and windows, pure |
+//! | `bbr`, `phase` | the controller: phases and windows, pure |
 //! | `path_model`, `rate`, `loss`, `filling`, `initial` | what it believes of the path, and the measures that it takes |
 //!
 //! quinn sends the PING of a kick only if the congestion window has room, and while a path is dead
@@ -13,11 +13,14 @@ mod bbr;
 #[cfg(test)]
 mod bottleneck;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod cubic;
 mod filling;
 mod initial;
 mod loss;
 mod path_model;
+mod phase;
 mod rate;
 
 use std::any::Any;

@@ -15,10 +15,18 @@ const BELIEVED: Duration = Duration::from_secs(10);
 const CONTESTED: Duration = Duration::from_millis(2_500);
 const CONTESTED_RTT: f64 = 1.5;
 
-/// By how much the round trip that is believed is longer at least if it grew for a rival, and the part of
-/// it below which that has gone.
+/// Between two looks whether a rival is still there: each gives him some of the line.
+const LOOKED: Duration = Duration::from_secs(20);
+
+/// By how much the round trip that is believed is longer at least if it grew for a rival.
 const RIVAL: f64 = 1.25;
-const GONE: f64 = 0.7;
+
+/// By how much where the queue is deep. Where it holds 40 ms, a sender that follows it leaves Cubic a
+/// quarter.
+const DEEP: Duration = Duration::from_millis(60);
+
+/// The part of a round trip below which one is another: a rival has gone, or the queue was our own.
+pub(super) const GONE: f64 = 0.7;
 
 /// A round trip so close to the least one confirms it: with jitter the very least hardly ever comes
 /// twice.
@@ -71,8 +79,12 @@ pub(super) struct PathModel {
     /// Samples of packets sent before are of another path.
     since: Instant,
     bunches: Bunches,
-    /// The least round trip that is believed is one beside somebody who fills the queue.
-    rival: bool,
+    /// The round trip beside somebody who fills the queue, while one of that kind is believed, and the one
+    /// that was believed before he came.
+    rival: Option<Duration>,
+    alone: Option<Duration>,
+    /// When a drain last went deep for the least round trip.
+    looked: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -101,7 +113,9 @@ impl PathModel {
                 most: [0.0; BUNCHES],
                 rounds: 1,
             },
-            rival: false,
+            rival: None,
+            alone: None,
+            looked: now,
         }
     }
 
@@ -136,8 +150,8 @@ impl PathModel {
                     self.confirmed = now;
                 }
             }
-            least => {
-                self.rival &= least.is_none_or(|least| rtt >= least.mul_f64(GONE));
+            _ => {
+                self.rival = self.rival.filter(|rival| rtt >= rival.mul_f64(GONE));
                 self.min_rtt = Some(rtt);
                 self.confirmed = now;
             }
@@ -184,17 +198,41 @@ impl PathModel {
         }
     }
 
-    /// Whether the least round trip has not been seen for long.
+    /// Whether the least round trip has not been seen for long. One beside a rival is seen for as long as
+    /// our own queue stands where his stood.
     pub(super) fn is_rtt_stale(&self, now: Instant) -> bool {
-        let age = now.saturating_duration_since(self.confirmed);
-        age > BELIEVED || (age > CONTESTED && self.is_longer_by(CONTESTED_RTT))
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let age = since(self.confirmed);
+        age > BELIEVED
+            || (age > CONTESTED && self.is_longer_by(CONTESTED_RTT))
+            || (self.rival.is_some() && since(self.looked) > LOOKED)
     }
 
-    /// Takes the least round trip of late for that of the path.
+    /// Takes the least round trip of late, after a deep drain, for that of the path.
     pub(super) fn believe_recent_rtt(&mut self, now: Instant) {
-        self.rival = self.is_longer_by(if self.rival { GONE } else { RIVAL });
+        let rival = self.rival.is_some() || self.is_longer_by(RIVAL);
+        if self.rival.is_none() {
+            self.alone = self.min_rtt;
+        }
         self.min_rtt = self.recent_rtt().or(self.min_rtt);
-        self.confirmed = now;
+        self.rival = self.min_rtt.filter(|_| rival);
+        (self.confirmed, self.looked) = (now, now);
+    }
+
+    /// A drain is over that was no deep one. Beside a rival whose queue grows the round trip that is
+    /// believed grows with it: with a window for less, half of what we had would be his each time.
+    pub(super) fn follow_rival(&mut self) {
+        if self.is_outweighed() && self.is_longer_by(RIVAL) {
+            self.min_rtt = self.recent_rtt();
+            self.rival = self.min_rtt;
+        }
+    }
+
+    /// A rival fills so much of a deep queue that what we send besides is little: a round is long, and a
+    /// window that is too small for it stays so for long.
+    pub(super) fn is_outweighed(&self) -> bool {
+        let rival = self.rival.and(self.recent_rtt()).zip(self.alone);
+        rival.is_some_and(|(rival, alone)| rival > alone + DEEP)
     }
 
     /// Whether all round trips of the last two rounds were so many times as long as the least.
@@ -228,8 +266,8 @@ impl PathModel {
     /// drains more than others gives them the line.
     pub(super) fn drain(&self, packet: u64, gain: f64) -> f64 {
         let bunch = match self.rival {
-            true => self.bunches.largest(),
-            false => self.bunches.usual(),
+            Some(_) => self.bunches.largest(),
+            None => self.bunches.usual(),
         };
         gain * self.product() + bunch.min(self.longest_bunch()) + self.ends(packet)
     }
