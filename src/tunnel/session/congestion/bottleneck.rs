@@ -8,10 +8,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::bbr::Bbr;
-use super::control::Control;
+use super::control::{Control, PACKET};
 use super::cubic::Cubic;
-
-pub(super) const PACKET: u64 = 1_250;
 
 /// Losses are told by packets that overtook (RFC 9002 section 6.1.1).
 const REORDERING: usize = 3;

@@ -1,10 +1,11 @@
-//! Who sends through a [`Bottleneck`](super::bottleneck::Bottleneck).
+//! What a sender of the tests goes by, and how long its packets are.
 
 use std::time::{Duration, Instant};
 
 use super::bbr::Bbr;
-use super::bottleneck::PACKET;
 use super::cubic::Cubic;
+
+pub(super) const PACKET: u64 = 1_250;
 
 pub(super) enum Control {
     Bbr(Box<Bbr>),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::bbr::Bbr;
-use super::bottleneck::{Bottleneck, Line, PACKET};
-use super::control::Control;
+use super::bottleneck::{Bottleneck, Line};
+use super::control::{Control, PACKET};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
