@@ -80,7 +80,7 @@ fn a_nat_that_forgets() {
 #[test]
 fn a_rolling_restart_behind_haproxy() {
     holds_as("rolling-restart", |scenario| {
-        scenario.duration = Duration::from_secs(45);
+        scenario.duration = Duration::from_secs(70);
         for load in &mut scenario.loads {
             load.lasts = scenario.duration;
             load.each = load.each.map(|_| Duration::from_secs(1));
