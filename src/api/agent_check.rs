@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Agent, Status};
 use crate::accept::Acceptor;
 use crate::clock;
 use crate::limit::{Network, STRANGERS, Shares};
+use crate::task::{self, Served};
 
 /// Checks under way at once. One takes a round trip.
 const PLACES: usize = 64;
@@ -24,20 +24,16 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// hears `ready`, which undoes what its operator set by hand, too: so it is not said for ever.
 const READY_FOR: Duration = Duration::from_secs(60);
 
-/// Answers checks, one line each, until it is dropped.
+/// Answers checks, one line each, until it is dropped; those under way end by themselves.
 pub async fn serve_checks<A: Agent>(listener: TcpListener, agent: Arc<A>) {
     let mut acceptor = Acceptor::new("agent-check");
     let places = Shares::new(PLACES, STRANGERS);
     let mut words = Words::new(clock::now());
-    let mut answering = JoinSet::new();
     loop {
-        let (tcp, from) = tokio::select! {
-            accepted = acceptor.next(|| listener.accept(), || ()) => accepted,
-            Some(_) = answering.join_next() => continue,
-        };
+        let (tcp, from) = acceptor.next(|| listener.accept(), || ()).await;
         if let Some(place) = places.take(Network::from(from.ip())) {
             let line = words.line(agent.health().status, clock::now());
-            answering.spawn(async move {
+            task::serve(Served::Client, async move {
                 // One that does not read or leave in time hears no more.
                 let _ = timeout(LIMIT, answer(tcp, line)).await;
                 drop(place);
