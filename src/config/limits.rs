@@ -86,7 +86,7 @@ limits! {
     /// Bytes in flight or unread in one session, all its streams together. QUIC's variable-length window
     /// is held in 32 bits here.
     session_window: usize = 256 * MIB, size MIB..=2 * GIB;
-    /// Return paths remembered for sources that have not proved themselves.
+    /// Handshakes whose return paths are remembered while nothing is proved.
     provisional_paths: usize = 4_096, number 1..=1_048_576;
     /// Time for a SOCKS5 client to finish greeting, authentication and request.
     socks_handshake_timeout: Duration = Duration::from_secs(10), duration HANDSHAKE;
@@ -100,7 +100,7 @@ limits! {
     password_checks: usize = 4, number 1..=1_024;
     /// Logins waiting for one of them; the worst placed is refused for a further one.
     password_queue: usize = 256, number 1..=65_536;
-    /// Names waiting for a resolver at an exit at once.
+    /// Names waiting for a resolver at an exit at once, less where few files may be open.
     dns_queries: usize = 1_024, number 1..=1_048_576;
     /// Health checks of an exit.
     health_checks: usize = 64, number 1..=4_096;

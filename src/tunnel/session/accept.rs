@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, Incoming};
-use tokio::sync::{Semaphore, mpsc};
+use quinn::{Connection, Endpoint, Incoming, VarInt};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -16,7 +16,7 @@ use super::hands::{Established, probe_key};
 use super::kick::Kicker;
 use crate::clock::unix_now;
 use crate::identity::{AgentId, Member, ShortId, Trust};
-use crate::limit::{STRANGERS, Shares, Told};
+use crate::limit::{MEMBERS, STRANGERS, Shares, Told};
 use crate::link::patience;
 use crate::quic;
 use crate::record::Side;
@@ -82,9 +82,13 @@ impl SessionListener {
     /// Accepts until the endpoint closes.
     pub fn accept(self: Arc<Self>) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
-        let open = Arc::new(Semaphore::new(self.context.limits.sessions));
+        // One agent has one session, and those that it has just given up.
+        let open = Shares::new(self.context.limits.sessions, MEMBERS);
         let places = self.context.limits.pending_handshakes;
-        let pending = Shares::new(places, STRANGERS);
+        // Whoever has a link token can write any source: in an ingress' name it takes no place that the
+        // ingress gets by proving that it is there.
+        let unproved = Shares::new(places / 2, STRANGERS);
+        let proved = Shares::new(places.div_ceil(2), STRANGERS);
         let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
         task::serve(Served::Session, async move {
@@ -93,17 +97,18 @@ impl SessionListener {
                     incoming.ignore();
                     continue;
                 };
-                // Half full: only who is where its packets say it is may take the rest (RFC 9000 section
-                // 8.1.2). Whoever has a link token can write any source.
-                if pending.taken() >= places / 2 && !incoming.remote_address_validated() {
-                    // It has not been validated, so it may be.
-                    let _ = incoming.retry();
-                    continue;
-                }
                 // Nothing is authenticated yet: a handshake takes no session's place.
+                let is_proved = incoming.remote_address_validated();
+                let pending = if is_proved { &proved } else { &unproved };
                 let Some(handshake) = pending.take(source) else {
-                    debug!(%source, "session refused: too many handshakes");
-                    incoming.refuse();
+                    if is_proved {
+                        debug!(%source, "session refused: too many handshakes");
+                        incoming.refuse();
+                    } else {
+                        // Only who is where its packets say it is may take the rest (RFC 9000 section
+                        // 8.1.2). It has not been validated, so it may be.
+                        let _ = incoming.retry();
+                    }
                     continue;
                 };
                 let open = open.clone();
@@ -118,9 +123,9 @@ impl SessionListener {
                         Ok(shaken) => shaken,
                         Err(reason) => return refused(&told, source, &reason),
                     };
-                    match open.try_acquire_owned() {
-                        Ok(_slot) => listener.serve(session, signals, accepted).await,
-                        Err(_) => {
+                    match open.take(session.ingress.id) {
+                        Some(_slot) => listener.serve(session, signals, accepted).await,
+                        None => {
                             refused(&told, source, "limits.sessions reached");
                             session
                                 .connection
@@ -162,6 +167,7 @@ impl SessionListener {
         if connection.remote_address() != virtual_addr(id.short()) {
             return Err(format!("{id} does not have the source id of its packets"));
         }
+        connection.set_max_concurrent_bi_streams(VarInt::from_u32(settings.streams));
         let ingress = Arc::new(Member::new(&certificate, &self.trust, unix_now()));
         let session = AcceptedSession {
             connection,

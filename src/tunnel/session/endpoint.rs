@@ -45,6 +45,11 @@ const IDLE: Duration = Duration::from_secs(30);
 /// anybody here: their key dies with the process, and a session that ends before it says so itself.
 const RESETS: Duration = Duration::from_secs(3_600);
 
+/// Streams that an ingress may open before its handshake is done; then it gets the rest. QUIC has room for
+/// all that are allowed from the start, 6 MB for 65,536 of them: handshakes that came to nothing held
+/// 200 MB of an exit.
+const UNPROVED_STREAMS: u32 = 256;
+
 /// Keeps an idle session alive, and its return path known.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
@@ -65,7 +70,8 @@ pub(crate) fn client_config(
     signals: Arc<Signals>,
 ) -> ClientConfig {
     let mut config = ClientConfig::new(crypto);
-    config.transport_config(transport(settings, signals));
+    // An exit opens none.
+    config.transport_config(transport(settings, signals, 0));
     config
 }
 
@@ -78,14 +84,23 @@ pub(crate) fn server_config(
 ) -> ServerConfig {
     let mut config = ServerConfig::with_crypto(crypto);
     config
-        .transport_config(transport(settings, signals))
+        .transport_config(transport(
+            settings,
+            signals,
+            settings.streams.min(UNPROVED_STREAMS),
+        ))
         // Addresses are virtual and never change.
         .migration(false)
         .max_incoming(pending);
     config
 }
 
-fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportConfig> {
+/// `streams`: that the other end may have open.
+fn transport(
+    settings: SessionSettings,
+    signals: Arc<Signals>,
+    streams: u32,
+) -> Arc<TransportConfig> {
     let stream = stream_window(settings.rtt) as u32;
     let idle = IdleTimeout::try_from(IDLE).expect("30 s is a valid idle time-out");
     let mut acks = AckFrequencyConfig::default();
@@ -99,7 +114,7 @@ fn transport(settings: SessionSettings, signals: Arc<Signals>) -> Arc<TransportC
         .min_mtu(SMALLEST)
         // The size is known, and probing would end at another path's limit.
         .mtu_discovery_config(None)
-        .max_concurrent_bidi_streams(VarInt::from_u32(settings.streams))
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         // The other end's notes.
         .max_concurrent_uni_streams(VarInt::from_u32(1))
         .stream_receive_window(VarInt::from_u32(stream))

@@ -192,7 +192,7 @@ async fn a_followed_session_answers_where_the_probe_came_from_and_is_kicked_with
     }
     let begun = clock::now();
     let mirror = || {
-        let ways = world.outlets.ways(PEER.short(), clock::now())?;
+        let ways = world.outlets.ways(PEER.short(), None, clock::now())?;
         Some((ways.active.first_hop(), ways.mirror?.first_hop()))
     };
     while mirror() != Some((ShortId(2), ShortId(3))) || full.window() == full.initial {

@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::identity::ShortId;
+use super::provisional::Handshake;
 
-/// Sources whose answers are kept: as many as may shake hands at once (the default of
+/// Handshakes whose answers are kept: as many as may shake hands at once (the default of
 /// `limits.pending_handshakes`).
 const SOURCES: usize = 64;
 
-/// Bytes kept for one source: three times QUIC's smallest Initial packet, as much as may be sent for
+/// Bytes kept for one of them: three times QUIC's smallest Initial packet, as much as may be sent for
 /// one packet of an address that has proved nothing (RFC 9000 section 8.1).
 const BYTES: usize = 3 * 1_200;
 
@@ -23,7 +23,7 @@ const KEPT: Duration = Duration::from_secs(5);
 
 /// What leaves after this begins a new answer, if both do not fit: QUIC repeats what was not
 /// acknowledged after three times its first guess of a round trip, 333 ms (RFC 9002 section 6.2.2), and
-/// the source may shake hands anew.
+/// the sender may shake hands anew.
 const ROUND: Duration = Duration::from_secs(1);
 
 /// The latest answers.
@@ -34,15 +34,15 @@ pub(crate) struct Answers {
 }
 
 struct Answer {
-    to: ShortId,
+    to: Handshake,
     since: Instant,
     packets: Vec<Box<[u8]>>,
     bytes: usize,
 }
 
 impl Answers {
-    /// A handshake packet leaves for `to`.
-    pub(crate) fn note(&mut self, to: ShortId, packet: &[u8], now: Instant) {
+    /// A packet leaves that answers the handshake `to`.
+    pub(crate) fn note(&mut self, to: Handshake, packet: &[u8], now: Instant) {
         self.forget(now);
         let known = self.recent.iter().position(|answer| answer.to == to);
         let at = known.unwrap_or_else(|| {
@@ -70,7 +70,7 @@ impl Answers {
     }
 
     /// What was answered to `to`, packet by packet.
-    pub(crate) fn to(&mut self, to: ShortId, now: Instant) -> &[Box<[u8]>] {
+    pub(crate) fn to(&mut self, to: Handshake, now: Instant) -> &[Box<[u8]>] {
         self.forget(now);
         let answer = self.recent.iter().find(|answer| answer.to == to);
         answer.map_or(&[], |answer| &answer.packets)
@@ -88,33 +88,39 @@ impl Answers {
 mod tests {
     use super::*;
 
-    const PEER: ShortId = ShortId(9);
+    use crate::identity::ShortId;
+    use crate::tunnel::socket::cid::Cid;
+
+    fn of(source: u64) -> Handshake {
+        let cid = Cid::of_destination(b"\xe0\0\0\0\x01\x08ingress1").unwrap();
+        (ShortId(source), cid)
+    }
 
     #[test]
     fn an_answer_is_kept_for_the_longer_of_two_ways_and_is_no_longer_than_it_may_be() {
         let (mut answers, now) = (Answers::default(), Instant::now());
         for length in [1_200, 1_200, 1_000, 1_200, 100] {
-            answers.note(PEER, &vec![0; length], now);
+            answers.note(of(9), &vec![0; length], now);
         }
-        let lengths: Vec<usize> = answers.to(PEER, now).iter().map(|p| p.len()).collect();
+        let lengths: Vec<usize> = answers.to(of(9), now).iter().map(|p| p.len()).collect();
         assert_eq!(lengths, [1_200, 1_200, 1_000, 100]);
-        assert!(answers.to(ShortId(1), now).is_empty());
+        assert!(answers.to(of(1), now).is_empty());
         assert_eq!(
-            answers.to(PEER, now + Duration::from_millis(3_500)).len(),
+            answers.to(of(9), now + Duration::from_millis(3_500)).len(),
             4
         );
-        assert!(answers.to(PEER, now + KEPT).is_empty());
+        assert!(answers.to(of(9), now + KEPT).is_empty());
     }
 
     #[test]
     fn a_new_answer_takes_the_place_of_an_old_one() {
         let (mut answers, now) = (Answers::default(), Instant::now());
-        let mut note = |length: usize, at| answers.note(PEER, &vec![0; length], at);
+        let mut note = |length: usize, at| answers.note(of(9), &vec![0; length], at);
         (0..3).for_each(|_| note(1_200, now));
         note(1_100, now + ROUND);
         note(1_150, now + ROUND);
         let lengths = |answers: &mut Answers, at| {
-            let packets = answers.to(PEER, at).iter();
+            let packets = answers.to(of(9), at).iter();
             packets.map(|packet| packet.len()).collect::<Vec<_>>()
         };
         assert_eq!(lengths(&mut answers, now + KEPT), [1_100, 1_150]);
@@ -125,9 +131,9 @@ mod tests {
     fn the_oldest_makes_room() {
         let (mut answers, now) = (Answers::default(), Instant::now());
         for source in 0..=SOURCES as u64 {
-            answers.note(ShortId(source), b"answer", now);
+            answers.note(of(source), b"answer", now);
         }
-        assert!(answers.to(ShortId(0), now).is_empty());
-        assert!((1..=SOURCES as u64).all(|source| answers.to(ShortId(source), now).len() == 1));
+        assert!(answers.to(of(0), now).is_empty());
+        assert!((1..=SOURCES as u64).all(|source| answers.to(of(source), now).len() == 1));
     }
 }

@@ -15,6 +15,7 @@
 //! | `virtual_socket`, `address` | the socket under quinn; virtual addresses |
 //! | `transmitting`, `ring` | what leaves; its packets in runs |
 //! | `outlet`, `outlets`, `provisional` | a path, ready to be written; the one to each destination; ways back that nothing authenticates |
+//! | `cid` | connection ids: which handshake a packet is of |
 //! | `answer` | handshake packets that are said again along a new way back |
 //! | `parts` | packets in halves |
 //! | `flow` | what goes and comes between two agents, by the clock |
@@ -23,6 +24,7 @@
 
 pub(crate) mod address;
 mod answer;
+mod cid;
 pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod outlet;

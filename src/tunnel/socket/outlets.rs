@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
+use super::cid::Cid;
 use super::flow::Flow;
 use super::outlet::Outlet;
-use super::provisional::Provisional;
+use super::provisional::{Handshake, Provisional};
 use crate::clock;
 use crate::identity::ShortId;
 use crate::wire::packet::Header;
@@ -141,9 +142,9 @@ impl Outlets {
         tables.provisional.forget(destination);
     }
 
-    /// Notes the way back to a source that nothing authenticates yet; returns whether it is new.
-    pub(crate) fn learn(&self, source: ShortId, outlet: Arc<Outlet>, now: Instant) -> bool {
-        self.write().provisional.learn(source, outlet, now)
+    /// Notes the way back of a handshake that nothing authenticates yet; returns whether it is new.
+    pub(crate) fn learn(&self, handshake: Handshake, outlet: Arc<Outlet>, now: Instant) -> bool {
+        self.write().provisional.learn(handshake, outlet, now)
     }
 
     /// The verified path to `destination`.
@@ -153,10 +154,19 @@ impl Outlets {
         Some(verified.active.clone())
     }
 
-    /// How to reach `destination` now.
-    pub(crate) fn ways(&self, destination: ShortId, now: Instant) -> Option<Ways> {
+    /// How to reach `destination` now, with a packet of that handshake, or with data.
+    pub(crate) fn ways(
+        &self,
+        destination: ShortId,
+        cid: Option<Cid>,
+        now: Instant,
+    ) -> Option<Ways> {
         let tables = self.read();
-        let provisional = tables.provisional.ways(destination, now);
+        let provisional = &tables.provisional;
+        let handshake = cid.map(|cid| (destination, cid));
+        let handshake = handshake.or_else(|| provisional.latest(destination));
+        let provisional = handshake.map(|handshake| provisional.ways(handshake, now));
+        let provisional = provisional.unwrap_or_default();
         match (tables.verified.get(&destination), provisional) {
             (Some(verified), provisional) => {
                 let used = |way: &Arc<Outlet>| {
@@ -198,13 +208,18 @@ mod tests {
         Outlets::new(provisional_limit)
     }
 
+    /// What the peer's handshake is called.
+    fn cid() -> Cid {
+        Cid::of_destination(b"\xe0\0\0\0\x01\x08ingress1").unwrap()
+    }
+
     fn path(hop: u64) -> Arc<Outlet> {
         Outlet::new(PacketType::ToIngress, ShortId(1), &[ShortId(hop), PEER])
     }
 
     /// First hops of the active way, the mirror, and those that handshakes take besides.
     fn ways(outlets: &Outlets) -> (u64, Option<u64>, Vec<u64>) {
-        let ways = outlets.ways(PEER, clock::now()).unwrap();
+        let ways = outlets.ways(PEER, Some(cid()), clock::now()).unwrap();
         let hop = |way: &Arc<Outlet>| way.first_hop().0;
         let handshake = ways.handshake.iter().flatten().map(hop).collect();
         (hop(&ways.active), ways.mirror.as_ref().map(hop), handshake)
@@ -213,10 +228,10 @@ mod tests {
     #[test]
     fn unproven_paths_serve_both_until_a_proven_one_comes() {
         let outlets = outlets(4);
-        assert!(outlets.ways(PEER, clock::now()).is_none());
-        outlets.learn(PEER, path(2), clock::now());
+        assert!(outlets.ways(PEER, Some(cid()), clock::now()).is_none());
+        outlets.learn((PEER, cid()), path(2), clock::now());
         assert_eq!(ways(&outlets), (2, None, vec![]));
-        outlets.learn(PEER, path(4), clock::now());
+        outlets.learn((PEER, cid()), path(4), clock::now());
         assert_eq!(ways(&outlets), (4, None, vec![2]));
         outlets.set(PEER, path(3), None);
         assert_eq!(ways(&outlets), (3, None, vec![]));
@@ -227,13 +242,13 @@ mod tests {
     fn a_new_handshake_is_answered_on_all_ways_and_takes_nothing_over() {
         let outlets = outlets(4);
         outlets.set(PEER, path(3), Some(path(5)));
-        outlets.learn(PEER, path(2), clock::now());
+        outlets.learn((PEER, cid()), path(2), clock::now());
         assert_eq!(ways(&outlets), (3, Some(5), vec![2]));
-        outlets.learn(PEER, path(4), clock::now());
+        outlets.learn((PEER, cid()), path(4), clock::now());
         assert_eq!(ways(&outlets), (3, Some(5), vec![4, 2]));
-        outlets.learn(PEER, path(3), clock::now());
+        outlets.learn((PEER, cid()), path(3), clock::now());
         assert_eq!(ways(&outlets), (3, Some(5), vec![4]), "no way twice");
-        outlets.learn(PEER, path(5), clock::now());
+        outlets.learn((PEER, cid()), path(5), clock::now());
         assert_eq!(ways(&outlets), (3, Some(5), vec![]));
     }
 
@@ -241,7 +256,7 @@ mod tests {
     fn a_handshake_keeps_its_ways_until_the_proven_path_changes() {
         let outlets = outlets(4);
         outlets.set(PEER, path(3), None);
-        outlets.learn(PEER, path(2), clock::now());
+        outlets.learn((PEER, cid()), path(2), clock::now());
         // The old session's task says at each turn what it said before, or mirrors.
         outlets.set(PEER, path(3), None);
         assert_eq!(ways(&outlets), (3, None, vec![2]));
@@ -257,13 +272,16 @@ mod tests {
         let (first, second) = (outlets.hold(PEER), outlets.hold(PEER));
         outlets.set(PEER, path(2), Some(path(3)));
         assert_eq!(
-            outlets.ways(PEER, clock::now()).unwrap().mirror,
+            outlets
+                .ways(PEER, Some(cid()), clock::now())
+                .unwrap()
+                .mirror,
             Some(path(3))
         );
         drop(first);
-        assert!(outlets.ways(PEER, clock::now()).is_some());
+        assert!(outlets.ways(PEER, Some(cid()), clock::now()).is_some());
         drop(second);
-        assert!(outlets.ways(PEER, clock::now()).is_none());
+        assert!(outlets.ways(PEER, Some(cid()), clock::now()).is_none());
     }
 
     #[test]

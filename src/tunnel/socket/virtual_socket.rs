@@ -16,6 +16,7 @@ use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 use tokio::sync::Notify;
 
 use super::address::{short_id, virtual_addr};
+use super::cid::Cid;
 use super::outlet::Outlet;
 use super::outlets::Outlets;
 use super::parts::Joiner;
@@ -158,18 +159,24 @@ impl VirtualSocket {
 
     /// The accepting side answers a handshake along the reverse of its header, and says what it has
     /// answered already again if that way is new.
-    fn learn_return_path(&self, header: &Header<'_>, first_byte: u8) {
-        if self.kind != PacketType::ToIngress || first_byte & INITIAL_MASK != INITIAL {
+    fn learn_return_path(&self, header: &Header<'_>, packet: &[u8]) {
+        let is_initial = packet
+            .first()
+            .is_some_and(|first| first & INITIAL_MASK == INITIAL);
+        if self.kind != PacketType::ToIngress || !is_initial {
             return;
         }
-        let (source, now) = (header.source(), clock::now());
+        let Some(cid) = Cid::of_source(packet) else {
+            return;
+        };
+        let (handshake, now) = ((header.source(), cid), clock::now());
         // How wide it is, nobody has said.
         let back = Outlet::new(self.kind, self.fib.own, &header.reverse()).within(SMALLEST);
-        if !self.outlets.learn(source, back.clone(), now) {
+        if !self.outlets.learn(handshake, back.clone(), now) {
             return;
         }
         let mut state = self.lock();
-        let answers = state.answers.to(source, now).to_vec();
+        let answers = state.answers.to(handshake, now).to_vec();
         if let Some(adjacency) = self.fib.by_neighbor(back.first_hop()) {
             for packet in &answers {
                 state.append(&back, &adjacency, None, packet);
@@ -184,8 +191,8 @@ impl VirtualSocket {
             let Some(packet) = receive.joiner.take(header.source(), payload) else {
                 continue;
             };
-            if let Some(&first) = packet.first() {
-                self.learn_return_path(header, first);
+            if !packet.is_empty() {
+                self.learn_return_path(header, &packet);
                 let joined = (header.source(), delivery.ecn, packet);
                 receive.joined.push_back(joined);
             }
@@ -217,7 +224,8 @@ impl AsyncUdpSocket for VirtualSocket {
         }
         let now = clock::now();
         let destination = short_id(transmit.destination);
-        let ways = destination.and_then(|id| Some((id, self.outlets.ways(id, now)?)));
+        let cid = Cid::of_destination(transmit.contents);
+        let ways = destination.and_then(|id| Some((id, self.outlets.ways(id, cid, now)?)));
         let Some((destination, ways)) = ways else {
             self.fib.metrics.dropped(DropReason::NoPath, 1);
             return Ok(());
@@ -233,9 +241,12 @@ impl AsyncUdpSocket for VirtualSocket {
         if let Some(mirror) = &ways.mirror {
             self.append(&mut state, mirror, transmit, |_| true);
         }
-        if self.kind == PacketType::ToIngress && has_long_header(transmit.contents) {
+        if self.kind == PacketType::ToIngress
+            && has_long_header(transmit.contents)
+            && let Some(cid) = cid
+        {
             let packets = transmit.contents.chunks(stride.max(1));
-            packets.for_each(|packet| state.answers.note(destination, packet, now));
+            packets.for_each(|packet| state.answers.note((destination, cid), packet, now));
         }
         for handshake in ways.handshake.iter().flatten() {
             self.append(&mut state, handshake, transmit, has_long_header);
@@ -283,10 +294,10 @@ impl AsyncUdpSocket for VirtualSocket {
             let mut length = 0;
             for payload in delivery.payloads().take(RECEIVE_SEGMENTS) {
                 let room = bufs[filled].len() - length;
-                let Some(&first) = payload.first().filter(|_| payload.len() <= room) else {
+                if payload.is_empty() || payload.len() > room {
                     continue;
-                };
-                self.learn_return_path(&header, first);
+                }
+                self.learn_return_path(&header, payload);
                 bufs[filled][length..length + payload.len()].copy_from_slice(payload);
                 length += payload.len();
             }

@@ -141,7 +141,7 @@ impl World {
             window: 256 * 1024,
             congestion: Congestion::Bbr,
         };
-        let (server, client) = configs(transport(settings, Arc::default()));
+        let (server, client) = configs(transport(settings, Arc::default(), settings.streams));
         let endpoint = |end, server| {
             let runtime = Arc::new(TokioRuntime);
             let config = EndpointConfig::default();

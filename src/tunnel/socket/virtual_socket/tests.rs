@@ -14,11 +14,14 @@ use crate::wire::packet::write_header;
 
 const INGRESS: ShortId = ShortId(9);
 
-/// What a QUIC version 1 Initial begins with (RFC 9000 section 17.2.2): an 8-byte connection id, no
-/// other, no token, and the length of the rest of 1,200 bytes.
-const INITIAL_HEAD: [u8; 18] = [
-    INITIAL, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0x9e,
+/// What a QUIC version 1 Initial begins with (RFC 9000 section 17.2.2): two 8-byte connection ids, of
+/// which the second is for answers, no token, and the length of the rest of 1,200 bytes.
+const INITIAL_HEAD: [u8; 26] = [
+    INITIAL, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9, 0, 0x44, 0x96,
 ];
+
+/// What handshake packets that answer it begin with behind their first byte.
+const ANSWER: [u8; 13] = [0, 0, 0, 1, 8, 9, 9, 9, 9, 9, 9, 9, 9];
 
 /// First byte of a QUIC Handshake packet, which has a long header.
 const HANDSHAKE: u8 = 0xe0;
@@ -114,10 +117,12 @@ impl World {
 
     /// Sends the ingress a packet with that first byte.
     fn answer(&self, first: u8) {
+        let mut contents = [&[first][..], &ANSWER].concat();
+        contents.resize(1_000, 0);
         let transmit = Transmit {
             destination: virtual_addr(INGRESS),
             ecn: None,
-            contents: &[first; 1_000],
+            contents: &contents,
             segment_size: None,
             src_ip: None,
         };
