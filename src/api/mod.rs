@@ -17,6 +17,7 @@ mod exposition;
 mod guard;
 mod metrics;
 mod origin;
+mod places;
 mod reload;
 mod router;
 mod server;

@@ -15,28 +15,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use super::Agent;
 use super::caller::Caller;
+use super::places::{Places, Seat};
 use super::router::router;
 use super::settings::{Settings, Timeouts};
 use super::socket::LocalSocket;
 use crate::accept::Acceptor;
-use crate::limit::{Network, STRANGERS, Share, Shares};
 use crate::task::{self, Served};
 
 /// The file in `agent.data_dir` through which the operator of this host is served.
 pub const API_SOCKET: &str = "api.sock";
-
-/// Share of `limits.http_connections` that only this host may use, so that strangers who hold
-/// connections to the open endpoints do not lock its operator out: one in this many.
-const LOCAL_SHARE: usize = 8;
-
-/// Connections through the local socket, beside `limits.http_connections`: nobody else can take them.
-const OPERATOR: usize = 4;
 
 /// Bytes of request line and headers together; a token and a name fit many times over.
 const MAX_HEAD: usize = 16 * 1024;
@@ -104,7 +97,7 @@ impl Server {
     ) {
         info!(address = %self.address, "HTTP API listens");
         let router = router(agent, &settings);
-        let slots = Slots::new(settings.connections);
+        let places = Places::new(settings.connections);
         let (stop, stopped) = watch::channel(());
         let mut connections = JoinSet::new();
         let mut acceptor = Acceptor::new("HTTP");
@@ -125,8 +118,14 @@ impl Server {
                     || {},
                 ) => accepted,
             };
-            let Some(slot) = slots.take(caller) else {
+            let seat = places.seat(caller);
+            if seat
+                .as_ref()
+                .is_none_or(|(_, in_place_of_another)| *in_place_of_another)
+            {
                 settings.metrics.refused("connection_limit");
+            }
+            let Some((seat, _)) = seat else {
                 debug!(%caller, "HTTP connection refused: its share of limits.http_connections is open");
                 continue;
             };
@@ -135,7 +134,7 @@ impl Server {
                 caller,
                 stopped: stopped.clone(),
                 timeouts: settings.timeouts,
-                _slot: slot,
+                seat,
             };
             let run = connection.run(router.clone());
             connections.spawn(task::contain(Served::HttpClient, run));
@@ -177,47 +176,6 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Places for connections: a share for each network, so that nobody keeps a balancer's checks out, and
-/// some for this host alone.
-pub(super) struct Slots {
-    anyone: Arc<Shares<Network>>,
-    local: Arc<Semaphore>,
-    operator: Arc<Semaphore>,
-}
-
-/// One of them.
-#[derive(Debug)]
-pub(super) struct Slot {
-    _share: Option<Share<Network>>,
-    _local: Option<OwnedSemaphorePermit>,
-}
-
-impl Slots {
-    pub(super) fn new(connections: usize) -> Self {
-        let local = connections / LOCAL_SHARE;
-        Self {
-            anyone: Shares::new(connections - local, STRANGERS),
-            local: Arc::new(Semaphore::new(local)),
-            operator: Arc::new(Semaphore::new(OPERATOR)),
-        }
-    }
-
-    pub(super) fn take(&self, caller: Caller) -> Option<Slot> {
-        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned().ok();
-        let (share, local) = match caller {
-            Caller::Operator => (None, take(&self.operator)),
-            Caller::At(peer) => match self.anyone.take(peer.ip().into()) {
-                None if caller.is_local() => (None, take(&self.local)),
-                share => (share, None),
-            },
-        };
-        (share.is_some() || local.is_some()).then_some(Slot {
-            _share: share,
-            _local: local,
-        })
-    }
-}
-
 /// One accepted connection.
 struct Connection {
     stream: Box<dyn Stream>,
@@ -225,16 +183,22 @@ struct Connection {
     /// Closed when the server stops.
     stopped: watch::Receiver<()>,
     timeouts: Timeouts,
-    _slot: Slot,
+    seat: Arc<Seat>,
 }
 
 impl Connection {
     async fn run(mut self, router: Router) {
-        let caller = self.caller;
+        let (caller, seat) = (self.caller, self.seat.clone());
         let endpoints = TowerToHyperService::new(router);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(caller);
-            endpoints.call(request)
+            seat.is_served();
+            let (answer, seat) = (endpoints.call(request), seat.clone());
+            async move {
+                let answer = answer.await;
+                seat.waits();
+                answer
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -250,6 +214,7 @@ impl Connection {
         };
         let ended = tokio::select! {
             ended = &mut connection => Ok(ended),
+            () = self.seat.ended() => return debug!(%caller, "HTTP connection cut: its place is another's"),
             () = last_call => {
                 connection.as_mut().graceful_shutdown();
                 tokio::time::timeout(self.timeouts.grace, connection).await

@@ -73,6 +73,11 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         })
     }
 
+    /// Whether `holder` has a place.
+    pub fn holds(&self, holder: K) -> bool {
+        self.lock().held.contains_key(&holder)
+    }
+
     /// Places that are taken.
     pub fn taken(&self) -> usize {
         self.lock().taken

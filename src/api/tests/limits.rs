@@ -5,7 +5,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::super::Server;
-use super::super::caller::Caller;
 use super::super::testing::serve;
 use super::*;
 
@@ -112,25 +111,6 @@ async fn connections_over_the_limit_are_dropped_and_counted() {
         metrics.contains("warren_http_refusals_total{reason=\"connection_limit\"}"),
         "{metrics}"
     );
-}
-
-#[test]
-fn strangers_leave_places_for_this_host() {
-    let slots = super::super::server::Slots::new(16);
-    let take_all = |caller| -> Vec<_> { std::iter::from_fn(|| slots.take(caller)).collect() };
-    let at = |address: &str| Caller::At(address.parse().unwrap());
-    let first = take_all(at("192.0.2.1:1"));
-    assert_eq!(first.len(), 7);
-    let second = take_all(at("192.0.2.2:1"));
-    assert_eq!(second.len(), 4, "half of what is left");
-    let balancer = take_all(at("192.0.2.3:1"));
-    assert_eq!(balancer.len(), 2);
-    let crowd: Vec<_> = (4..99).map(|n| at(&format!("192.0.2.{n}:1"))).collect();
-    let crowd: Vec<_> = crowd.into_iter().flat_map(take_all).collect();
-    assert_eq!(crowd.len(), 1);
-    let own = take_all(at("[::ffff:127.0.0.1]:1"));
-    assert_eq!(own.len(), 2);
-    assert_eq!(take_all(Caller::Operator).len(), 4);
 }
 
 #[tokio::test]
