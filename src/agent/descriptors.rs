@@ -5,22 +5,32 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use crate::config::{Config, DEFAULT_MAX_CONNECTIONS, Limits};
-use crate::names::SPARE_ATTEMPTS;
+use crate::names::{SPARE_ATTEMPTS, SPARE_QUERIES};
 
 /// Descriptors beside connections and name queries: sockets of the listeners, runtime, logs, key files
 /// while they are read, and room for an operator.
 const BASE: usize = 128;
 
-/// Sockets of a name query: a server that is silent and the next one, for each address family.
-const SOCKETS_PER_NAME: usize = 4;
+/// Sockets of a name query: one for each address family.
+const SOCKETS_PER_NAME: usize = 2;
+
+/// Name queries have this part of all descriptors at most: one in so many.
+const NAMES_PART: usize = 4;
 
 /// Fewer connections than this are not worth an agent.
 const LEAST: usize = 16;
 
 /// Raises the limit of this process to the most that it may have, and lowers the numbers of connections
-/// in `config` to what fits in it. Links share a port, so they need none.
+/// and name queries in `config` to what fits in it. Links share a port, so they need none.
 pub(super) fn fit(config: &mut Config) {
     let Some(limit) = raise() else { return };
+    if config.exit.is_some() {
+        let wanted = config.limits.dns_queries;
+        let fit = names(limit, wanted);
+        config.limits.dns_queries = fit;
+        let default = Limits::default().dns_queries;
+        tell("limits.dns_queries", limit, wanted, fit, default);
+    }
     let room = limit.saturating_sub(reserve(config));
     let clients = config.socks5.as_ref().map_or(0, |s| s.max_connections);
     let targets = match config.exit {
@@ -71,9 +81,15 @@ fn reserve(config: &Config) -> usize {
     let limits = &config.limits;
     let http = config.http.as_ref().map_or(0, |_| limits.http_connections);
     let names = config.exit.as_ref().map_or(0, |_| limits.dns_queries);
-    [http, names.saturating_mul(SOCKETS_PER_NAME), SPARE_ATTEMPTS]
+    let names = names.saturating_mul(SOCKETS_PER_NAME);
+    [http, names, SPARE_ATTEMPTS, SPARE_QUERIES]
         .into_iter()
         .fold(BASE, usize::saturating_add)
+}
+
+/// So many names fit under that limit.
+fn names(limit: usize, wanted: usize) -> usize {
+    wanted.min((limit / NAMES_PART / SOCKETS_PER_NAME).max(LEAST))
 }
 
 /// So many of each fit into `room`, in their proportion.
@@ -116,6 +132,19 @@ mod tests {
             (0, 4, 0, (4, 0)),
         ] {
             assert_eq!(share(room, clients, targets), expected);
+        }
+    }
+
+    #[test]
+    fn names_take_a_part_of_few_descriptors() {
+        for (limit, wanted, expected) in [
+            (1_048_576, 1_024, 1_024),
+            (1_024, 1_024, 128),
+            (1_024, 100, 100),
+            (64, 1_024, LEAST),
+            (64, 4, 4),
+        ] {
+            assert_eq!(names(limit, wanted), expected, "{limit}");
         }
     }
 

@@ -52,7 +52,7 @@ pub struct Exit {
     sessions: Sessions,
     /// Bytes that one session holds unread at most.
     session_window: u64,
-    /// A place per stream under way, shared by the ingresses.
+    /// A place per stream that is no name query, shared by the ingresses.
     places: Arc<Shares<AgentId>>,
     /// A place per name under way, likewise; without one a query is refused, not queued.
     dns_queries: Arc<Shares<AgentId>>,

@@ -15,6 +15,7 @@ use super::Exit;
 use super::connect::{ConnectError, Dialled};
 use super::dns::{ResolveError, Resolving};
 use crate::identity::{AgentId, Member};
+use crate::limit::Share;
 use crate::names::Families;
 use crate::record::{Side, StreamGuard};
 use crate::task::{self, Served};
@@ -55,11 +56,11 @@ impl Exit {
             let peer = peer.clone();
             let serving = async move {
                 // What happens before the relay is large and short-lived: it gets a box of its own.
-                let Some(_place) = place else {
+                let Some(place) = place else {
                     return refuse(stream, &ConnectError::Busy).await;
                 };
-                let opening = Box::pin(exit.answer(stream, &peer));
-                if let Some((tcp, stream, guard)) = opening.await {
+                let opening = Box::pin(exit.answer(stream, &peer, place));
+                if let Some((tcp, stream, guard, _place)) = opening.await {
                     let end = relay(tcp, stream, &guard).await;
                     debug!(stream = ?guard.snapshot(), ?end, "stream ended");
                 }
@@ -69,16 +70,19 @@ impl Exit {
         self.sessions.leave(peer.id, &connection);
     }
 
-    /// Answers a stream's request; what is left to relay if it was a connect that succeeded.
+    /// Answers a stream's request; what is left to relay if it was a connect that succeeded. A name
+    /// takes the place of a query instead of a connection's.
     async fn answer(
         &self,
         mut stream: ExitStream,
         peer: &Member,
-    ) -> Option<(TcpStream, ExitStream, StreamGuard)> {
+        place: Share<AgentId>,
+    ) -> Option<(TcpStream, ExitStream, StreamGuard, Share<AgentId>)> {
         let request = receive_message(&mut stream.recv);
         let target = match timeout(self.request_timeout, request).await {
             Ok(Ok(StreamRequest::Connect(request))) => request.target,
             Ok(Ok(StreamRequest::Resolve(request))) => {
+                drop(place);
                 self.answer_resolve(stream, peer.id, &request).await;
                 return None;
             }
@@ -91,7 +95,10 @@ impl Exit {
             }
         };
         match self.connect_for(&mut stream, peer, &target).await? {
-            Ok(dialled) => self.accept(stream, peer.id, &target, dialled).await,
+            Ok(dialled) => {
+                let accepted = self.accept(stream, peer.id, &target, dialled).await;
+                accepted.map(|(tcp, stream, guard)| (tcp, stream, guard, place))
+            }
             Err(error) => {
                 refuse(stream, &error).await;
                 None

@@ -38,6 +38,7 @@ pub use message::Family;
 pub use name::{is_name, without_dot};
 pub use race::{Failure, SPARE_ATTEMPTS, STAGGER, race};
 pub use resolver::{Resolver, SystemFiles};
+pub use servers::SPARE_QUERIES;
 
 /// Why a name was not looked up. A name without addresses is no error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

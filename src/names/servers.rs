@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -32,6 +33,12 @@ const ROUNDS: usize = 3;
 
 /// How long a server that was silent, or not there, is asked last.
 const SHUNNED: Duration = Duration::from_secs(30);
+
+/// Questions of this process that are asked again, or of another server, while their first asking is
+/// under way: sockets that no place of a name counts. While they are all taken, a question waits for those
+/// whom it has asked.
+pub const SPARE_QUERIES: usize = 64;
+static SPARE: Semaphore = Semaphore::const_new(SPARE_QUERIES);
 
 /// Servers of one origin.
 #[derive(Debug)]
@@ -102,10 +109,17 @@ impl Servers {
             // Who has failed is not asked again.
             due.retain(|(_, index)| !failed.contains(index));
             let mut gap = self.how.gap;
-            if let Some((round, index)) = due.pop_front() {
+            if let Some((round, index)) = due.front().copied() {
                 gap = gap.saturating_mul(1 << round.min(8));
-                running.push(self.asked(index, round, question));
-                silent.push(index);
+                let spare = match running.is_empty() {
+                    true => Some(None),
+                    false => SPARE.try_acquire().ok().map(Some),
+                };
+                if let Some(spare) = spare {
+                    due.pop_front();
+                    running.push(self.asked(index, round, question, spare));
+                    silent.push(index);
+                }
             }
             tokio::select! {
                 biased;
@@ -145,7 +159,13 @@ impl Servers {
         order
     }
 
-    fn asked<'a>(&'a self, index: usize, round: usize, question: &'a Question) -> Asked<'a> {
+    fn asked<'a>(
+        &'a self,
+        index: usize,
+        round: usize,
+        question: &'a Question,
+        spare: Option<SemaphorePermit<'static>>,
+    ) -> Asked<'a> {
         let server = &self.servers[index];
         // Some drop what has EDNS in it without a word.
         let edns = round == 0 && !server.has_no_edns.load(Ordering::Relaxed);
@@ -154,6 +174,7 @@ impl Servers {
             tcp: self.how.use_tcp,
         };
         Box::pin(async move {
+            let _spare = spare;
             let result = ask(server.address, question, manner).await;
             let result = result.map(|(answer, with_edns)| {
                 if edns && !with_edns {
