@@ -24,7 +24,11 @@ pub(super) fn read(
     if own != id {
         return Err(StartError::OtherKey { own, id });
     }
-    let is_vouched = |identity: &Identity| trust.vouches(&identity.parsed(), unix_now());
+    let is_vouched = |identity: &Identity| {
+        trust
+            .vouches_until(&identity.parsed(), unix_now())
+            .is_some()
+    };
     if is_vouched(running) && !is_vouched(&loaded.value) {
         return Err(StartError::NotVouched);
     }

@@ -16,7 +16,7 @@ use crate::api::{
     ExplainView, Health, MemberView, PeerView, Refusal, ReloadAnswer, RouteView, StreamView,
     TopologyView, TraceView,
 };
-use crate::clock;
+use crate::clock::{self, unix_now};
 use crate::record::Side;
 
 /// A [`Status`] with its metrics.
@@ -151,8 +151,9 @@ impl api::Agent for Reporter {
     fn sessions(&self) -> Vec<MemberView> {
         let exit = self.status.exit.as_ref();
         let members = exit.map_or_else(Vec::new, |exit| exit.members());
-        let members = members.iter();
-        let view = members.map(|(member, since)| MemberView::new(member, clock::since(*since)));
+        let (members, now) = (members.iter(), unix_now());
+        let view =
+            members.map(|(member, since)| MemberView::new(member, clock::since(*since), now));
         view.collect()
     }
 

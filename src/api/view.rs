@@ -229,11 +229,12 @@ pub struct MemberView {
 }
 
 impl MemberView {
-    /// Of a session that has lasted so long.
-    pub fn new(member: &Member, age: Duration) -> Self {
+    /// Of a session that has lasted so long at `unix_time` (seconds).
+    pub fn new(member: &Member, age: Duration, unix_time: u64) -> Self {
+        let groups = member.groups(unix_time).iter();
         Self {
             ingress: member.id,
-            groups: member.groups.iter().map(ToString::to_string).collect(),
+            groups: groups.map(ToString::to_string).collect(),
             roles: member.roles.names().map(str::to_owned).collect(),
             not_after: format_date(member.credential.not_after),
             age_s: age.as_secs(),

@@ -220,14 +220,15 @@ impl Trust {
         self.anchors().pinned.contains(&id)
     }
 
-    /// Whether a mesh CA that is valid at `unix_time` (seconds) signed this certificate, be its agent
-    /// pinned or not: what a pinned agent says in a certificate of its own is nobody else's word.
-    pub fn vouches(&self, certificate: &Certificate, unix_time: u64) -> bool {
+    /// Until when (the last second, Unix time, clock slack included) a mesh CA stands for what this
+    /// certificate says, be its agent pinned or not: what a pinned agent says in a certificate of its own
+    /// is nobody else's word. `None`: none that is valid at `unix_time` (seconds) signed it.
+    pub fn vouches_until(&self, certificate: &Certificate, unix_time: u64) -> Option<u64> {
         let der = CertificateDer::from(certificate.der());
-        EndEntityCert::try_from(&der).is_ok_and(|end_entity| {
-            let issued = self.verify_issuer(certificate, &end_entity, unix_time);
-            issued.is_ok()
-        })
+        let end_entity = EndEntityCert::try_from(&der).ok()?;
+        let issued = self.verify_issuer(certificate, &end_entity, unix_time);
+        let until = issued.ok()?.min(certificate.not_after);
+        Some(until.saturating_add(CLOCK_SLACK))
     }
 
     /// Accepts a chain (DER, leaf first) whose leaf a mesh CA signed, or whose id is pinned, and
