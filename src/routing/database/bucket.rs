@@ -38,6 +38,17 @@ impl TokenBucket {
         allowed
     }
 
+    /// Takes as many of `units` as are there.
+    pub fn take_some(&mut self, now: Instant, units: u64) -> u64 {
+        let taken = if self.has(now, units) {
+            units
+        } else {
+            self.level_milli / 1_000
+        };
+        self.level_milli -= taken * 1_000;
+        taken
+    }
+
     /// Whether `units` are there.
     pub fn has(&mut self, now: Instant, units: u64) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_millis();
@@ -74,5 +85,16 @@ mod tests {
             "never more than a second's worth"
         );
         assert!(bucket.take(much_later, 10), "a refusal takes nothing");
+    }
+
+    #[test]
+    fn what_is_there_can_be_taken() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(start, 10);
+        assert_eq!(bucket.take_some(start, 4), 4);
+        assert_eq!(bucket.take_some(start, 40), 6);
+        assert_eq!(bucket.take_some(start, 40), 0);
+        let later = start + Duration::from_millis(250);
+        assert_eq!(bucket.take_some(later, 40), 2);
     }
 }

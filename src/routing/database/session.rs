@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) signatures: TokenBucket,
     /// Bytes that it may ask for.
     pub(super) answers: TokenBucket,
+    /// Objects of its offers that it may be asked for.
+    pub(super) asked: TokenBucket,
     pub(super) next_digest: Instant,
     /// When its digest was last answered.
     pub(super) compared: Option<Instant>,
@@ -36,6 +38,8 @@ impl Session {
             answers: bytes.clone(),
             bytes,
             signatures: TokenBucket::new(now, limits.signatures_per_second.into()),
+            // Two checks for each, signature and certificate.
+            asked: TokenBucket::new(now, u64::from(limits.signatures_per_second / 2).max(1)),
             next_digest: now,
             compared: None,
             repaired: None,

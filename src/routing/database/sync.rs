@@ -100,6 +100,12 @@ impl<A: Authority> Core<A> {
         // Half of what may be checked per second, so that the answers are not dropped; two checks
         // for each, signature and certificate.
         let most = (self.settings.limits.signatures_per_second as usize / 4).max(1);
+        // However often it offers: what it is asked for waits in memory until it listens.
+        let wanted = lacking.len().min(most);
+        let session = self.sessions.get_mut(&from);
+        let most = session.map_or(0, |session| {
+            session.asked.take_some(now.instant, wanted as u64) as usize
+        });
         if lacking.len() > most {
             // Ask each neighbour for another part.
             let start = lacking.len() * usize::from(from.0[0]) / 256;

@@ -90,6 +90,34 @@ fn who_may_ask_for_little_asks_for_a_part_and_again_soon() {
     );
 }
 
+/// What waits for a neighbour that does not listen is bounded by what it is asked for.
+#[test]
+fn who_offers_again_and_again_is_asked_at_a_rate() {
+    let mut slow = settings(1);
+    slow.limits.signatures_per_second = 40;
+    let mut bench = Bench::new(slow);
+    bench.up(2);
+    let offer = |epoch| {
+        let objects: Vec<ObjectKey> = (9..60)
+            .map(|origin| signed(link(stamp(origin, epoch, 1))).key().unwrap())
+            .collect();
+        let reach = vec![3; objects.len()].into();
+        ControlMessage::BucketSummary(BucketSummary { objects, reach })
+    };
+    let objects = |message: &ControlMessage| {
+        let ControlMessage::Request(request) = message else {
+            return 0;
+        };
+        request.objects.len()
+    };
+    let mut asked = 0;
+    for epoch in 1..100 {
+        bench.hear(2, offer(epoch));
+        asked += bench.messages(2).map(objects).sum::<usize>();
+    }
+    assert_eq!(asked, 20);
+}
+
 /// A restarted agent lost its epoch twice, and moved past its first process both times: the second
 /// and the third process issued in one epoch.
 #[test]
