@@ -13,7 +13,7 @@ use crate::support::{LOOPBACK, Mesh, Spec, Target};
 const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
 
 /// Opens a connection from the stranger's address.
-fn open(to: SocketAddr) -> TcpStream {
+pub(crate) fn open(to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let from = SocketAddr::from((STRANGER, 0));
     socket

@@ -5,18 +5,27 @@
 //! messages, its advertisements and its packets are written here, byte by byte where that matters,
 //! so that nothing in warren keeps it from lying. An attack is a file of a few lines.
 
+#![allow(clippy::print_stdout)] // The figures of docs/security.md.
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod canonical;
 mod churn;
 mod crowding;
+mod distrust;
 mod extremes;
 mod floods;
 mod forgery;
 mod grants;
 mod handshakes;
+mod jumps;
 mod member;
 mod packets;
 mod resolver;
+mod scene;
+mod session;
 mod sessions;
+mod slow;
+mod streams;
+mod wire;

@@ -4,30 +4,36 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 use warren::clock::{unix_ms, unix_now};
 use warren::identity::{
-    AgentId, Authority, Grants, Identity, SERVER_NAME, Trust, Validity, link_client,
+    AgentId, Authority, Grants, Identity, SERVER_NAME, Trust, Validity, link_client, tunnel_client,
 };
 use warren::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, Hello, LinkAdv, LinkFlags,
     Neighbor, RouteAdv, RoutePrefix, SignedAdv, Stamp, Token, decode_frame, encode_frame,
 };
 
+use crate::session::Session;
 use crate::support::Mesh;
+use crate::wire::{self, Port};
 
 /// What it says of its links and routes is valid for so long.
 const LIFETIME_MS: u64 = 300_000;
 
 /// Heartbeats that it promises and sends.
 const HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// Packet type of docs/wire-format.md.
+const TO_EXIT: u8 = 0x01;
 
 /// Longest control message that it reads.
 const MESSAGE: usize = 1024 * 1024;
@@ -44,7 +50,12 @@ pub(crate) struct Member {
     /// What its packets must begin with to be taken for its own.
     token: u64,
     packets: UdpSocket,
+    port: Arc<Port>,
+    /// Where its sessions are.
+    sessions: OnceLock<(Endpoint, Arc<wire::Session>)>,
     heard: Heard,
+    /// What reads its control stream.
+    ears: AbortHandle,
     ca: PathBuf,
     address: SocketAddr,
     /// Drives the connection.
@@ -63,7 +74,9 @@ impl Member {
         let identity = identity(mesh.dir(), grants);
         let (address, id) = (mesh.link(neighbor), mesh.id(neighbor));
         let id: AgentId = id.parse().expect("the mesh has agent ids");
-        let linked = runtime.block_on(link(&identity, mesh.dir(), address, id));
+        let port = runtime.block_on(async { Port::bind() });
+        let port = port.expect("a free port");
+        let linked = runtime.block_on(link(&identity, mesh.dir(), address, id, port.clone()));
         let member = Self {
             identity,
             neighbor: id,
@@ -73,7 +86,10 @@ impl Member {
             control: linked.control,
             token: linked.token,
             packets: packets(address),
+            port,
+            sessions: OnceLock::new(),
             heard: linked.heard,
+            ears: linked.ears,
             ca: mesh.dir().to_owned(),
             address,
             runtime,
@@ -84,15 +100,25 @@ impl Member {
 
     /// Why `neighbor` refuses a link with this identity; `None`: it greets it.
     pub(crate) fn knock(mesh: &Mesh, neighbor: &str, identity: &Identity) -> Option<String> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("the host has a thread left");
-        let (address, id) = (mesh.link(neighbor), mesh.id(neighbor));
-        let id: AgentId = id.parse().expect("the mesh has agent ids");
-        runtime.block_on(async {
-            let connection = dial(identity, mesh.dir(), address, id).await;
-            let (mut token, _control) = match greet(&connection, Heard::default()).await {
+        Self::knock_at(&Door::of(mesh, neighbor), identity, unix_ms(), None)
+    }
+
+    /// The same, of that epoch and at that time.
+    pub(crate) fn knock_at(
+        door: &Door,
+        identity: &Identity,
+        epoch: u64,
+        time_ms: Option<u64>,
+    ) -> Option<String> {
+        alone().block_on(async {
+            let connection = knocking(door, identity).await.ok()?;
+            let hello = Hello {
+                epoch,
+                time_ms,
+                ..hello()
+            };
+            let greeted = greet_as(hello, &connection, Heard::default()).await;
+            let (mut token, _control, _ears) = match greeted {
                 Some(greeted) => greeted,
                 None => return Some(connection.closed().await.to_string()),
             };
@@ -103,6 +129,24 @@ impl Member {
                 },
                 closed = connection.closed() => Some(closed.to_string()),
             }
+        })
+    }
+
+    /// Shakes hands with `neighbor`, does something else, and says hello then: why the link ends, and
+    /// how long after the hello.
+    pub(crate) fn knock_late(
+        mesh: &Mesh,
+        neighbor: &str,
+        identity: &Identity,
+        meanwhile: impl FnOnce(),
+    ) -> (String, Duration) {
+        alone().block_on(async {
+            let connection = knocking(&Door::of(mesh, neighbor), identity).await;
+            let connection = connection.expect("a good certificate");
+            meanwhile();
+            let start = Instant::now();
+            let _greeted = greet(&connection, Heard::default()).await;
+            (connection.closed().await.to_string(), start.elapsed())
         })
     }
 
@@ -132,8 +176,13 @@ impl Member {
 
     /// One link, to its neighbour.
     pub(crate) fn link_adv(&self) -> Advertisement {
+        self.link_adv_at(self.stamp())
+    }
+
+    /// The same under that stamp.
+    pub(crate) fn link_adv_at(&self, stamp: Stamp) -> Advertisement {
         Advertisement::Link(LinkAdv {
-            stamp: self.stamp(),
+            stamp,
             flags: LinkFlags::default(),
             neighbors: vec![Neighbor {
                 id: self.neighbor,
@@ -203,11 +252,14 @@ impl Member {
     /// Makes another link in place of its own, and leaves it; whether it came about.
     pub(crate) fn relink(&self) -> bool {
         self.runtime.block_on(async {
-            let dialled = try_dial(&self.identity, &self.ca, self.address, self.neighbor).await;
+            let port = Port::bind().expect("a free port");
+            let dialled = try_dial(&self.identity, &self.ca, self.address, self.neighbor, port);
+            let dialled = dialled.await;
             let Ok(connection) = dialled else {
                 return false;
             };
-            let Some((mut token, _control)) = greet(&connection, Heard::default()).await else {
+            let Some((mut token, _control, _ears)) = greet(&connection, Heard::default()).await
+            else {
                 return false;
             };
             let patience = Duration::from_secs(1);
@@ -226,6 +278,29 @@ impl Member {
         let heard = self.heard.lock().expect("no panic while locked");
         let of = |adv: &&SignedAdv| adv.key().is_some_and(|key| key.origin == origin);
         heard.iter().filter(of).cloned().collect()
+    }
+
+    /// Reads nothing any more of what its neighbour says.
+    pub(crate) fn stop_listening(&self) {
+        self.ears.abort();
+    }
+
+    /// Opens a session with `exit`, which is behind its neighbour, and the only one ever asked for.
+    pub(crate) fn session(&self, exit: AgentId) -> Result<Session, String> {
+        let (endpoint, socket) = self.sessions.get_or_init(|| {
+            let mut header = vec![TO_EXIT, 0, 2];
+            header.extend(self.token.to_be_bytes());
+            for id in [self.id(), self.neighbor, exit] {
+                header.extend(id.short().0.to_be_bytes());
+            }
+            let _inside = self.runtime.enter();
+            let socket = self.port.session(header, self.address);
+            (endpoint(socket.clone()), socket)
+        });
+        let trust = Trust::new([self.ca.join("ca.crt")], BTreeSet::new());
+        let trust = Arc::new(trust.expect("the mesh has a CA"));
+        let tls = tunnel_client(&self.identity, trust, exit).expect("a good certificate");
+        Session::open(self.runtime.handle().clone(), endpoint, socket.clone(), tls)
     }
 
     /// The token of its link.
@@ -252,6 +327,24 @@ impl Member {
     }
 }
 
+/// Where a neighbour is, and who.
+pub(crate) struct Door {
+    ca: PathBuf,
+    address: SocketAddr,
+    id: AgentId,
+}
+
+impl Door {
+    pub(crate) fn of(mesh: &Mesh, neighbor: &str) -> Self {
+        let id = mesh.id(neighbor).parse();
+        Self {
+            ca: mesh.dir().to_owned(),
+            address: mesh.link(neighbor),
+            id: id.expect("the mesh has agent ids"),
+        }
+    }
+}
+
 /// What stands before a packet (docs/wire-format.md), right or wrong.
 pub(crate) struct Header<'a> {
     pub(crate) kind: u8,
@@ -268,8 +361,20 @@ fn packets(to: SocketAddr) -> UdpSocket {
     socket
 }
 
+/// A runtime for one conversation.
+fn alone() -> Runtime {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("the host has a thread left")
+}
+
+/// A connection with `neighbor` on which nothing was said yet.
+async fn knocking(door: &Door, identity: &Identity) -> Result<Connection, quinn::ConnectionError> {
+    let port = Port::bind().expect("a free port");
+    try_dial(identity, &door.ca, door.address, door.id, port).await
+}
+
 /// A certificate and key as `warren cert agent` makes them.
-fn identity(ca: &Path, grants: Option<&Grants>) -> Identity {
+pub(crate) fn identity(ca: &Path, grants: Option<&Grants>) -> Identity {
     let authority = Authority::load(ca).expect("the mesh has a CA");
     let validity = Validity::days(unix_now(), 1);
     let issued = authority.issue("liar", grants, validity);
@@ -282,6 +387,7 @@ struct Linked {
     control: mpsc::Sender<Vec<u8>>,
     token: u64,
     heard: Heard,
+    ears: AbortHandle,
 }
 
 /// Advertisements that came, the first [`HEARD`] of them.
@@ -289,11 +395,17 @@ type Heard = Arc<Mutex<Vec<SignedAdv>>>;
 
 const HEARD: usize = 1_000;
 
-async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Linked {
-    let connection = dial(identity, ca, address, id).await;
+async fn link(
+    identity: &Identity,
+    ca: &Path,
+    address: SocketAddr,
+    id: AgentId,
+    port: Arc<Port>,
+) -> Linked {
+    let connection = dial(identity, ca, address, id, port).await;
     let heard = Heard::default();
     let greeted = greet(&connection, heard.clone()).await;
-    let (mut token, control) = greeted.expect("a good certificate is let in");
+    let (mut token, control, ears) = greeted.expect("a good certificate is let in");
     let token = token.wait_for(|token| *token != 0).await;
     let token = *token.expect("the neighbour says hello");
     Linked {
@@ -301,11 +413,18 @@ async fn link(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) 
         control,
         token,
         heard,
+        ears,
     }
 }
 
-async fn dial(identity: &Identity, ca: &Path, address: SocketAddr, id: AgentId) -> Connection {
-    let connection = try_dial(identity, ca, address, id).await;
+async fn dial(
+    identity: &Identity,
+    ca: &Path,
+    address: SocketAddr,
+    id: AgentId,
+    port: Arc<Port>,
+) -> Connection {
+    let connection = try_dial(identity, ca, address, id, port).await;
     connection.expect("the listening side judges last")
 }
 
@@ -314,26 +433,27 @@ async fn try_dial(
     ca: &Path,
     address: SocketAddr,
     id: AgentId,
+    port: Arc<Port>,
 ) -> Result<Connection, quinn::ConnectionError> {
     let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
     let tls = link_client(identity, Arc::new(trust), id).expect("a good certificate");
     let crypto = Arc::new(QuicClientConfig::try_from(tls).expect("TLS that QUIC takes"));
-    let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let endpoint = endpoint(port);
     let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
     connecting.expect("an address").await
 }
 
-/// Says hello, and goes on saying what is asked for. The neighbour's token comes with its own hello.
-/// `None`: the connection has ended.
-async fn greet(
-    connection: &Connection,
-    heard: Heard,
-) -> Option<(watch::Receiver<u64>, mpsc::Sender<Vec<u8>>)> {
-    let (send, recv) = connection.open_bi().await.ok()?;
-    let (control, queue) = mpsc::channel(64);
-    let (told, token) = watch::channel(0);
-    let mut frames = Vec::new();
-    let hello = Hello {
+/// Opens connections on `socket`.
+pub(crate) fn endpoint(socket: Arc<dyn quinn::AsyncUdpSocket>) -> Endpoint {
+    let runtime = Arc::new(quinn::TokioRuntime);
+    let mut config = quinn::EndpointConfig::default();
+    config.grease_quic_bit(false);
+    let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime);
+    endpoint.expect("a bound socket")
+}
+
+fn hello() -> Hello {
+    Hello {
         version: warren::link::VERSION,
         features: 0,
         epoch: unix_ms(),
@@ -341,15 +461,31 @@ async fn greet(
         heartbeat_ms: HEARTBEAT.as_millis() as u32,
         cost: 1,
         time_ms: None,
-    };
+    }
+}
+
+/// The neighbour's token, the way for what is said, and what listens.
+type Greeted = (watch::Receiver<u64>, mpsc::Sender<Vec<u8>>, AbortHandle);
+
+async fn greet(connection: &Connection, heard: Heard) -> Option<Greeted> {
+    greet_as(hello(), connection, heard).await
+}
+
+/// Says hello, and goes on saying what is asked for. The neighbour's token comes with its own hello.
+/// `None`: the connection has ended.
+async fn greet_as(hello: Hello, connection: &Connection, heard: Heard) -> Option<Greeted> {
+    let (send, recv) = connection.open_bi().await.ok()?;
+    let (control, queue) = mpsc::channel(64);
+    let (told, token) = watch::channel(0);
+    let mut frames = Vec::new();
     encode_frame(&ControlMessage::Hello(hello), &mut frames);
     let wanted = Token { token: 0x11a2 };
     encode_frame(&ControlMessage::Token(wanted), &mut frames);
     control.send(frames).await.expect("an empty queue");
     tokio::spawn(write_all(send, queue));
-    tokio::spawn(listen(recv, told, heard));
+    let ears = tokio::spawn(listen(recv, told, heard)).abort_handle();
     tokio::spawn(beat(connection.clone()));
-    Some((token, control))
+    Some((token, control, ears))
 }
 
 async fn write_all(mut send: SendStream, mut queue: mpsc::Receiver<Vec<u8>>) {
