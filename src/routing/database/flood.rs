@@ -11,7 +11,9 @@ use super::counters::AdvResult;
 use super::origin::{Standing, Stored};
 use super::output::{Alarm, DisconnectReason, Output};
 use super::time::{CLOCK_SLACK_MS, Now, TELL_INTERVAL, due, ms_ahead};
+use crate::config::Limits;
 use crate::identity::{AgentId, MAX_EPOCH_AHEAD_MS};
+use crate::wire::bounds::MAX_BODY_BYTES;
 use crate::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, ObjectKey, ObjectKind,
     Request,
@@ -19,6 +21,11 @@ use crate::wire::{
 
 /// Least time between two requests to one neighbour for what came without a certificate.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes that one origin may have stored, for each route that it may have: the longest name, in a fragment
+/// of its own. Else one member could fill `limits.advertisement_bytes` with fragments that hold nothing,
+/// or what only later releases read, and keep everybody's news out.
+const BYTES_PER_ROUTE: usize = 512;
 
 /// What one flood brought.
 #[derive(Default)]
@@ -248,8 +255,12 @@ impl<A: Authority> Core<A> {
         if known.is_none() && self.db.origin_count() >= limits.origins {
             return Err(AdvResult::OriginLimit);
         }
+        let same_epoch = known.filter(|origin| origin.epoch() == stored.key.version.epoch);
+        let besides = same_epoch.map_or(0, |origin| origin.bytes_besides(&stored.key));
+        if besides + stored.adv.wire_bytes() > bytes_per_origin(limits) {
+            return Err(AdvResult::MemoryLimit);
+        }
         if let Advertisement::Route(route) = stored.decoded() {
-            let same_epoch = known.filter(|origin| origin.epoch() == stored.key.version.epoch);
             let others = same_epoch.map_or(0, |origin| origin.routes_besides(route.fragment));
             if others + route.prefixes.len() + route.domains.len() > limits.routes_per_origin {
                 return Err(AdvResult::RouteLimit);
@@ -347,6 +358,14 @@ fn place(now: Now, envelope: Envelope) -> Result<Stored, AdvResult> {
     let left = max_hops.checked_sub(distance).ok_or(AdvResult::TooFar)?;
     let ttl = envelope.ttl.min(left);
     Stored::new(now, envelope.adv, ttl, distance).ok_or(AdvResult::Malformed)
+}
+
+/// Bytes of advertisements that one origin may have stored: links, and its routes at their longest; half of
+/// all at most.
+fn bytes_per_origin(limits: &Limits) -> usize {
+    let routes = limits.routes_per_origin.saturating_mul(BYTES_PER_ROUTE);
+    let whole = routes.saturating_add(2 * MAX_BODY_BYTES);
+    whole.min(limits.advertisement_bytes / 2)
 }
 
 fn of_origin(origin: AgentId, proven: Proven) -> Result<Proven, AdvResult> {

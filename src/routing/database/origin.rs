@@ -169,6 +169,14 @@ impl Origin {
             .sum()
     }
 
+    /// Bytes of the objects stored, as they travel, without the one that `key` takes the place of.
+    pub(super) fn bytes_besides(&self, key: &ObjectKey) -> usize {
+        let others = self
+            .objects()
+            .filter(|stored| (stored.key.kind, stored.key.fragment) != (key.kind, key.fragment));
+        others.map(|stored| stored.adv.wire_bytes()).sum()
+    }
+
     pub(super) fn newest_route(&self) -> Option<&RouteAdv> {
         let newest = self.routes.iter().max_by_key(|stored| stored.key.version)?;
         newest.route()

@@ -334,3 +334,39 @@ fn limits_drop_and_count() {
     narrow.hear(7, flood([]));
     assert_eq!(narrow.core.counters().dropped(MessageDrop::NoSession), 1);
 }
+
+/// A member that fills the store with fragments of nothing, as large as they may be: what it says in fields
+/// that nobody knows yet is kept and passed on like all else.
+#[test]
+fn one_origin_leaves_room_for_the_news_of_others() {
+    let mut small = settings(1);
+    small.limits.routes_per_origin = 100;
+    small.limits.advertisement_bytes = 1024 * 1024;
+    let mut bench = Bench::new(small);
+    bench.up(2);
+    let padded = |fragment: u16| {
+        let stamp = stamp(9, 5, 1 + u64::from(fragment));
+        let route = Advertisement::Route(route(stamp, fragment, 200, &[]));
+        let mut body = route.encode();
+        // One field more at the end of the array.
+        assert_eq!(body[1], 0x88);
+        body[1] = 0x89;
+        body.extend([0x59, 0xc3, 0x50]);
+        body.resize(body.len() + 50_000, 0);
+        assert!(Advertisement::decode(&body).is_ok());
+        let tagged = [b"warren/route-adv/1\0".as_slice(), &body].concat();
+        let padded = SignedAdv::from_parts(body.into(), sign(id(9), &tagged));
+        ControlMessage::Flood(Flood {
+            certificates: vec![CertificateBytes::new(&good_certificate(id(9)))],
+            advertisements: vec![envelope(padded, 0)],
+        })
+    };
+    for fragment in 0..200 {
+        bench.hear(2, padded(fragment)).pass(ms(100));
+    }
+    assert!(count(&bench, AdvResult::Accepted) >= 3, "they are good");
+    assert!(count(&bench, AdvResult::MemoryLimit) > 100);
+    assert!(bench.core.database_bytes() < 300 * 1024);
+    bench.hear(2, flood([link(stamp(8, 5, 1))]));
+    assert!(known(&bench, 8));
+}
