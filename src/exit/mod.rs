@@ -52,6 +52,8 @@ pub struct Exit {
     sessions: Sessions,
     /// Bytes that one session holds unread at most.
     session_window: u64,
+    /// Streams that one session may have open.
+    streams_per_session: u32,
     /// A place per stream that is no name query, shared by the ingresses.
     places: Arc<Shares<AgentId>>,
     /// A place per name under way, likewise; without one a query is refused, not queued.
@@ -79,6 +81,7 @@ impl Exit {
             streams,
             sessions: Sessions::default(),
             session_window: limits.session_window as u64,
+            streams_per_session: limits.streams_per_session,
             places: Shares::new(limits.exit_connections, MEMBERS),
             dns_queries: Shares::new(limits.dns_queries, MEMBERS),
             request_timeout: limits.handshake_timeout,

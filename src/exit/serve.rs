@@ -49,7 +49,8 @@ impl Exit {
         connection: quinn::Connection,
         peer: Arc<Member>,
     ) {
-        let streams = SessionStreams::new(connection.clone(), self.session_window);
+        let (window, most) = (self.session_window, self.streams_per_session);
+        let streams = SessionStreams::accepting(connection.clone(), window, most);
         self.sessions.enter(peer.clone(), &streams);
         while let Ok(stream) = streams.accept().await {
             let (exit, place) = (self.clone(), self.place(peer.id));

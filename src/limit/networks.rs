@@ -1,20 +1,21 @@
-//! A bounded table of networks, in which what does not count any more makes room.
+//! A bounded table of networks, or others that are told apart by a key, in which what does not count any more makes room.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use super::Network;
 
-/// Something about each network, of as many as are remembered at once.
+/// Something about each key, of as many as are remembered at once.
 #[derive(Debug)]
-pub struct Networks<T> {
-    entries: HashMap<Network, T>,
+pub struct Networks<T, K = Network> {
+    entries: HashMap<K, T>,
     most: usize,
     sweep: Duration,
     swept: Option<Instant>,
 }
 
-impl<T> Networks<T> {
+impl<T, K: Eq + Hash> Networks<T, K> {
     /// Remembers `most`. At this bound it is looked every `sweep` for those that do not count any more: it
     /// takes a walk over the whole table.
     pub fn new(most: usize, sweep: Duration) -> Self {
@@ -26,24 +27,24 @@ impl<T> Networks<T> {
         }
     }
 
-    /// What is known of `network`, at first what `new` makes; `None`: it is not known, and there is no room.
+    /// What is known of `key`, at first what `new` makes; `None`: it is not known, and there is no room.
     /// `counts` says what must not be forgotten.
     pub fn entry(
         &mut self,
-        network: Network,
+        key: K,
         now: Instant,
         counts: impl Fn(&T) -> bool,
         new: impl FnOnce() -> T,
     ) -> Option<&mut T> {
-        if !self.entries.contains_key(&network) && !self.has_room(now, counts) {
+        if !self.entries.contains_key(&key) && !self.has_room(now, counts) {
             return None;
         }
-        Some(self.entries.entry(network).or_insert_with(new))
+        Some(self.entries.entry(key).or_insert_with(new))
     }
 
-    /// What is known of `network`.
-    pub fn get_mut(&mut self, network: &Network) -> Option<&mut T> {
-        self.entries.get_mut(network)
+    /// What is known of `key`.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut T> {
+        self.entries.get_mut(key)
     }
 
     #[cfg(test)]

@@ -1,15 +1,16 @@
-//! How often something may happen: altogether, and for each network.
+//! How often something may happen: altogether, and for each network or name.
 //!
 //! Token buckets, kept as one time each (the generic cell rate algorithm, ITU-T I.371): when the
 //! bucket will be full again.
 
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use super::{Network, Networks};
 
-/// Networks remembered at once, some 50 bytes each. An entry counts for as long as its bucket is not
+/// Keys remembered at once, some 50 bytes each. An entry counts for as long as its bucket is not
 /// full: some milliseconds after a single packet.
-const NETWORKS: usize = 16_384;
+const KEYS: usize = 16_384;
 
 /// At the bound, how often full buckets are looked for: it walks the whole table.
 const SWEEP: Duration = Duration::from_millis(10);
@@ -60,27 +61,26 @@ impl Bucket {
     }
 }
 
-/// A bucket for each network.
+/// A bucket for each network, or whoever else is told apart by a key.
 #[derive(Debug)]
-pub struct Rates {
+pub struct Rates<K = Network> {
     pace: Pace,
-    full_at: Networks<Instant>,
+    full_at: Networks<Instant, K>,
 }
 
-impl Rates {
-    /// Full ones: `rate` a second for each network, and as many at once.
+impl<K: Eq + Hash> Rates<K> {
+    /// Full ones: `rate` a second for each key, and as many at once.
     pub fn per_second(rate: u32) -> Self {
         Self {
             pace: Pace::per_second(rate),
-            full_at: Networks::new(NETWORKS, SWEEP),
+            full_at: Networks::new(KEYS, SWEEP),
         }
     }
 
-    /// Takes a token of that network; `false`: there is none, or more networks are busy than are
-    /// remembered.
-    pub fn take(&mut self, network: Network, now: Instant) -> bool {
+    /// Takes a token of that key; `false`: there is none, or more are busy than are remembered.
+    pub fn take(&mut self, key: K, now: Instant) -> bool {
         let is_busy = |full_at: &Instant| *full_at > now;
-        let Some(known) = self.full_at.entry(network, now, is_busy, || now) else {
+        let Some(known) = self.full_at.entry(key, now, is_busy, || now) else {
             return false;
         };
         let full_at = self.pace.take(Some(*known), now);
@@ -137,10 +137,10 @@ mod tests {
         let start = Instant::now();
         let mut rates = Rates::per_second(1_000);
         let taken = (0..100_000).filter(|number| rates.take(network(*number), start));
-        assert_eq!(taken.count(), NETWORKS);
+        assert_eq!(taken.count(), KEYS);
         assert!(!rates.take(network(200_000), start));
         assert!(rates.take(network(1), start), "a known one");
         assert!(rates.take(network(200_000), start + SWEEP));
-        assert!(rates.full_at.count() < NETWORKS);
+        assert!(rates.full_at.count() < KEYS);
     }
 }

@@ -36,7 +36,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
         }
         if visitor.is_proved() {
             let now = clock::now();
-            if !sources.take(remote.ip().into(), now) || !proved.take(now) {
+            if !sources.take(Network::from(remote.ip()), now) || !proved.take(now) {
                 // A refusal would end the dial; so it asks again.
                 visitor.ignore();
                 continue;

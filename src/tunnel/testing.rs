@@ -78,9 +78,20 @@ pub(crate) async fn session() -> Session {
 
 /// The same with settings of its own.
 pub(crate) async fn session_with(mut transport: quinn::TransportConfig) -> Session {
+    transport.max_concurrent_bidi_streams(10_000_u32.into());
+    connected(transport).await
+}
+
+/// The same, with room for so many streams at first.
+pub(crate) async fn session_for(streams: u32) -> Session {
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_concurrent_bidi_streams(streams.into());
+    connected(transport).await
+}
+
+async fn connected(mut transport: quinn::TransportConfig) -> Session {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     transport.stream_receive_window((256_u32 * 1024).into());
-    transport.max_concurrent_bidi_streams(10_000_u32.into());
     let (server, client) = configs(Arc::new(transport));
     let accepting = Endpoint::server(server, loopback).unwrap();
     let dialling = Endpoint::client(loopback).unwrap();

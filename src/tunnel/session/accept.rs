@@ -4,19 +4,20 @@ use std::io;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Connection, Endpoint, Incoming, VarInt};
+use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::admission::{Admission, Verdict};
 use super::congestion::Signals;
 use super::endpoint::{endpoint, server_config};
 use super::follow::follow;
 use super::hands::{Established, probe_key};
 use super::kick::Kicker;
-use crate::clock::unix_now;
+use crate::clock::{self, unix_now};
 use crate::identity::{AgentId, Member, ShortId, Trust};
-use crate::limit::{MEMBERS, STRANGERS, Shares, Told};
+use crate::limit::{Holders, Told};
 use crate::link::patience;
 use crate::quic;
 use crate::record::Side;
@@ -82,13 +83,9 @@ impl SessionListener {
     /// Accepts until the endpoint closes.
     pub fn accept(self: Arc<Self>) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
-        // One agent has one session, and those that it has just given up.
-        let open = Shares::new(self.context.limits.sessions, MEMBERS);
-        let places = self.context.limits.pending_handshakes;
-        // Whoever has a link token can write any source: in an ingress' name it takes no place that the
-        // ingress gets by proving that it is there.
-        let unproved = Shares::new(places / 2, STRANGERS);
-        let proved = Shares::new(places.div_ceil(2), STRANGERS);
+        // An ingress has one session, and for a moment those that it has just given up.
+        let open = Holders::new(self.context.limits.sessions);
+        let mut admission = Admission::new(&self.context.limits);
         let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
         task::serve(Served::Session, async move {
@@ -99,17 +96,22 @@ impl SessionListener {
                 };
                 // Nothing is authenticated yet: a handshake takes no session's place.
                 let is_proved = incoming.remote_address_validated();
-                let pending = if is_proved { &proved } else { &unproved };
-                let Some(handshake) = pending.take(source) else {
-                    if is_proved {
+                let handshake = match admission.judge(source, is_proved, clock::now()) {
+                    Verdict::Begin(place) => place,
+                    Verdict::Prove => {
+                        // It has not been validated, so it may be.
+                        let _ = incoming.retry();
+                        continue;
+                    }
+                    Verdict::Later => {
+                        incoming.ignore();
+                        continue;
+                    }
+                    Verdict::Refuse => {
                         debug!(%source, "session refused: too many handshakes");
                         incoming.refuse();
-                    } else {
-                        // Only who is where its packets say it is may take the rest (RFC 9000 section
-                        // 8.1.2). It has not been validated, so it may be.
-                        let _ = incoming.retry();
+                        continue;
                     }
-                    continue;
                 };
                 let open = open.clone();
                 let (listener, accepted) = (self.clone(), accepted.clone());
@@ -167,7 +169,6 @@ impl SessionListener {
         if connection.remote_address() != virtual_addr(id.short()) {
             return Err(format!("{id} does not have the source id of its packets"));
         }
-        connection.set_max_concurrent_bi_streams(VarInt::from_u32(settings.streams));
         let ingress = Arc::new(Member::new(&certificate, &self.trust, unix_now()));
         let session = AcceptedSession {
             connection,

@@ -14,6 +14,7 @@ use super::congestion::{Factory, Signals};
 use crate::tunnel::path::SMALLEST;
 use crate::tunnel::sizes::SessionSettings;
 use crate::tunnel::socket::virtual_socket::VirtualSocket;
+use crate::tunnel::stream::room::FIRST;
 use crate::tunnel::stream::stream_window;
 
 /// Packets that the other end may leave unacknowledged (ACK frequency extension of QUIC). At
@@ -44,11 +45,6 @@ const IDLE: Duration = Duration::from_secs(30);
 /// ask for them, and each looks like a packet of a session that must be answered. They serve hardly
 /// anybody here: their key dies with the process, and a session that ends before it says so itself.
 const RESETS: Duration = Duration::from_secs(3_600);
-
-/// Streams that an ingress may open before its handshake is done; then it gets the rest. QUIC has room for
-/// all that are allowed from the start, 6 MB for 65,536 of them: handshakes that came to nothing held
-/// 200 MB of an exit.
-const UNPROVED_STREAMS: u32 = 256;
 
 /// Keeps an idle session alive, and its return path known.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -84,11 +80,7 @@ pub(crate) fn server_config(
 ) -> ServerConfig {
     let mut config = ServerConfig::with_crypto(crypto);
     config
-        .transport_config(transport(
-            settings,
-            signals,
-            settings.streams.min(UNPROVED_STREAMS),
-        ))
+        .transport_config(transport(settings, signals, settings.streams.min(FIRST)))
         // Addresses are virtual and never change.
         .migration(false)
         .max_incoming(pending);

@@ -12,12 +12,14 @@
 //! |---|---|
 //! | `open` | the opening side: one live session per exit |
 //! | `accept` | the accepting side: handshakes, sessions handed to the exit |
+//! | `admission` | which handshakes begin |
 //! | `steer`, `follow` | the task of an opened and of an accepted session |
 //! | `hands` | what path control wants done, done to one session |
 //! | `endpoint`, `congestion` | QUIC settings; what may be in flight, and room for a kick in a full window |
 //! | `kick` | makes quinn send at once |
 
 pub(crate) mod accept;
+mod admission;
 pub(crate) mod congestion;
 pub(crate) mod endpoint;
 mod follow;

@@ -10,12 +10,14 @@
 //! | `notes`, `ledger` | a session's streams, and what both ends say beside them; what each may send |
 //! | `urgency`, `turns` | which streams go first: those that send little; whose turn it is of the others |
 //! | `window` | what one may have under way |
+//! | `room` | how many an ingress may have open |
 
 pub(crate) mod exit_stream;
 pub(crate) mod framed;
 mod ledger;
 pub(crate) mod notes;
 pub(crate) mod relay;
+pub(crate) mod room;
 mod turns;
 mod urgency;
 mod window;

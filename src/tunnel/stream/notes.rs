@@ -26,6 +26,7 @@ use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use self::mailbox::Mailbox;
 use self::outbox::Outbox;
 use super::ledger::Ledger;
+use super::room::Room;
 use super::turns::Turns;
 use crate::wire::Note;
 
@@ -52,6 +53,8 @@ struct Notes {
     /// The other end says that it is short of our window.
     peer_is_short: AtomicBool,
     turns: Arc<Turns>,
+    /// For streams of the other end.
+    room: Room,
 }
 
 /// A stream's place among the notes; frees it when dropped.
@@ -74,6 +77,15 @@ impl SessionStreams {
     /// Begins to write and read notes beside the streams of `connection`, whose handshake is done.
     /// `window`: bytes that this end holds unread at most.
     pub fn new(connection: Connection, window: u64) -> Self {
+        Self::with(connection, window, Room::new(0))
+    }
+
+    /// As [`new`](Self::new), for the end that accepts streams: so many at once at most.
+    pub fn accepting(connection: Connection, window: u64, streams: u32) -> Self {
+        Self::with(connection, window, Room::new(streams))
+    }
+
+    fn with(connection: Connection, window: u64, room: Room) -> Self {
         // What the other end allows is known since the handshake.
         let ours = connection.open_uni().now_or_never().and_then(Result::ok);
         let notes = Arc::new(Notes {
@@ -84,6 +96,7 @@ impl SessionStreams {
             ledger: Mutex::new(Ledger::new(window)),
             peer_is_short: AtomicBool::new(false),
             turns: Arc::default(),
+            room,
         });
         notes.push(Note {
             window: Some(window),
@@ -102,6 +115,10 @@ impl SessionStreams {
     /// The next stream that the other end opens.
     pub async fn accept(&self) -> Result<ExitStream, ConnectionError> {
         let (send, recv) = self.connection.accept_bi().await?;
+        if let Some(room) = self.notes.room.handle_opened(send.id().index() + 1) {
+            let room = VarInt::from_u32(room);
+            self.connection.set_max_concurrent_bi_streams(room);
+        }
         Ok(self.with_notes(send, recv))
     }
 
