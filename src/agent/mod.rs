@@ -30,6 +30,7 @@
 //! | `readiness` | whether it can carry traffic |
 //! | `status`, `reporter`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `departed`, `skew` | names of agents that left; clocks that differ |
+//! | `descriptors`, `memory` | how many connections, and how much in sessions, the host has room for |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
 //! | `resolve` | names of peers |
 //! | `logging`, `error` | logs; why an agent does not start |
@@ -49,6 +50,7 @@ mod explain;
 mod health;
 mod lifecycle;
 mod logging;
+mod memory;
 mod operator;
 mod parts;
 mod prefixes;

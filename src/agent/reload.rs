@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::descriptors;
 use super::error::StartError;
 use super::logging;
+use super::memory;
 use super::parts;
 use super::renewal;
 use super::request::Reloaded;
@@ -95,6 +96,7 @@ impl Source {
         }
         let mut fitted = config.clone();
         descriptors::fit(&mut fitted);
+        memory::fit(&mut fitted);
         let before = running.config.borrow().clone();
         let renewed = identity.filter(|found| found.chain() != self.identity.chain());
         let renews = renewed.is_some();

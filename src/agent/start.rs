@@ -8,6 +8,7 @@ use tracing::info;
 use super::bind::Sockets;
 use super::descriptors;
 use super::error::StartError;
+use super::memory;
 use super::operator::Operator;
 use super::parts::Parts;
 use super::reload::Source;
@@ -37,6 +38,7 @@ impl Agent {
     pub async fn start(mut parts: Parts) -> Result<Self, StartError> {
         let loaded = parts.config.clone();
         descriptors::fit(&mut parts.config);
+        memory::fit(&mut parts.config);
         // Bind first: a busy port is the commonest mistake, and nothing has been said yet.
         let sockets = Sockets::bind(&parts).await?;
         Self::start_on(&parts, loaded, sockets, None)
