@@ -9,6 +9,7 @@ pub mod config;
 pub mod control_frame;
 pub mod core_inputs;
 pub mod packet_header;
+pub mod payload;
 pub mod probe;
 pub mod socks;
 pub mod text;
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("control_frame", control_frame::run),
     ("core_inputs", core_inputs::run),
     ("packet_header", packet_header::run),
+    ("payload", payload::run),
     ("probe", probe::run),
     ("socks", socks::run),
     ("text", text::run),

@@ -14,14 +14,14 @@ const BEFORE_IDS: usize = 5;
 
 /// A connection id, zeros behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Cid {
+pub struct Cid {
     bytes: [u8; LONGEST],
     len: u8,
 }
 
 impl Cid {
     /// The id on the answers that the sender of this packet with a long header wants.
-    pub(crate) fn of_source(packet: &[u8]) -> Option<Self> {
+    pub fn of_source(packet: &[u8]) -> Option<Self> {
         let (_, rest) = long(packet)?;
         Some(field(rest)?.0)
     }
@@ -29,7 +29,7 @@ impl Cid {
     /// The id that this packet with a long header carries for who gets it. Those with a short header do
     /// not say how long theirs is, and it is another one: a QUIC server leaves a client's first id as
     /// soon as it knows more.
-    pub(crate) fn of_destination(packet: &[u8]) -> Option<Self> {
+    pub fn of_destination(packet: &[u8]) -> Option<Self> {
         Some(long(packet)?.0)
     }
 

@@ -24,13 +24,13 @@
 
 pub(crate) mod address;
 mod answer;
-mod cid;
+pub(crate) mod cid;
 pub(crate) mod echo;
 pub(crate) mod flow;
 pub(crate) mod outlet;
 pub(crate) mod outlets;
 mod packet;
-mod parts;
+pub(crate) mod parts;
 pub(crate) mod prober;
 mod provisional;
 mod replay;

@@ -36,7 +36,7 @@ pub(crate) fn split(number: u32, packet: &[u8]) -> [Vec<u8>; 2] {
 
 /// Puts halves together.
 #[derive(Debug, Default)]
-pub(crate) struct Joiner {
+pub struct Joiner {
     waiting: VecDeque<Half>,
 }
 
@@ -50,7 +50,7 @@ struct Half {
 
 impl Joiner {
     /// The whole packet, if this is its second half to come.
-    pub(crate) fn take(&mut self, source: ShortId, payload: &[u8]) -> Option<Vec<u8>> {
+    pub fn take(&mut self, source: ShortId, payload: &[u8]) -> Option<Vec<u8>> {
         let (number, rest) = payload.split_first_chunk::<4>()?;
         let (&part, half) = rest.split_first()?;
         let number = u32::from_be_bytes(*number);
