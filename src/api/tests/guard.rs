@@ -37,7 +37,17 @@ async fn call(
     path: &str,
     headers: &[(&str, &str)],
 ) -> (u16, axum::http::HeaderMap, String) {
-    let mut request = Request::get(path);
+    send("GET", router, peer, path, headers).await
+}
+
+async fn send(
+    method: &str,
+    router: &Router,
+    peer: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (u16, axum::http::HeaderMap, String) {
+    let mut request = Request::builder().method(method).uri(path);
     if !headers.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", "localhost:8080");
     }
@@ -85,6 +95,40 @@ async fn without_a_token_management_is_for_this_host_only() {
             assert_eq!(answered, status, "{peer} {path} {headers:?}: {body}");
             assert_eq!(body.starts_with("{\"error\":"), status != 200, "{body}");
         }
+    }
+}
+
+/// Whoever may only look changes nothing, by whatever method.
+#[tokio::test]
+async fn nobody_else_drains_or_reloads() {
+    for settings in [settings(), with_token()] {
+        let router = endpoints(&settings);
+        for path in ["/api/drain", "/api/undrain", "/api/reload"] {
+            for headers in [
+                &[][..],
+                &[WRONG],
+                &[("x-forwarded-for", "127.0.0.1")],
+                &[("x-http-method-override", "POST")],
+                &[("upgrade", "h2c"), ("connection", "upgrade")],
+            ] {
+                for method in ["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "BREW"] {
+                    let (status, _, body) = send(method, &router, REMOTE, path, headers).await;
+                    let refused = matches!(status, 401 | 403 | 405 | 429);
+                    assert!(refused, "{method} {path} {headers:?}: {status} {body}");
+                    let post = method == "POST";
+                    assert!(!post || status != 405, "{path}");
+                }
+            }
+            let (status, ..) = send("POST", &router, LOCAL, path, &[EVIL]).await;
+            assert!(matches!(status, 401 | 403), "{status}");
+            let page = [("origin", "http://evil.example")];
+            let (status, ..) = send("POST", &router, LOCAL, path, &page).await;
+            assert!(matches!(status, 401 | 403), "{status}");
+        }
+        let (status, ..) = call(&router, REMOTE, "/ready", &[]).await;
+        assert_eq!(status, 200, "nobody drained it");
+        let (status, ..) = send("POST", &router, OPERATOR, "/api/drain", &[]).await;
+        assert_eq!(status, 200);
     }
 }
 
