@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use warren::clock::unix_ms;
+
 use crate::churn::Stop;
-use crate::member::{Member, identity};
+use crate::member::{Door, Member, identity};
+use crate::scene::Scene;
 use crate::support::wait::within;
 use crate::support::{LOOPBACK, Mesh, Spec};
 
@@ -89,4 +92,34 @@ fn an_ingress_revoked_while_it_opens_sessions_has_none() {
         let last = last.expect("some were opened before");
         assert!(last < revoked + SOON, "{:?}", last - revoked);
     });
+}
+
+/// Knocks at a time.
+const AT_ONCE: usize = 8;
+
+/// Who is out knocks again and again, with a good certificate and an id that is on the list.
+#[test]
+fn who_is_revoked_and_knocks_without_end_costs_nobody_anything() {
+    let folder = tempfile::tempdir().expect("a writable folder");
+    let list = folder.path().join("revoked");
+    fs::write(&list, "").expect("a writable folder");
+    let trust = format!("trust: {{ revoke_file: '{}' }}", list.display());
+    let mut scene = Scene::with(Spec::new("exit").extra(&trust));
+    let identity = identity(scene.mesh.dir(), None);
+    let door = Door::of(&scene.mesh, "exit");
+    let knock = || Member::knock_at(&door, &identity, unix_ms(), None);
+    assert_eq!(knock(), None, "it is let in");
+    fs::write(&list, format!("{}\n", identity.id())).expect("a writable folder");
+    within(SOON, "it is refused", knock);
+    scene.under("exit", "knocks of who is revoked", || {
+        thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(knock);
+            }
+        });
+        AT_ONCE as u64
+    });
+    let log = scene.mesh.process("exit").log();
+    let lines = log.lines().filter(|line| line.contains("revoked")).count();
+    assert!((1..=20).contains(&lines), "{lines} lines");
 }

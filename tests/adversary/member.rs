@@ -4,24 +4,21 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, Endpoint};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use warren::clock::{unix_ms, unix_now};
-use warren::identity::{
-    AgentId, Authority, Grants, Identity, SERVER_NAME, Trust, Validity, link_client, tunnel_client,
-};
+use warren::identity::{AgentId, Authority, Grants, Identity, Trust, Validity, tunnel_client};
 use warren::wire::{
     Advertisement, CertificateBytes, ControlMessage, Envelope, Flood, Hello, LinkAdv, LinkFlags,
-    Neighbor, RouteAdv, RoutePrefix, SignedAdv, Stamp, Token, decode_frame, encode_frame,
+    Neighbor, RouteAdv, RoutePrefix, SignedAdv, Stamp, encode_frame,
 };
 
+use crate::link::{Heard, endpoint, greet, greet_as, hello, link, try_dial};
 use crate::session::Session;
 use crate::support::Mesh;
 use crate::wire::{self, Port};
@@ -29,14 +26,8 @@ use crate::wire::{self, Port};
 /// What it says of its links and routes is valid for so long.
 const LIFETIME_MS: u64 = 300_000;
 
-/// Heartbeats that it promises and sends.
-const HEARTBEAT: Duration = Duration::from_millis(50);
-
 /// Packet type of docs/wire-format.md.
 const TO_EXIT: u8 = 0x01;
-
-/// Longest control message that it reads.
-const MESSAGE: usize = 1024 * 1024;
 
 /// A liar with a good certificate.
 pub(crate) struct Member {
@@ -379,149 +370,4 @@ pub(crate) fn identity(ca: &Path, grants: Option<&Grants>) -> Identity {
     let validity = Validity::days(unix_now(), 1);
     let issued = authority.issue("liar", grants, validity);
     Identity::from_issued(issued.expect("the host makes keys")).expect("a fresh certificate")
-}
-
-/// A connection that said hello, and the tasks that keep it.
-struct Linked {
-    connection: Connection,
-    control: mpsc::Sender<Vec<u8>>,
-    token: u64,
-    heard: Heard,
-    ears: AbortHandle,
-}
-
-/// Advertisements that came, the first [`HEARD`] of them.
-type Heard = Arc<Mutex<Vec<SignedAdv>>>;
-
-const HEARD: usize = 1_000;
-
-async fn link(
-    identity: &Identity,
-    ca: &Path,
-    address: SocketAddr,
-    id: AgentId,
-    port: Arc<Port>,
-) -> Linked {
-    let connection = dial(identity, ca, address, id, port).await;
-    let heard = Heard::default();
-    let greeted = greet(&connection, heard.clone()).await;
-    let (mut token, control, ears) = greeted.expect("a good certificate is let in");
-    let token = token.wait_for(|token| *token != 0).await;
-    let token = *token.expect("the neighbour says hello");
-    Linked {
-        connection,
-        control,
-        token,
-        heard,
-        ears,
-    }
-}
-
-async fn dial(
-    identity: &Identity,
-    ca: &Path,
-    address: SocketAddr,
-    id: AgentId,
-    port: Arc<Port>,
-) -> Connection {
-    let connection = try_dial(identity, ca, address, id, port).await;
-    connection.expect("the listening side judges last")
-}
-
-async fn try_dial(
-    identity: &Identity,
-    ca: &Path,
-    address: SocketAddr,
-    id: AgentId,
-    port: Arc<Port>,
-) -> Result<Connection, quinn::ConnectionError> {
-    let trust = Trust::new([ca.join("ca.crt")], BTreeSet::new()).expect("the mesh has a CA");
-    let tls = link_client(identity, Arc::new(trust), id).expect("a good certificate");
-    let crypto = Arc::new(QuicClientConfig::try_from(tls).expect("TLS that QUIC takes"));
-    let endpoint = endpoint(port);
-    let connecting = endpoint.connect_with(ClientConfig::new(crypto), address, SERVER_NAME);
-    connecting.expect("an address").await
-}
-
-/// Opens connections on `socket`.
-pub(crate) fn endpoint(socket: Arc<dyn quinn::AsyncUdpSocket>) -> Endpoint {
-    let runtime = Arc::new(quinn::TokioRuntime);
-    let mut config = quinn::EndpointConfig::default();
-    config.grease_quic_bit(false);
-    let endpoint = Endpoint::new_with_abstract_socket(config, None, socket, runtime);
-    endpoint.expect("a bound socket")
-}
-
-fn hello() -> Hello {
-    Hello {
-        version: warren::link::VERSION,
-        features: 0,
-        epoch: unix_ms(),
-        display_name: "liar".to_owned(),
-        heartbeat_ms: HEARTBEAT.as_millis() as u32,
-        cost: 1,
-        time_ms: None,
-    }
-}
-
-/// The neighbour's token, the way for what is said, and what listens.
-type Greeted = (watch::Receiver<u64>, mpsc::Sender<Vec<u8>>, AbortHandle);
-
-async fn greet(connection: &Connection, heard: Heard) -> Option<Greeted> {
-    greet_as(hello(), connection, heard).await
-}
-
-/// Says hello, and goes on saying what is asked for. The neighbour's token comes with its own hello.
-/// `None`: the connection has ended.
-async fn greet_as(hello: Hello, connection: &Connection, heard: Heard) -> Option<Greeted> {
-    let (send, recv) = connection.open_bi().await.ok()?;
-    let (control, queue) = mpsc::channel(64);
-    let (told, token) = watch::channel(0);
-    let mut frames = Vec::new();
-    encode_frame(&ControlMessage::Hello(hello), &mut frames);
-    let wanted = Token { token: 0x11a2 };
-    encode_frame(&ControlMessage::Token(wanted), &mut frames);
-    control.send(frames).await.expect("an empty queue");
-    tokio::spawn(write_all(send, queue));
-    let ears = tokio::spawn(listen(recv, told, heard)).abort_handle();
-    tokio::spawn(beat(connection.clone()));
-    Some((token, control, ears))
-}
-
-async fn write_all(mut send: SendStream, mut queue: mpsc::Receiver<Vec<u8>>) {
-    while let Some(bytes) = queue.recv().await {
-        if send.write_all(&bytes).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Reads what the neighbour says, and keeps of it tokens and advertisements.
-async fn listen(mut recv: RecvStream, token: watch::Sender<u64>, heard: Heard) {
-    let mut buffer = BytesMut::new();
-    while let Ok(Some(chunk)) = recv.read_chunk(64 * 1024, true).await {
-        buffer.extend_from_slice(&chunk.bytes);
-        while let Ok(Some(message)) = decode_frame(&mut buffer, MESSAGE) {
-            match message {
-                ControlMessage::Token(Token { token: new }) => drop(token.send_replace(new)),
-                ControlMessage::Flood(flood) => {
-                    let mut heard = heard.lock().expect("no panic while locked");
-                    let room = HEARD.saturating_sub(heard.len());
-                    let advertisements = flood.advertisements.into_iter();
-                    heard.extend(advertisements.map(|envelope| envelope.adv).take(room));
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-async fn beat(connection: Connection) {
-    let mut ticks = tokio::time::interval(HEARTBEAT);
-    loop {
-        ticks.tick().await;
-        if connection.send_datagram(Bytes::new()).is_err() {
-            return;
-        }
-    }
 }

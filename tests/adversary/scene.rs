@@ -12,9 +12,17 @@ use crate::support::traffic::{Echo, fetch};
 use crate::support::wait::eventually;
 use crate::support::{LOOPBACK, Mesh, Spec, Target};
 
-/// What a debug build on a machine that does other work may take; without the limits it is seconds, or
-/// for ever.
-const FLOOR: Duration = Duration::from_secs(1);
+/// Echoes and connections may take so many times what they take in peace: the attack shares the
+/// processors with everybody. `docs/security.md` has the figures of a machine that does nothing else.
+const TIMES: u32 = 10;
+
+/// What they may take in any case, at the median and at the 90th of a hundred: a debug build, and others
+/// test beside it. Without the limits it is more, or for ever. One is made after the other, so that a
+/// machine that stands still for seconds is seen in the slowest of them alone, which are not judged.
+const FLOOR: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
+/// Echoes that take less are as before.
+const RECOVERED: Duration = Duration::from_millis(20);
 
 /// An exit behind a transit, and an echo through them.
 pub(crate) struct Scene {
@@ -23,10 +31,11 @@ pub(crate) struct Scene {
     echo: Echo,
 }
 
-/// Two of a hundred: the median and the last but one.
+/// Three of a hundred.
 #[derive(Clone, Copy)]
 pub(crate) struct Took {
     pub(crate) p50: Duration,
+    p90: Duration,
     pub(crate) p99: Duration,
 }
 
@@ -40,7 +49,7 @@ pub(crate) struct Seen {
     /// Of the agent under attack, percent of one processor.
     cpu: f64,
     /// Its memory at the end of the attack, MB.
-    memory: f64,
+    pub(crate) memory: f64,
     /// Until echoes were as quick as before.
     recovered: Duration,
 }
@@ -50,15 +59,26 @@ impl Took {
         took.sort_unstable();
         Self {
             p50: took[took.len() / 2],
+            p90: took[took.len() * 9 / 10],
             p99: took[(took.len() * 99 / 100).saturating_sub(1)],
         }
     }
 
-    /// No worse than twice `idle`, or than a busy machine may be.
+    /// Of both what took longer.
+    fn worse(self, other: Self) -> Self {
+        Self {
+            p50: self.p50.max(other.p50),
+            p90: self.p90.max(other.p90),
+            p99: self.p99.max(other.p99),
+        }
+    }
+
+    /// Not out of all proportion to `idle`.
     pub(crate) fn assert_beside(self, idle: Self, what: &str) {
-        assert!(self.p50 < FLOOR / 10, "{what}: p50 {:?}", self.p50);
-        let most = FLOOR.max(2 * idle.p99);
-        assert!(self.p99 < most, "{what}: p99 {:?} over {most:?}", self.p99);
+        let most = (idle.p50 * TIMES).max(FLOOR.0);
+        assert!(self.p50 < most, "{what}: p50 {:?} over {most:?}", self.p50);
+        let most = (idle.p90 * TIMES).max(FLOOR.1);
+        assert!(self.p90 < most, "{what}: p90 {:?} over {most:?}", self.p90);
     }
 }
 
@@ -150,20 +170,22 @@ impl Scene {
             recovered,
         };
         println!("{seen}");
-        attacked.0.assert_beside(idle.0, what);
-        attacked.1.assert_beside(idle.1, what);
+        // Whatever else the machine does, it does afterwards, too.
+        let after = (self.echoes(100), self.connects(50));
+        attacked.0.assert_beside(idle.0.worse(after.0), what);
+        attacked.1.assert_beside(idle.1.worse(after.1), what);
         self.mesh.await_peers("exit", 1);
         let down = self.mesh.get("ingress", "/api/events").body;
         assert!(!down.contains("link_down"), "{what}: {down}");
         seen
     }
 
-    /// Waits until echoes take no more than twice what they took, or than a busy machine may take.
+    /// Waits until echoes take no more than twice what they took, or than [`RECOVERED`].
     fn recover(&mut self, idle: Took) -> Duration {
         let start = Instant::now();
         eventually("echoes are as before", || {
             let now = self.echoes(10);
-            (now.p99 < (2 * idle.p99).max(Duration::from_millis(20))).then(|| start.elapsed())
+            (now.p99 < (2 * idle.p99).max(RECOVERED)).then(|| start.elapsed())
         })
     }
 }

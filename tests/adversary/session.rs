@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, VarInt};
 use tokio::runtime::Handle;
 use warren::identity::SERVER_NAME;
-use warren::wire::encode_frame;
+use warren::wire::{STREAM_MESSAGE_LIMIT, decode_frame, encode_frame};
 
 use crate::wire::{self, FAR};
 
@@ -23,6 +24,7 @@ const INITIAL: [u8; 9] = [0xc0, 0, 0, 0, 1, 1, 7, 1, 7];
 /// An open session; it ends when dropped.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
+    socket: Arc<wire::Session>,
     runtime: Handle,
 }
 
@@ -42,9 +44,10 @@ impl Session {
             let connection = shaken.map_err(|_| "no handshake in time".to_owned())?;
             connection.map_err(|error| error.to_string())
         })?;
-        runtime.spawn(remind(connection.clone(), socket));
+        runtime.spawn(remind(connection.clone(), socket.clone()));
         Ok(Self {
             connection,
+            socket,
             runtime,
         })
     }
@@ -89,6 +92,44 @@ impl Session {
             let read = tokio::time::timeout(PATIENCE, recv.read_chunk(1_024, true)).await;
             Some(read.ok()?.ok()??.bytes.to_vec())
         })
+    }
+
+    /// The message that comes on a stream, within the patience of a handshake; `None`: it was reset.
+    pub(crate) fn hear<T>(&self, recv: &mut RecvStream) -> Option<T>
+    where
+        T: for<'b> minicbor::Decode<'b, ()>,
+    {
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.extend_from_slice(&self.answer(recv)?);
+            if let Some(message) = decode_frame(&mut buffer, STREAM_MESSAGE_LIMIT).ok()? {
+                return Some(message);
+            }
+        }
+    }
+
+    /// Writes what there is room for, until there has been none for a moment; how many bytes.
+    pub(crate) fn fill(&self, send: &mut SendStream) -> u64 {
+        let block = vec![0; 64 * 1024];
+        self.runtime.block_on(async {
+            let mut total = 0;
+            while let Ok(Ok(written)) =
+                tokio::time::timeout(Duration::from_millis(5), send.write(&block)).await
+            {
+                total += written as u64;
+            }
+            total
+        })
+    }
+
+    /// Writes all of this.
+    pub(crate) fn write(&self, send: &mut SendStream, bytes: &[u8]) -> bool {
+        self.runtime.block_on(send.write_all(bytes)).is_ok()
+    }
+
+    /// Takes no data any more, and acknowledges none; nor do other sessions of this member.
+    pub(crate) fn stop_hearing(&self) {
+        self.socket.stop_hearing();
     }
 
     pub(crate) fn is_open(&self) -> bool {

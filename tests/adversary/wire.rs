@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -61,6 +62,7 @@ impl Port {
             to,
             came: Mutex::new(came.expect("the first to ask")),
             halves: Mutex::default(),
+            deaf: AtomicBool::new(false),
         })
     }
 }
@@ -72,6 +74,8 @@ pub(crate) struct Session {
     to: SocketAddr,
     came: Mutex<mpsc::Receiver<Vec<u8>>>,
     halves: Mutex<Halves>,
+    /// Loses packets with data in them.
+    deaf: AtomicBool,
 }
 
 /// Halves of packets that wait for the other one, by their number.
@@ -80,7 +84,15 @@ type Halves = BTreeMap<[u8; 4], (u8, Vec<u8>)>;
 /// Most of them; then all are forgotten.
 const HALVES: usize = 256;
 
+/// Longer packets have data in them: acknowledgements and keep-alives are shorter.
+const SHORT: usize = 200;
+
 impl Session {
+    /// Takes no data any more, and acknowledges none.
+    pub(crate) fn stop_hearing(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
     /// One packet behind the session's header.
     pub(crate) fn send(&self, payload: &[u8]) {
         // A full buffer loses packets, as networks do.
@@ -191,7 +203,11 @@ impl AsyncUdpSocket for Session {
             };
             let mut halves = self.halves.lock().expect("no panic while locked");
             let payload = payload(&packet, &mut halves);
-            let Some(payload) = payload.filter(|payload| payload.len() <= bufs[0].len()) else {
+            let most = match self.deaf.load(Ordering::Relaxed) {
+                true => SHORT,
+                false => bufs[0].len(),
+            };
+            let Some(payload) = payload.filter(|payload| payload.len() <= most) else {
                 continue;
             };
             bufs[0][..payload.len()].copy_from_slice(&payload);

@@ -182,11 +182,12 @@ fn a_flood_of_wrong_passwords_disturbs_nobody() {
     let took = |seen: &[(Duration, bool)]| {
         let mut took: Vec<Duration> = seen.iter().map(|(took, _)| *took).collect();
         took.sort();
-        (took[took.len() / 2], took[took.len() - 1])
+        let at = |part: usize| took[(took.len() * part / 100).min(took.len() - 1)];
+        (at(50), at(99), at(100))
     };
     let (health, login) = (took(&answers), took(&logins));
     let seen = format!(
-        "{} logins in {:?}; median and worst: health {health:?}, alice {login:?}; \
+        "{} logins in {:?}; p50, p99 and worst: health {health:?}, alice {login:?}; \
          {threads} threads, {grown} kB more",
         sent.load(Ordering::Relaxed),
         begun.elapsed(),
@@ -199,8 +200,8 @@ fn a_flood_of_wrong_passwords_disturbs_nobody() {
     );
     // The worst is left room for, because others test on the same processors.
     let (usual, ever) = (Duration::from_millis(100), Duration::from_secs(1));
-    assert!(health.0 < usual && health.1 < ever, "{seen}");
-    assert!(login.0 < usual && login.1 < ever, "{seen}");
+    assert!(health.0 < usual && health.2 < ever, "{seen}");
+    assert!(login.0 < usual && login.2 < ever, "{seen}");
     // The runtime's own, one hash per thread, and the pool that writes epochs and snapshots.
     assert!(threads <= 12, "{seen}");
     assert!(grown < 200_000, "{seen}");
