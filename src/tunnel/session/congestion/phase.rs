@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Packets at least: BBRMinPipeCwnd.
-pub(super) const LEAST_PACKETS: u64 = 4;
+/// Packets at least. BBRMinPipeCwnd is 4; with so few a session that sends little was silent for 0.7 s
+/// after its path had been ten times as long for a second (virtual time).
+pub(super) const LEAST_PACKETS: u64 = 8;
 
 /// The rate doubles with every round (BBRStartupCwndGain).
 pub(super) const STARTUP_GAIN: f64 = 2.0;
