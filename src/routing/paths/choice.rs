@@ -30,7 +30,9 @@ use super::switch::{SwitchCause, Switched};
 /// a flapping link takes to be damped, short against the life of a session.
 pub const TAKEOVER_AFTER: Duration = Duration::from_secs(10);
 
-/// A path is better by a fifth if its cost is at most 4/5 of the active one's.
+/// A path is better by a fifth if its cost is at most 4/5 of the active one's. Who fled to a narrow path
+/// is tempted by a wide one as by any better one: the way back at once may lead where it fled from, until
+/// the table has heard of the failure.
 const BETTER: (u64, u64) = (4, 5);
 
 /// A session's paths. Feed it each new [`PathTable`]. A path that failed end to end is left here and
@@ -73,7 +75,8 @@ enum Input {
     Gone(Option<Path>),
     /// A new table: the active path leads over an agent that is leaving, this one does not.
     Draining(Path),
-    /// A new table: the active path with today's figures, and one that is better by a fifth.
+    /// A new table: the active path with today's figures, and one that is better: by a fifth, or
+    /// because it alone takes the session's packets whole.
     Alive { active: Path, better: Option<Path> },
     /// The link to this neighbour is down.
     LinkDown(AgentId),
@@ -246,10 +249,13 @@ impl PathChoice {
     /// What a table means for the active path.
     fn judge(&self, table: &PathTable) -> Input {
         let best = self.preferred(table);
-        let active = self.active().and_then(|active| table.assess(active));
-        let is_wide = |(path, _): &(Path, Standing)| self.fits(path);
-        let wider = best.as_ref().is_some_and(is_wide);
-        let Some((active, standing)) = active.filter(|active| is_wide(active) || !wider) else {
+        let Some(known) = self.active() else {
+            return Input::Gone(best.map(|(best, _)| best));
+        };
+        let wider = best.as_ref().is_some_and(|(best, _)| self.fits(best));
+        let shrank = |today: &Path| wider && self.fits(known) && !self.fits(today);
+        let today = table.assess(known);
+        let Some((active, standing)) = today.filter(|(today, _)| !shrank(today)) else {
             return Input::Gone(best.map(|(best, _)| best));
         };
         match best {
@@ -258,7 +264,12 @@ impl PathChoice {
             }
             Some((best, best_standing)) if best_standing <= standing => {
                 let (better, of) = BETTER;
-                let tempting = u64::from(best.cost) * of <= u64::from(active.cost) * better;
+                let cheaper = u64::from(best.cost) * of <= u64::from(active.cost) * better;
+                let tempting = match (self.fits(&best), self.fits(&active)) {
+                    (true, false) => true,
+                    (false, true) => false,
+                    (true, true) | (false, false) => cheaper,
+                };
                 Input::Alive {
                     active,
                     better: tempting.then_some(best),

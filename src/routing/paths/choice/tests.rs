@@ -338,16 +338,21 @@ proptest! {
     }
 }
 
-/// [`diamond`] whose two ways take UDP payloads of so many bytes.
-fn of_widths(widths: [u16; 2]) -> Mesh {
+/// [`diamond`] whose two ways have links of so much cost, and take UDP payloads of so many bytes.
+fn of_ways(ways: [(u32, u16); 2]) -> Mesh {
     let mut mesh = Mesh::of(4);
-    for (transit, width) in [1, 2].into_iter().zip(widths) {
+    for (transit, (cost, width)) in [1, 2].into_iter().zip(ways) {
         for (a, b) in [(0, transit), (transit, 3)] {
-            mesh.claim(a, b, 1, 1, width);
-            mesh.claim(b, a, 1, 1, width);
+            mesh.claim(a, b, cost, 1, width);
+            mesh.claim(b, a, cost, 1, width);
         }
     }
     mesh
+}
+
+/// [`of_ways`] that cost the same.
+fn of_widths(widths: [u16; 2]) -> Mesh {
+    of_ways(widths.map(|width| (1, width)))
 }
 
 /// The way of a session whose packets have so many bytes.
@@ -388,4 +393,46 @@ fn a_narrow_link_is_left_by_those_whose_packets_it_breaks_and_by_no_others() {
     // Where both are narrow, nothing is gained by going back and forth.
     long.handle_paths(now, &of_widths([1_232, 1_232]).table(8));
     assert_eq!(causes(&mut long), []);
+}
+
+/// Settled on a wide path whose alternate is narrow, from where it fled just now.
+fn fled_to_a_narrow_path(now: Instant) -> (PathChoice, PathTable) {
+    let table = of_widths([1_400, 1_232]).table(8);
+    let mut choice = PathChoice::new(agent(3), 1_300);
+    choice.handle_paths(now, &table);
+    choice.handle_unanswered(now);
+    assert_eq!(shown(choice.active()), Some(vec![2, 3]));
+    assert_eq!(
+        causes(&mut choice),
+        [SwitchCause::Found, SwitchCause::Unanswered]
+    );
+    (choice, table)
+}
+
+#[test]
+fn who_fled_to_a_narrow_path_goes_back_to_a_wide_one_after_ten_seconds_only() {
+    let now = Instant::now();
+    let (mut choice, table) = fled_to_a_narrow_path(now);
+    // The table has not heard why it fled, or nobody has.
+    choice.handle_paths(now, &table);
+    assert_eq!(shown(choice.active()), Some(vec![2, 3]));
+    assert_eq!(choice.poll_timeout(), Some(now + TAKEOVER_AFTER));
+    choice.handle_tick(now + TAKEOVER_AFTER);
+    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
+    assert_eq!(causes(&mut choice), [SwitchCause::Better]);
+    // There it stays, whatever the narrow one costs.
+    let cheap = of_ways([(9, 1_400), (1, 1_232)]);
+    choice.handle_paths(now + TAKEOVER_AFTER, &cheap.table(8));
+    assert_eq!(choice.poll_timeout(), None);
+    assert_eq!(causes(&mut choice), []);
+}
+
+#[test]
+fn who_fled_to_a_narrow_path_that_fails_too_goes_back_at_once() {
+    let now = Instant::now();
+    let (mut choice, table) = fled_to_a_narrow_path(now);
+    choice.handle_paths(now, &table);
+    choice.handle_link_down(now, agent(2));
+    assert_eq!(shown(choice.active()), Some(vec![1, 3]));
+    assert_eq!(causes(&mut choice), [SwitchCause::LinkDown]);
 }
