@@ -35,6 +35,9 @@ pub const TAKEOVER_AFTER: Duration = Duration::from_secs(10);
 /// the table has heard of the failure.
 const BETTER: (u64, u64) = (4, 5);
 
+/// Round trips below this are alike to those who choose between whole packets and halves, microseconds.
+const NEARBY_US: u64 = 10_000;
+
 /// A session's paths. Feed it each new [`PathTable`]. A path that failed end to end is left here and
 /// shunned by the tables that follow, see [`Shunned`](crate::routing::Shunned).
 #[derive(Debug)]
@@ -266,8 +269,8 @@ impl PathChoice {
                 let (better, of) = BETTER;
                 let cheaper = u64::from(best.cost) * of <= u64::from(active.cost) * better;
                 let tempting = match (self.fits(&best), self.fits(&active)) {
-                    (true, false) => true,
-                    (false, true) => false,
+                    (true, false) => is_worth_it(&best, &active),
+                    (false, true) => cheaper && !is_worth_it(&active, &best),
                     (true, true) | (false, false) => cheaper,
                 };
                 Input::Alive {
@@ -282,7 +285,7 @@ impl PathChoice {
         }
     }
 
-    /// The best path, or the alternate if that alone takes whole packets and is as sound.
+    /// The best path, or the alternate if that alone takes whole packets, is as sound and worth it.
     fn preferred(&self, table: &PathTable) -> Option<(Path, Standing)> {
         let best = table.assess(&table.best(self.exit)?)?;
         if self.fits(&best.0) {
@@ -290,7 +293,9 @@ impl PathChoice {
         }
         let alternate = table.alternate(self.exit);
         let alternate = alternate.and_then(|path| table.assess(&path));
-        let wider = alternate.filter(|(path, standing)| self.fits(path) && *standing <= best.1);
+        let wider = alternate.filter(|(path, standing)| {
+            self.fits(path) && *standing <= best.1 && is_worth_it(path, &best.0)
+        });
         Some(wider.unwrap_or(best))
     }
 
@@ -299,6 +304,12 @@ impl PathChoice {
         let needed = usize::from(self.packet) + header_len(path.hops.len());
         path.mtu == 0 || usize::from(path.mtu) >= needed
     }
+}
+
+/// Whether whole packets are worth the way: on a narrow path each costs two.
+fn is_worth_it(wide: &Path, narrow: &Path) -> bool {
+    let nearby = narrow.rtt_us.max(NEARBY_US);
+    u64::from(wide.cost) <= 2 * u64::from(narrow.cost) && wide.rtt_us <= 2 * nearby
 }
 
 impl Mood {

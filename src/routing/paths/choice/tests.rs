@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::routing::Avoid;
 use crate::routing::fixture::{Mesh, agent, numbers};
+use crate::wire::rtt_class;
 
 fn path(hops: &[u32], cost: u32) -> Path {
     Path {
@@ -338,13 +339,13 @@ proptest! {
     }
 }
 
-/// [`diamond`] whose two ways have links of so much cost, and take UDP payloads of so many bytes.
-fn of_ways(ways: [(u32, u16); 2]) -> Mesh {
+/// [`diamond`] whose two ways have links of such cost, round-trip class and width (UDP payload bytes).
+fn of_ways(ways: [(u32, u8, u16); 2]) -> Mesh {
     let mut mesh = Mesh::of(4);
-    for (transit, (cost, width)) in [1, 2].into_iter().zip(ways) {
+    for (transit, (cost, class, width)) in [1, 2].into_iter().zip(ways) {
         for (a, b) in [(0, transit), (transit, 3)] {
-            mesh.claim(a, b, cost, 1, width);
-            mesh.claim(b, a, cost, 1, width);
+            mesh.claim(a, b, cost, class, width);
+            mesh.claim(b, a, cost, class, width);
         }
     }
     mesh
@@ -352,13 +353,17 @@ fn of_ways(ways: [(u32, u16); 2]) -> Mesh {
 
 /// [`of_ways`] that cost the same.
 fn of_widths(widths: [u16; 2]) -> Mesh {
-    of_ways(widths.map(|width| (1, width)))
+    of_ways(widths.map(|width| (1, 1, width)))
 }
 
 /// The way of a session whose packets have so many bytes.
 fn way(widths: [u16; 2], packet: u16) -> Option<Vec<u32>> {
+    way_through(&of_widths(widths), packet)
+}
+
+fn way_through(mesh: &Mesh, packet: u16) -> Option<Vec<u32>> {
     let mut choice = PathChoice::new(agent(3), packet);
-    choice.handle_paths(Instant::now(), &of_widths(widths).table(8));
+    choice.handle_paths(Instant::now(), &mesh.table(8));
     shown(choice.active())
 }
 
@@ -371,6 +376,19 @@ fn of_two_ways_the_one_is_taken_that_takes_packets_whole() {
     assert_eq!(way([1_232, 1_232], 1_300), near);
     // Nobody said how wide it is.
     assert_eq!(way([0, 1_400], 1_300), near);
+}
+
+#[test]
+fn whole_packets_are_worth_twice_the_way_and_no_more() {
+    let (near, far) = (Some(vec![1, 3]), Some(vec![2, 3]));
+    let way = |wide_cost, wide_class| {
+        let narrow = (1, rtt_class(20_000), 1_232);
+        way_through(&of_ways([narrow, (wide_cost, wide_class, 1_400)]), 1_300)
+    };
+    assert_eq!(way(2, rtt_class(20_000)), far);
+    assert_eq!(way(3, rtt_class(20_000)), near, "three times the cost");
+    assert_eq!(way(1, rtt_class(39_000)), far);
+    assert_eq!(way(1, rtt_class(300_000)), near, "a detour of 0.6 s");
 }
 
 #[test]
@@ -420,8 +438,8 @@ fn who_fled_to_a_narrow_path_goes_back_to_a_wide_one_after_ten_seconds_only() {
     choice.handle_tick(now + TAKEOVER_AFTER);
     assert_eq!(shown(choice.active()), Some(vec![1, 3]));
     assert_eq!(causes(&mut choice), [SwitchCause::Better]);
-    // There it stays, whatever the narrow one costs.
-    let cheap = of_ways([(9, 1_400), (1, 1_232)]);
+    // There it stays while whole packets are worth the way.
+    let cheap = of_ways([(2, 1, 1_400), (1, 1, 1_232)]);
     choice.handle_paths(now + TAKEOVER_AFTER, &cheap.table(8));
     assert_eq!(choice.poll_timeout(), None);
     assert_eq!(causes(&mut choice), []);
