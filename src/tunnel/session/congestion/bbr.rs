@@ -175,15 +175,22 @@ impl Bbr {
     /// session begins with if that is more, until the new one has shown what it takes.
     pub(super) fn handle_path_change(&mut self, now: Instant) {
         let product = self.model.product();
-        if product > 0.0 {
+        let begins = self.begins();
+        if product > 0.0 && !begins {
             self.window = self.window.min(product).max(self.initial_window() as f64);
         }
         self.model = PathModel::new(now);
         self.losses = Losses::default();
         // The queue of what was carried over may be all that startup sees.
-        (self.ceiling, self.stale) = (None, true);
+        (self.ceiling, self.stale) = (None, !begins);
         self.patience = CRUISE_ROUNDS;
         self.enter(now, Phase::Startup);
+    }
+
+    /// Whether it has sent no more yet than a session begins with: nothing is carried over to another path.
+    fn begins(&self) -> bool {
+        let is_new = self.phase == Phase::Startup && !self.stale;
+        is_new && self.window <= first_window(self.packet, Duration::MAX)
     }
 
     fn enter(&mut self, now: Instant, phase: Phase) {

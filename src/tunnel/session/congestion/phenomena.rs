@@ -129,6 +129,24 @@ fn startup_on_a_long_path_ends_before_its_queue_overflows_for_long() {
     assert!(got > 19.0, "{got} Mbit/s");
 }
 
+/// What a handshake measured is forgotten when the session takes its path: that costs no window.
+#[test]
+fn a_session_on_a_long_path_begins_no_slower_when_it_takes_its_path() {
+    let got = |takes_its_path: bool| {
+        let mut net = alone(satellite());
+        net.senders[0].backlog = Some(3 * PACKET);
+        net.run(650 * MS);
+        if takes_its_path {
+            let now = net.now;
+            net.bbr(0).handle_path_change(now);
+        }
+        net.senders[0].backlog = None;
+        net.run(8 * SECOND)[0]
+    };
+    let (kept, taken) = (got(false), got(true));
+    assert!(taken > 0.97 * kept, "{taken} instead of {kept} Mbit/s");
+}
+
 #[test]
 fn a_shallow_queue_is_not_flooded() {
     let line = Line {
