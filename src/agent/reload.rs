@@ -164,7 +164,7 @@ struct Found {
 /// Reads the file and what it names, beside everything else: storage may be slow.
 async fn read(file: PathBuf, running: Arc<Identity>) -> Result<Found, Vec<String>> {
     let read = spawn_blocking(move || {
-        let config = Config::load(&file).map_err(|errors| {
+        let config = Config::load_again(&file).map_err(|errors| {
             let lines = errors.to_string();
             lines.lines().map(str::to_owned).collect::<Vec<_>>()
         })?;

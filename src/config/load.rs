@@ -1,7 +1,7 @@
 //! From a file or a text to a [`Config`].
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::error::Problem;
@@ -9,6 +9,7 @@ use super::reader::Reader;
 use super::variables::Env;
 use super::yaml::MAX_FILE_BYTES;
 use super::{Config, ConfigErrors, Place, sections, yaml};
+use crate::identity::open_regular;
 
 impl Config {
     /// Reads the file at `path`, with variables from the process's environment. Files that it
@@ -17,12 +18,25 @@ impl Config {
         Self::load_with_env(path, &|name| std::env::var(name).ok())
     }
 
+    /// As [`Config::load`], of a regular file: whatever else is in its place now may never end.
+    pub fn load_again(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::load_opened(path, open_regular(path), &|name| std::env::var(name).ok())
+    }
+
     /// As [`Config::load`], with variables from `env`.
     pub fn load_with_env(path: &Path, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        Self::load_opened(path, File::open(path), env)
+    }
+
+    fn load_opened(
+        path: &Path,
+        opened: io::Result<File>,
+        env: Env<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
         let base = path.parent().unwrap_or(Path::new(""));
         let bytes =
-            read_bounded(path).map_err(|problem| ConfigErrors::single(&file, None, problem))?;
+            read_bounded(opened).map_err(|problem| ConfigErrors::single(&file, None, problem))?;
         let text = match std::str::from_utf8(&bytes) {
             Ok(text) => text,
             Err(error) => {
@@ -66,8 +80,8 @@ fn read(text: &str, reader: Reader<'_>) -> Result<Config, ConfigErrors> {
     reader.finish(config)
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, Problem> {
-    let file = File::open(path).map_err(Problem::Unreadable)?;
+fn read_bounded(opened: io::Result<File>) -> Result<Vec<u8>, Problem> {
+    let file = opened.map_err(Problem::Unreadable)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file at the limit from one beyond it.
     file.take(MAX_FILE_BYTES as u64 + 1)

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::fs::File;
 use std::hash::Hash;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use super::error::Problem;
 use super::variables::{Env, ExpandError, expand};
 use super::yaml::{Content, Node};
 use super::{ConfigError, ConfigErrors, Place};
+use crate::identity::open_regular;
 
 /// Errors that are listed; nobody reads more, and a file full of faults stays cheap.
 const MAX_LISTED: usize = 50;
@@ -79,10 +79,10 @@ impl<'a> Reader<'a> {
 
     /// Whether a file that the configuration names can be read, if that is to be checked.
     pub(super) fn check_file(&self, path: &Path) -> io::Result<()> {
-        if self.checks_files && File::open(path)?.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+        match self.checks_files {
+            true => open_regular(path).map(drop),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn report(&self, place: Place, key: &str, problem: Problem) {

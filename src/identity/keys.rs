@@ -7,6 +7,11 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use super::regular;
+
+/// Most bytes of a PEM file: hosts that trust every public CA have a quarter of a megabyte of them.
+const MAX_BYTES: u64 = 4 << 20;
+
 /// Why a PEM file yields no key or certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
@@ -77,7 +82,7 @@ pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PemError> {
-    std::fs::read(path).map_err(|source| PemError::Read {
+    regular::read(path, MAX_BYTES).map_err(|source| PemError::Read {
         path: path.to_owned(),
         source,
     })
