@@ -84,6 +84,70 @@ fn inner_packet(link_mtu: u16, max_hops: u8) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::testing::mesh_as_told;
+
+    const OWN: AgentId = AgentId([1; 16]);
+    const TRANSIT: AgentId = AgentId([2; 16]);
+    const EXIT: AgentId = AgentId([3; 16]);
+    const LIARS: [AgentId; 2] = [AgentId([7; 16]), AgentId([8; 16])];
+
+    /// What links on Ethernet have.
+    const HONEST: u16 = 1_472;
+
+    /// Size of packets to the exit, behind a transit or a way of liars with links of these costs. They say
+    /// of every link of theirs that it has this MTU.
+    fn packet(lie: u16, liars: &[(AgentId, AgentId, u32)]) -> u16 {
+        let honest = [(OWN, TRANSIT, 5), (TRANSIT, EXIT, 5)];
+        let links = honest.iter().chain(liars);
+        let ends = links.flat_map(|&(a, b, cost)| [(a, b, cost), (b, a, cost)]);
+        let claims = ends.map(|(from, to, cost)| match LIARS.contains(&from) {
+            true => (from, to, cost, lie),
+            false => (from, to, cost, HONEST),
+        });
+        let mesh = mesh_as_told(OWN, claims);
+        let sizes = Sizes::new(8, &Limits::default(), Congestion::Bbr);
+        sizes.session(&mesh, Some(EXIT)).packet
+    }
+
+    #[test]
+    fn what_a_member_says_of_its_links_shrinks_no_packets_that_go_elsewhere() {
+        let [liar, other] = LIARS;
+        let whole = inner_packet(HONEST, 8);
+        // One neighbour, or a longer way on which it is never the alternate either.
+        let beside: &[&[_]] = &[
+            &[(liar, TRANSIT, 1)],
+            &[(liar, OWN, 1)],
+            &[(liar, EXIT, 1)],
+            &[(liar, TRANSIT, 1), (liar, other, 1)],
+        ];
+        for lie in [0, 1, 83, 600, 1_199, 1_200, 1_300, u16::MAX] {
+            for liars in beside {
+                assert_eq!(packet(lie, liars), whole, "{lie}, {liars:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_absurd_size_shrinks_no_packets_even_on_the_best_path_and_the_alternate() {
+        let [liar, other] = LIARS;
+        let whole = inner_packet(HONEST, 8);
+        for cost in [1, 9] {
+            let ways: &[&[_]] = &[
+                &[(OWN, liar, cost), (liar, EXIT, cost)],
+                &[(OWN, liar, cost), (liar, other, cost), (other, EXIT, cost)],
+            ];
+            for liars in ways {
+                // No link that carries QUIC has so little, and none of ours more than we found.
+                for lie in [0, 1, 83, 600, 1_199, HONEST + 1, u16::MAX] {
+                    assert_eq!(packet(lie, liars), whole, "{lie}, {liars:?}");
+                }
+                // What may be true costs the sessions with that way, and as much as a true one would.
+                for lie in [1_200, 1_283] {
+                    assert_eq!(packet(lie, liars), SMALLEST, "{lie}, {liars:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn inner_packets_leave_room_for_the_longest_header() {

@@ -150,17 +150,26 @@ impl OpenStream for Arc<Sessions> {
 
 /// `own`'s view of a mesh with links between two agents, each with a cost. Every link is heard.
 pub(crate) fn mesh_of(own: AgentId, links: &[(AgentId, AgentId, u32)]) -> Mesh {
+    let claims = links
+        .iter()
+        .flat_map(|&(a, b, cost)| [(a, b), (b, a)].map(|ends| (ends, cost)));
+    mesh_as_told(own, claims.map(|((from, to), cost)| (from, to, cost, 0)))
+}
+
+/// `own`'s view of a mesh in which each agent said that of its link to another: cost and MTU.
+pub(crate) fn mesh_as_told(
+    own: AgentId,
+    claims: impl IntoIterator<Item = (AgentId, AgentId, u32, u16)>,
+) -> Mesh {
     let mut advs: BTreeMap<AgentId, LinkAdv> = BTreeMap::new();
-    for &(a, b, cost) in links {
-        for (from, to) in [(a, b), (b, a)] {
-            let adv = advs.entry(from).or_insert_with(|| link_adv(from));
-            adv.neighbors.push(Neighbor {
-                id: to,
-                cost,
-                rtt_class: 0,
-                mtu: 0,
-            });
-        }
+    for (from, to, cost, mtu) in claims {
+        let adv = advs.entry(from).or_insert_with(|| link_adv(from));
+        adv.neighbors.push(Neighbor {
+            id: to,
+            cost,
+            rtt_class: 0,
+            mtu,
+        });
     }
     let graph = Arc::new(Graph::build(own, advs.values()));
     Mesh::of(PathTable::build(graph, 8, Avoid::default()))
