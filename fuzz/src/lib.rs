@@ -11,6 +11,7 @@ pub mod core_inputs;
 pub mod packet_header;
 pub mod payload;
 pub mod probe;
+pub mod proxy_header;
 pub mod socks;
 pub mod text;
 pub mod tunnel_frame;
@@ -28,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("packet_header", packet_header::run),
     ("payload", payload::run),
     ("probe", probe::run),
+    ("proxy_header", proxy_header::run),
     ("socks", socks::run),
     ("text", text::run),
     ("tunnel_frame", tunnel_frame::run),

@@ -26,7 +26,7 @@ const V2_MOST: usize = 2_048;
 
 /// Why a header says nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
     #[error("no PROXY header: {0}")]
     Io(#[from] io::Error),
     #[error("the balancer sent no PROXY header; add `send-proxy` or `send-proxy-v2` there")]
@@ -47,7 +47,7 @@ pub(super) fn is_rest(bytes: &[u8]) -> bool {
 
 /// Reads the header and not a byte more. The client's address in canonical form, or `balancer`'s own
 /// where the header speaks for the balancer itself (`LOCAL`) or names no IP address (`UNKNOWN`, Unix).
-pub(super) async fn client<S: AsyncRead + Unpin>(
+pub async fn client<S: AsyncRead + Unpin>(
     tcp: &mut S,
     balancer: SocketAddr,
 ) -> Result<SocketAddr, Error> {

@@ -40,6 +40,7 @@ use crate::tunnel::OpenStream;
 use settings::Settings;
 use waiting::Waiting;
 
+pub use balanced::{Error as BalancerError, client as behind_balancer};
 pub use error::ConnectError;
 pub use metrics::Metrics;
 pub use outcome::{Refusal, Request};

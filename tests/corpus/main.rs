@@ -69,8 +69,8 @@ macro_rules! replays {
 }
 
 replays! {
-    advertisement certificate config control_frame core_inputs packet_header payload probe socks
-    text tunnel_frame
+    advertisement certificate config control_frame core_inputs packet_header payload probe
+    proxy_header socks text tunnel_frame
 }
 
 #[test]
