@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tracing::{error, warn};
 
@@ -31,8 +32,10 @@ use crate::routing::{
 };
 use crate::wire::{ControlMessage, Goodbye, PathError};
 
-/// Events taken before the mesh is published anew, so that a burst costs one computation.
+/// Events taken before the mesh is published anew, so that a burst costs one computation: so many, or as
+/// many as this time allows. Packets and heartbeats wait meanwhile.
 const BURST: usize = 256;
+const TURN: Duration = Duration::from_millis(5);
 
 /// Longest time between two wakes of the core, whatever else happens: nothing else tells that the
 /// wall clock was set. Ten times rarer than the heartbeats of one link.
@@ -134,12 +137,20 @@ impl Control {
                 self.publish(None);
             }
             *self.counters.lock().expect("no panic while locked") = self.core.counters().clone();
+            if !self.events.is_empty() {
+                // They would be taken at once, before anything else that waits.
+                yield_now().await;
+            }
         }
     }
 
     fn handle_events(&mut self, first: LinkEvent) {
+        let start = clock::now();
         self.handle_event(first);
         for _ in 1..BURST {
+            if clock::since(start) >= TURN {
+                return;
+            }
             match self.events.try_recv() {
                 Ok(event) => self.handle_event(event),
                 Err(_) => return,

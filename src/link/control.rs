@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use super::transport::{RecvControl, SendControl, StreamError};
@@ -14,8 +15,9 @@ use crate::clock;
 use crate::wire::{ControlMessage, FrameError, decode_frame, encode_frame};
 
 /// How often a neighbour is heard, a message of this many bytes or less each time; larger ones count as
-/// several. 4,096 a second: an agent in a mesh of a thousand hears some hundred.
-const MESSAGE: usize = 8 * 1024;
+/// several. 4,096 a second: an agent in a mesh of a thousand hears some hundred. In bytes what
+/// `limits.control_bytes_per_second` allows by default.
+const MESSAGE: usize = 4 * 1024;
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 4_096);
 
 /// What may be heard at once after a pause: what comes together when a mesh is cut or joined.
@@ -39,6 +41,8 @@ pub(super) struct ControlReader {
     limit: usize,
     /// When all that was heard so far was due.
     due: Instant,
+    /// The last message was a long one.
+    owes_a_turn: bool,
 }
 
 impl ControlReader {
@@ -49,12 +53,17 @@ impl ControlReader {
             buffer: BytesMut::new(),
             limit,
             due: clock::now(),
+            owes_a_turn: false,
         }
     }
 
     /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<ControlMessage, ControlError> {
         sleep_until(self.due.checked_sub(BURST).unwrap_or(self.due).into()).await;
+        // Reading a long one takes as long as all else that waits: that comes first.
+        if std::mem::take(&mut self.owes_a_turn) {
+            yield_now().await;
+        }
         loop {
             let before = self.buffer.len();
             if let Some(message) = decode_frame(&mut self.buffer, self.limit)? {
@@ -73,6 +82,7 @@ impl ControlReader {
         let units = u32::try_from(bytes / MESSAGE).unwrap_or(u32::MAX);
         let cost = PACE.saturating_mul(units.saturating_add(1));
         self.due = self.due.max(clock::now()) + cost;
+        self.owes_a_turn = units > 0;
     }
 }
 

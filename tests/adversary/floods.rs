@@ -1,6 +1,8 @@
 //! What a member can say as fast as its link takes it: small messages, datagrams, new links. Its own
 //! link may suffer, and nobody else.
 
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use warren::identity::AgentId;
@@ -18,6 +20,24 @@ fn thousand(message: &ControlMessage) -> Vec<u8> {
     let mut frames = Vec::new();
     (0..1_000).for_each(|_| encode_frame(message, &mut frames));
     frames
+}
+
+/// Memory of the kernel for packets that wait in a port: twice as much as there is in them, and some for
+/// innocents.
+const WAITING: usize = 1024 * 1024;
+
+/// As much as waits in that UDP port.
+fn waiting(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/net/udp").expect("Linux tells it");
+    let queue = table.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (own, queues) = (fields.next()?, fields.nth(2)?);
+        let (_, waiting) = queues.split_once(':')?;
+        own.ends_with(&format!(":{port:04X}")).then_some(waiting)
+    });
+    queue.map_or(0, |waiting| {
+        usize::from_str_radix(waiting, 16).expect("hex digits")
+    })
 }
 
 #[test]
@@ -115,10 +135,19 @@ fn who_offers_without_end_and_does_not_listen_fills_no_memory() {
     let mut frame = Vec::new();
     let summary = BucketSummary { objects, reach };
     encode_frame(&ControlMessage::BucketSummary(summary), &mut frame);
+    let (port, longest) = (scene.mesh.link("transit").port(), AtomicUsize::new(0));
     scene.under("transit", "summaries", || {
         member.write(frame.clone());
+        longest.fetch_max(waiting(port), Ordering::Relaxed);
         1
     });
+    // Everybody's packets wait behind them.
+    let longest = longest.into_inner();
+    println!("{longest} bytes of memory waited in the transit's port at most");
+    assert!(
+        longest < WAITING,
+        "{longest} bytes wait in the port that all share"
+    );
     let grown = memory(&scene) - before;
     assert!(grown < 64.0, "{grown} MB more than {before}");
     // Whoever does not listen is let go in the end, or stays; in any case it costs nobody anything.

@@ -25,8 +25,11 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Largest UDP payload worth probing for: Ethernet's 1,500 bytes less IPv4 and UDP headers.
 const LARGEST_PAYLOAD: u16 = 1_472;
 
-/// Connection-level credit for control data from one neighbour.
-const RECEIVE_WINDOW: u32 = 2 * 1024 * 1024;
+/// Bytes of control messages that a neighbour may have on their way. They wait in the receive buffer of
+/// a port that all neighbours share, whenever this agent's thread is busy: with 2 MiB a neighbour that
+/// never stops kept everybody's packets waiting for a quarter of a second, in a development build. Over
+/// 100 ms of round trip this is 2.5 MB a second.
+const RECEIVE_WINDOW: u32 = 256 * 1024;
 
 /// Bytes held of heartbeats that the driver has not taken: some hundred, newer ones displace older.
 const HEARTBEATS: usize = 8 * 1024;
