@@ -122,11 +122,6 @@ impl Session {
         })
     }
 
-    /// Writes all of this.
-    pub(crate) fn write(&self, send: &mut SendStream, bytes: &[u8]) -> bool {
-        self.runtime.block_on(send.write_all(bytes)).is_ok()
-    }
-
     /// Takes no data any more, and acknowledges none; nor do other sessions of this member.
     pub(crate) fn stop_hearing(&self) {
         self.socket.stop_hearing();
