@@ -73,11 +73,14 @@ fn whatever_takes_the_place_of_a_watched_file_the_agent_goes_on_and_says_so() {
         fs::read_dir(tasks).expect("a living process").count()
     };
     let (before, threads_before) = (memory(&mesh), threads(&mut mesh));
+    // All of them for one; what one reads is read as the others are.
+    let some = ["garbage", "huge", "endless", "fifo"];
     for name in ["ingress.yaml", "ca.crt", "ingress.crt", "ingress.key"] {
         let path = mesh.dir().join(name);
         let aside = mesh.dir().join(format!("{name}.aside"));
         let scratch = mesh.dir().join(format!("{name}.scratch"));
-        for (what, make) in CHANGES {
+        let is_tried = |what: &str| name == "ingress.yaml" || some.contains(&what);
+        for (what, make) in CHANGES.iter().filter(|(what, _)| is_tried(what)) {
             let told = refusals(&mut mesh);
             fs::rename(&path, &aside).expect("a writable folder");
             make(&scratch);

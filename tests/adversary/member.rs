@@ -57,12 +57,16 @@ impl Member {
     /// Joins the mesh as a neighbour of `neighbor`, with these grants (`None`: unrestricted), and
     /// tells its link.
     pub(crate) fn join(mesh: &Mesh, neighbor: &str, grants: Option<&Grants>) -> Self {
+        Self::join_as(mesh, neighbor, identity(mesh.dir(), grants))
+    }
+
+    /// The same as who has that key and certificate.
+    pub(crate) fn join_as(mesh: &Mesh, neighbor: &str, identity: Identity) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("the host has a thread left");
-        let identity = identity(mesh.dir(), grants);
         let (address, id) = (mesh.link(neighbor), mesh.id(neighbor));
         let id: AgentId = id.parse().expect("the mesh has agent ids");
         let port = runtime.block_on(async { Port::bind() });
