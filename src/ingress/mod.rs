@@ -21,6 +21,7 @@ mod routes;
 mod serve;
 mod settings;
 mod socks5;
+mod target;
 mod waiting;
 
 use std::net::IpAddr;

@@ -1,13 +1,23 @@
 //! One request of any front end: from what the client wants to its last byte.
 
-use tokio::io::Interest;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::outcome::{Connected, Link, Outcome, Request};
 use super::{Ingress, Routes};
 use crate::record::{Side, StreamGuard};
 use crate::tunnel::{OpenStream, relay, relay_own};
+
+/// How long a refused client may take to close its side. Closing first with bytes of it unread
+/// would turn our last reply into a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Most bytes read from a refused client meanwhile.
+const LINGER_BYTES: u64 = 64 * 1024;
 
 impl<T: OpenStream, R: Routes> Ingress<T, R> {
     /// Connects what `tcp` asked for.
@@ -49,4 +59,16 @@ pub(super) async fn carry(tcp: TcpStream, link: Link, guard: &StreamGuard) {
         Link::Own(target, _place) => Box::pin(relay_own(tcp, target, guard)).await,
     };
     debug!(stream = ?guard.snapshot(), ?end, "stream ended");
+}
+
+/// Ends a refused client's connection so that it gets our last bytes.
+pub(super) async fn close(tcp: &mut TcpStream) {
+    if tcp.shutdown().await.is_err() {
+        return;
+    }
+    let mut sink = tokio::io::sink();
+    let mut rest = tcp.take(LINGER_BYTES);
+    let drain = tokio::io::copy(&mut rest, &mut sink);
+    // Whether it closed in time or not, we are done.
+    let _ = timeout(LINGER, drain).await;
 }

@@ -4,7 +4,7 @@
 //! the socket for the relay.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use fast_socks5::ReplyError;
 use fast_socks5::consts::{SOCKS5_CMD_TCP_CONNECT, SOCKS5_VERSION};
@@ -18,10 +18,9 @@ use super::error::HandshakeError;
 use super::password::Password;
 use super::reply;
 use super::stranger::Stranger;
-use crate::canonical;
 use crate::identity::Login;
 use crate::ingress::outcome::Request;
-use crate::names::{is_name, without_dot};
+use crate::ingress::target;
 use crate::wire::Target;
 
 /// Leads a client up to its request. The client has been told of a failure, as far as the protocol
@@ -91,25 +90,11 @@ async fn read_request<S: AsyncRead + Unpin>(
     if command != SOCKS5_CMD_TCP_CONNECT {
         return Ok(Err(ReplyError::CommandNotSupported));
     }
-    Ok(target(address).ok_or(ReplyError::HostUnreachable))
-}
-
-/// `None`: no name can look like this.
-fn target(asked: TargetAddr) -> Option<Target> {
-    let address = |ip: IpAddr, port| Target::Address(SocketAddr::new(ip.to_canonical(), port));
-    match asked {
-        TargetAddr::Ip(asked) => Some(address(asked.ip(), asked.port())),
-        TargetAddr::Domain(name, port) => {
-            // The trailing dot of a name may stand behind an IPv4 address, too: it is no name then.
-            let bare = without_dot(&name);
-            if let Ok(ip) = bare.trim_matches(['[', ']']).parse() {
-                return Some(address(ip, port));
-            }
-            // The dot of a name goes on to who resolves it: it keeps search lists out.
-            let is_sound = is_name(bare) && !canonical::is_number_address(bare);
-            is_sound.then(|| Target::Domain(name.to_ascii_lowercase(), port))
-        }
-    }
+    let target = match address {
+        TargetAddr::Ip(address) => Some(target::at(address)),
+        TargetAddr::Domain(name, port) => target::named(&name, port),
+    };
+    Ok(target.ok_or(ReplyError::HostUnreachable))
 }
 
 impl From<SocksServerError> for HandshakeError {
@@ -120,51 +105,5 @@ impl From<SocksServerError> for HandshakeError {
             SocksServerError::AuthMethodUnacceptable(_) => Self::NoMethod,
             other => Self::Io(io::Error::other(other)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> Option<Target> {
-        target(TargetAddr::Domain(text.to_owned(), 80))
-    }
-
-    #[test]
-    fn names_are_normalised_and_checked() {
-        assert_eq!(
-            name("API.Example.com."),
-            Some(Target::Domain("api.example.com.".to_owned(), 80))
-        );
-        assert!(name(&["a"; 127].join(".")).is_some(), "253 bytes");
-        for impossible in [
-            "",
-            ".",
-            "a..b",
-            "a b",
-            "a\0b",
-            "bücher.example",
-            "a/b",
-            "127.1",
-            "0x7f.0.0.1",
-            "2130706433",
-            &"a".repeat(64),
-            &["a"; 128].join("."),
-        ] {
-            assert_eq!(name(impossible), None, "{impossible:?}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_canonical_however_they_are_written() {
-        let v4 = Some(Target::Address("10.0.0.1:80".parse().unwrap()));
-        assert_eq!(name("10.0.0.1"), v4);
-        assert_eq!(name("::ffff:10.0.0.1"), v4);
-        assert_eq!(name("10.0.0.1."), v4);
-        let mapped = TargetAddr::Ip("[::ffff:10.0.0.1]:80".parse().unwrap());
-        assert_eq!(target(mapped), v4);
-        let v6 = Some(Target::Address("[2001:db8::1]:80".parse().unwrap()));
-        assert_eq!(name("[2001:db8::1]"), v6);
     }
 }

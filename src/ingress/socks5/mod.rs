@@ -7,15 +7,14 @@ mod reply;
 mod stranger;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::outcome::{Link, Outcome, Request};
-use super::serve::carry;
+use super::serve::{carry, close};
 use super::{Ingress, Routes};
 use crate::limit::{Network, Share};
 use crate::record::StreamGuard;
@@ -23,13 +22,6 @@ use crate::tunnel::{OpenStream, tune};
 
 pub use error::HandshakeError;
 pub use handshake::handshake;
-
-/// How long a refused client may take to close its side. Closing first with bytes of it unread
-/// would turn our last reply into a reset.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Most bytes read from a refused client meanwhile.
-const LINGER_BYTES: u64 = 64 * 1024;
 
 /// Serves one client until its connection ends. Its `place` among those that have not said what they
 /// want is given back with its request.
@@ -102,16 +94,4 @@ async fn admit<T: OpenStream, R: Routes>(
             None
         }
     }
-}
-
-/// Ends a refused client's connection so that it gets our last bytes.
-async fn close(tcp: &mut TcpStream) {
-    if tcp.shutdown().await.is_err() {
-        return;
-    }
-    let mut sink = tokio::io::sink();
-    let mut rest = tcp.take(LINGER_BYTES);
-    let drain = tokio::io::copy(&mut rest, &mut sink);
-    // Whether it closed in time or not, we are done.
-    let _ = timeout(LINGER, drain).await;
 }
