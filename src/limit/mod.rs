@@ -4,16 +4,14 @@
 //! The tables here are bounded, and what one network does costs no other: only a flood from more
 //! networks than a table holds, within the few milliseconds that an entry lives, is felt by all.
 
-mod holders;
 mod network;
 mod networks;
 mod rate;
 mod shares;
 mod told;
 
-pub use holders::{Holders, Holding};
 pub use network::Network;
 pub use networks::Networks;
 pub use rate::{Bucket, Rates};
-pub use shares::{CLIENTS, MEMBERS, STRANGERS, Share, Shares};
+pub use shares::{CLIENTS, MEMBERS, Rule, STRANGERS, Share, Shares};
 pub use told::Told;

@@ -4,23 +4,34 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The weight among strangers, any of whom may mean harm.
-pub const STRANGERS: usize = 1;
+/// Among strangers, any of whom may mean harm.
+pub const STRANGERS: Rule = Rule::Weight(1);
 
-/// The weight among those one of whom may be the only user: of an exit, or of a port behind a balancer.
-pub const MEMBERS: usize = 8;
+/// Among those one of whom may be the only user: of an exit, or of a port behind a balancer.
+pub const MEMBERS: Rule = Rule::Weight(8);
 
-/// The weight among clients, one of whom may be the application that the ingress is there for: alone it
-/// gets 99 of 100.
-pub const CLIENTS: usize = 64;
+/// Among clients, one of whom may be the application that the ingress is there for: alone it gets 99 of
+/// 100.
+pub const CLIENTS: Rule = Rule::Weight(64);
 
-/// A number of places, for holders told apart by a key. One is given a place as long as it holds fewer
-/// than so many times what is free (the dynamic threshold of Choudhury and Hahne, 1998). With a weight
-/// of 1 somebody alone gets half of the places and two get a third each; with 8 somebody alone gets
-/// eight ninths. Whoever holds none is only refused when all are taken.
+/// Who is given one more place.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// Who holds fewer than so many times what is free (the dynamic threshold of Choudhury and Hahne,
+    /// 1998). With a weight of 1 somebody alone gets half of the places and two get a third each; with 8
+    /// somebody alone gets eight ninths. Whoever holds none is only refused when all are taken.
+    Weight(usize),
+    /// Who holds fewer than so many, while any is free.
+    Most(usize),
+    /// Who holds one already, and as many others as there are places: what a holder has given up a
+    /// moment ago takes no place of others, and none of its own.
+    Holders,
+}
+
+/// A number of places, for holders told apart by a key, given by one rule.
 #[derive(Debug)]
 pub struct Shares<K: Copy + Eq + Hash> {
-    weight: usize,
+    rule: Rule,
     table: Mutex<Table<K>>,
 }
 
@@ -40,10 +51,10 @@ pub struct Share<K: Copy + Eq + Hash> {
 }
 
 impl<K: Copy + Eq + Hash> Shares<K> {
-    /// So many places, shared by that weight.
-    pub fn new(places: usize, weight: usize) -> Arc<Self> {
+    /// So many places, given by that rule.
+    pub fn new(places: usize, rule: Rule) -> Arc<Self> {
         Arc::new(Self {
-            weight,
+            rule,
             table: Mutex::new(Table {
                 places,
                 taken: 0,
@@ -61,7 +72,12 @@ impl<K: Copy + Eq + Hash> Shares<K> {
     pub fn take(self: &Arc<Self>, holder: K) -> Option<Share<K>> {
         let mut table = self.lock();
         let held = table.held.get(&holder).copied().unwrap_or(0);
-        if held >= table.free().saturating_mul(self.weight) {
+        let admits = match self.rule {
+            Rule::Weight(weight) => held < table.free().saturating_mul(weight),
+            Rule::Most(most) => held < most && table.free() > 0,
+            Rule::Holders => held > 0 || table.held.len() < table.places,
+        };
+        if !admits {
             return None;
         }
         table.taken += 1;
@@ -162,5 +178,31 @@ mod tests {
         drop(place);
         assert!(shares.take(2).is_some());
         assert!(Shares::new(0, MEMBERS).take(1).is_none());
+    }
+    #[test]
+    fn one_holder_takes_one_place_however_much_it_holds() {
+        let holders = Shares::new(2, Rule::Holders);
+        let mut first: Vec<_> = (0..100).map(|_| holders.take(1).unwrap()).collect();
+        let second = holders.take(2).unwrap();
+        assert!(holders.take(3).is_none());
+        first.truncate(1);
+        assert!(holders.take(3).is_none(), "it still holds one");
+        first.clear();
+        assert!(holders.take(3).is_some());
+        drop(second);
+        assert!(holders.lock().held.is_empty());
+        assert!(Shares::new(0, Rule::Holders).take(1).is_none());
+    }
+
+    #[test]
+    fn whoever_holds_the_most_of_one_holds_up_itself_alone() {
+        let shares = Shares::new(7, Rule::Most(3));
+        let mut slow = take_all(&shares, 1);
+        assert_eq!(slow.len(), 3);
+        assert!(shares.take(2).is_some());
+        slow.pop();
+        assert!(shares.take(1).is_some());
+        let others: Vec<_> = (2..9).filter_map(|holder| shares.take(holder)).collect();
+        assert_eq!(others.len(), 5, "all together are bounded");
     }
 }

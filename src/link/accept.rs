@@ -6,7 +6,6 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::ending::code;
-use super::greetings::Greetings;
 use super::hello::{self, Introduction};
 use super::opened::{LinkContext, Opened};
 use super::patience::patience;
@@ -16,8 +15,15 @@ use crate::canonical;
 use crate::clock;
 use crate::config::Limits;
 use crate::identity::AgentId;
-use crate::limit::{Bucket, Network, Rates, STRANGERS, Shares, Told};
+use crate::limit::{Bucket, Network, Rates, Rule, STRANGERS, Shares, Told};
 use crate::task::{self, Served};
+
+/// Links in greeting, between handshake and hello, of one neighbour at a time: one it gave up that has not
+/// timed out here, one of a restart, and one more.
+const GREETINGS_EACH: usize = 3;
+
+/// Those of everybody at a time. A greeting holds a connection with its buffers.
+const GREETINGS: usize = 256;
 
 /// Accepts links on `endpoint` until it closes, as many at once and a second as `limits` says.
 pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: Limits) {
@@ -27,7 +33,7 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
     let mut unproved = Bucket::per_second(limits.handshakes_per_second);
     let mut proved = unproved.clone();
     let (refused, checked) = (Arc::new(Told::default()), Arc::new(Told::default()));
-    let greetings = Greetings::default();
+    let greetings = Shares::new(GREETINGS, Rule::Most(GREETINGS_EACH));
     while let Some(visitor) = endpoint.accept().await {
         let remote = canonical::socket_address(visitor.remote());
         if context.links.is_closed() {
@@ -56,10 +62,11 @@ pub async fn accept(context: Arc<LinkContext>, endpoint: LinkEndpoint, limits: L
         let (refused, checked) = (refused.clone(), checked.clone());
         task::serve(Served::Link, async move {
             let shaken = shake_hands(&context, visitor).await;
-            // The neighbour has proved who it is; from here on it can only hold up itself.
+            // Slots are few, because strangers take them. The neighbour has proved who it is; from here
+            // on it can only hold up itself.
             drop(slot);
             let opened = match shaken {
-                Ok((neighbor, connection)) => match greetings.enter(neighbor) {
+                Ok((neighbor, connection)) => match greetings.take(neighbor) {
                     Some(_room) => greet(&context, &endpoint, neighbor, connection).await,
                     None => {
                         connection.close(code::FULL, "too many links in greeting");

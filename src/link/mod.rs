@@ -17,7 +17,6 @@ mod dial_error;
 mod driver;
 mod ending;
 mod event;
-mod greetings;
 mod hearing;
 mod heartbeat;
 mod hello;

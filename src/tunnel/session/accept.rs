@@ -17,7 +17,7 @@ use super::hands::{Established, probe_key};
 use super::kick::Kicker;
 use crate::clock::{self, unix_now};
 use crate::identity::{AgentId, Member, ShortId, Trust};
-use crate::limit::{Holders, Told};
+use crate::limit::{Rule, Shares, Told};
 use crate::link::patience;
 use crate::quic;
 use crate::record::Side;
@@ -84,7 +84,7 @@ impl SessionListener {
     pub fn accept(self: Arc<Self>) -> mpsc::Receiver<AcceptedSession> {
         let (accepted, sessions) = mpsc::channel(HANDOVER);
         // An ingress has one session, and for a moment those that it has just given up.
-        let open = Holders::new(self.context.limits.sessions);
+        let open = Shares::new(self.context.limits.sessions, Rule::Holders);
         let mut admission = Admission::new(&self.context.limits);
         let told = Arc::new(Told::default());
         // Whoever takes the sessions notices that it has ended: nobody else holds the sender.
