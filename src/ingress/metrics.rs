@@ -23,7 +23,7 @@ const RESULTS: [&str; 8] = [
 const WAITS: [&str; 3] = ["found", "in_vain", "no_room"];
 
 /// Every reason for which a client gets no further than its greeting.
-const FAILURES: [&str; 11] = [
+const FAILURES: [&str; 12] = [
     "io",
     "proxy_header",
     "version",
@@ -34,6 +34,7 @@ const FAILURES: [&str; 11] = [
     "request",
     "timed_out",
     "max_connections",
+    "socks_handshakes",
     "accept",
 ];
 
