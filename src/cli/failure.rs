@@ -13,8 +13,6 @@ use super::table::clean;
 pub enum Failure {
     /// The operation failed: exit code 1.
     Failed(anyhow::Error),
-    /// Bad usage or bad configuration: exit code 2.
-    Usage(anyhow::Error),
     /// The configuration is wrong, one line per mistake: exit code 2.
     Configuration(String),
     /// The command's output already says what failed: exit code 1.
@@ -26,9 +24,8 @@ pub enum Failure {
 impl Failure {
     /// Says what went wrong and returns the exit code.
     pub(super) fn report(self, console: &mut Console) -> u8 {
-        let (text, code) = match self {
-            Self::Failed(error) => (format!("{error:#}"), 1),
-            Self::Usage(error) => (format!("{error:#}"), 2),
+        let text = match self {
+            Self::Failed(error) => format!("{error:#}"),
             Self::Configuration(lines) => {
                 for line in lines.lines() {
                     let _ = writeln!(console.err, "warren: {line}");
@@ -40,7 +37,7 @@ impl Failure {
         };
         // Nothing is left to tell it to if stderr is gone.
         let _ = writeln!(console.err, "warren: {}", clean(&one_line(&text)));
-        code
+        1
     }
 }
 

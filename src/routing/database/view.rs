@@ -51,11 +51,6 @@ impl<A: Authority> Core<A> {
         self.own.epoch
     }
 
-    /// What the core signs and judges with.
-    pub fn authority(&self) -> &A {
-        &self.authority
-    }
-
     /// The current link advertisement of every origin, this agent's own last.
     pub fn link_advs(&self) -> impl Iterator<Item = &LinkAdv> {
         let others = self.others().filter_map(|(_, origin)| origin.link_adv());
