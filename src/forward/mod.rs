@@ -39,4 +39,6 @@ pub use receive::{Local, receive};
 pub use recent::Recent;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

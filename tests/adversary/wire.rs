@@ -16,6 +16,8 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use crate::support::socket::Writable;
+
 /// The bit that QUIC's packets have and those of sessions, behind their header, have not.
 const FIXED_BIT: u8 = 0x40;
 
@@ -146,7 +148,7 @@ fn received(addr: SocketAddr, len: usize) -> RecvMeta {
 
 impl AsyncUdpSocket for Port {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Always)
+        Box::pin(Writable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -182,7 +184,7 @@ impl AsyncUdpSocket for Port {
 
 impl AsyncUdpSocket for Session {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Always)
+        Box::pin(Writable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -218,16 +220,6 @@ impl AsyncUdpSocket for Session {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::from((Ipv6Addr::LOCALHOST, 2)))
-    }
-}
-
-/// Packets that find no room are lost, so that there always is some.
-#[derive(Debug)]
-struct Always;
-
-impl UdpPoller for Always {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod pair;
 pub(crate) mod pattern;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod socket;
 pub(crate) mod socks;
 pub(crate) mod spec;
 pub(crate) mod target;

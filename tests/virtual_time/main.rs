@@ -22,3 +22,5 @@ mod seeds;
 mod socket;
 mod transfer;
 mod trial;
+#[path = "../support/socket.rs"]
+mod writable;

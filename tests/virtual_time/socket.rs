@@ -13,6 +13,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit};
 
 use crate::network::Network;
+use crate::writable::Writable;
 
 /// Packets that one send or one read may hold, as on Linux.
 const SEGMENTS: usize = 64;
@@ -96,7 +97,7 @@ impl MemorySocket {
 
 impl AsyncUdpSocket for MemorySocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(AlwaysWritable)
+        Box::pin(Writable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
@@ -146,15 +147,5 @@ impl AsyncUdpSocket for MemorySocket {
 impl fmt::Debug for MemorySocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MemorySocket").field(&self.local).finish()
-    }
-}
-
-/// The network takes everything.
-#[derive(Debug)]
-struct AlwaysWritable;
-
-impl UdpPoller for AlwaysWritable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }

@@ -16,6 +16,7 @@ use super::super::Surroundings;
 use super::*;
 use crate::config::Config;
 use crate::forward::Port;
+use crate::forward::testing::Writable;
 use crate::identity::Identity;
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -32,15 +33,6 @@ impl Socket {
         self.broken.store(true, Ordering::Relaxed);
         let reader = self.reader.lock().unwrap().take();
         reader.expect("somebody reads").wake();
-    }
-}
-
-#[derive(Debug)]
-struct Writable;
-
-impl UdpPoller for Writable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 use super::*;
 use crate::clock;
 use crate::config::Congestion;
+use crate::forward::testing::Writable;
 use crate::tunnel::testing::configs;
 
 const MS: Duration = Duration::from_millis(1);
@@ -43,18 +44,9 @@ struct Arriving {
     next: Option<(Packet, Pin<Box<Sleep>>)>,
 }
 
-#[derive(Debug)]
-struct AlwaysWritable;
-
-impl UdpPoller for AlwaysWritable {
-    fn poll_writable(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 impl AsyncUdpSocket for End {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(AlwaysWritable)
+        Box::pin(Writable)
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
