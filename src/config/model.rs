@@ -50,6 +50,19 @@ impl Config {
         let peers = peers.filter(|_| !self.has_ca());
         self.allow.iter().copied().chain(peers).collect()
     }
+
+    /// What is listened at for TCP, and the section or key that says so.
+    pub fn tcp_ports(&self) -> Vec<(&'static str, SocketAddr)> {
+        let (socks5, http) = (self.socks5.as_ref(), self.http.as_ref());
+        let checks = http.and_then(|http| http.agent_check);
+        let ports = [
+            ("socks5", socks5.map(|socks5| socks5.address)),
+            ("http", http.map(|http| http.address)),
+            ("http.agent_check", checks),
+        ];
+        let ports = ports.into_iter();
+        ports.filter_map(|(name, at)| Some((name, at?))).collect()
+    }
 }
 
 /// The `agent` section.

@@ -36,8 +36,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
     let connections = mesh::connections(document.section("connections"));
     let http = services::http(document.section("http"));
     let drain = mesh::drain(document.section("drain"));
-    services::check_distinct(&mut document, socks5.as_ref(), http.as_ref());
-    Config {
+    let config = Config {
         agent,
         tls,
         allow,
@@ -52,7 +51,9 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
         http,
         drain,
         limits,
-    }
+    };
+    services::check_distinct(&mut document, &config);
+    config
 }
 
 fn agent(mut section: Section<'_>, reader: &Reader<'_>) -> Agent {

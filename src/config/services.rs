@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use super::reader::distinct;
 use super::section::Section;
-use super::{ApiSocket, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
+use super::{ApiSocket, Config, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
 use super::{health, scalar};
 
 /// Open to this host only: whoever reaches the port uses the mesh.
@@ -120,15 +120,8 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
 }
 
 /// What listens for TCP cannot share an address.
-pub(super) fn check_distinct(
-    document: &mut Section<'_>,
-    socks5: Option<&Socks5>,
-    http: Option<&Http>,
-) {
-    let socks5 = socks5.map(|socks5| ("socks5", socks5.address));
-    let checks = http.and_then(|http| Some(("http.agent_check", http.agent_check?)));
-    let http = http.map(|http| ("http", http.address));
-    let taken: Vec<_> = socks5.into_iter().chain(http).chain(checks).collect();
+pub(super) fn check_distinct(document: &mut Section<'_>, config: &Config) {
+    let taken = config.tcp_ports();
     for (index, (later, address)) in taken.iter().enumerate() {
         let mut earlier = taken[..index].iter();
         let clash = earlier.find(|(_, other)| other == address && address.port() != 0);

@@ -27,14 +27,9 @@ pub(super) fn check(config: &Config, own_runs: impl Fn() -> bool) -> Vec<CheckLi
             bound
         })
         .collect();
-    let socks5 = config.socks5.as_ref().map(|s| ("socks5", s.address));
-    let http = config.http.as_ref();
-    let checks = http.and_then(|h| Some(("http.agent_check", h.agent_check?)));
-    let http = http.map(|h| ("http", h.address));
-    let tcp: Vec<_> = socks5
+    let tcp: Vec<_> = config
+        .tcp_ports()
         .into_iter()
-        .chain(http)
-        .chain(checks)
         .map(|(subject, address)| {
             let bound = TcpListener::bind(address);
             line(subject, address, bound.as_ref().err());
