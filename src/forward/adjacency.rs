@@ -24,7 +24,7 @@ const PATH_ERRORS: usize = 32;
 #[derive(Debug)]
 pub struct Adjacency {
     pub neighbor: AgentId,
-    pub(super) port: Arc<Port>,
+    port: Arc<Port>,
     /// What to put on packets sent to this neighbour.
     token_out: AtomicU64,
     remote: Mutex<Remote>,

@@ -30,6 +30,7 @@ struct Bench {
     reports: mpsc::Receiver<PathErrorReport>,
     local: Local,
     quic: Arc<QuicSocket>,
+    port: Arc<Port>,
     address: SocketAddr,
     previous: UdpSocket,
     next: UdpSocket,
@@ -84,6 +85,7 @@ impl Bench {
             local,
             quic,
             address: port.local_addr(),
+            port,
             previous,
             next,
             task,
@@ -337,7 +339,7 @@ async fn a_mixed_batch_is_split_by_flow() {
 async fn a_removed_adjacency_takes_its_tokens_along_and_leaves_its_successor() {
     let bench = Bench::start(true).await;
     let old = bench.fib.by_neighbor(short(PREVIOUS)).unwrap();
-    let new = Adjacency::new(agent(PREVIOUS), old.port.clone(), old.remote(), 5);
+    let new = Adjacency::new(agent(PREVIOUS), bench.port.clone(), old.remote(), 5);
     bench.fib.insert(new.clone());
     bench.fib.admit(44, new);
     bench.fib.remove(&old);
@@ -388,7 +390,7 @@ async fn a_link_is_known_by_its_address_until_it_moves_or_ends() {
     // A dual-stack port sees the same host under another name.
     assert!(bench.fib.is_link("[::ffff:127.0.0.1]:9".parse().unwrap()));
 
-    let successor = Adjacency::new(agent(PREVIOUS), adjacency.port.clone(), moved, 5);
+    let successor = Adjacency::new(agent(PREVIOUS), bench.port.clone(), moved, 5);
     bench.fib.insert(successor.clone());
     bench.fib.remove(&adjacency);
     assert!(bench.fib.is_link(new), "the successor is there");
