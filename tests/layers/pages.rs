@@ -1,9 +1,10 @@
-//! Files that the pages of `docs` name are there. The decisions in `docs/adr` tell of their time.
+//! Files that the pages of `docs` name are there, and what the log says is explained. The decisions in
+//! `docs/adr` tell of their time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{root, src};
+use super::{is_test, root, sources, src};
 
 /// Folders of the repository that pages name files of.
 const FOLDERS: [&str; 9] = [
@@ -60,6 +61,44 @@ fn the_walks_pass_files_that_are_there() {
     }
     assert_eq!(count, 4, "one paragraph a walk");
     assert!(missing.is_empty(), "not there: {}", missing.join(", "));
+}
+
+/// Those at `info` and above, which people see without asking.
+#[test]
+fn lines_of_the_log_are_explained() {
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    let mut missing = Vec::new();
+    for file in sources(&src()).iter().filter(|file| !is_test(file)) {
+        let text = fs::read_to_string(file).unwrap();
+        for call in ["info!(", "warn!(", "error!("] {
+            let messages = text.split(call).skip(1).filter_map(message);
+            let untold = messages.filter(|message| !page.contains(message.as_str()));
+            missing.extend(untold.map(|message| format!("{}: {message}", file.display())));
+        }
+    }
+    assert!(missing.is_empty(), "no row:\n{}", missing.join("\n"));
+}
+
+/// The fixed beginning of the last text in a call; `None`: it has none, as where an error is all that is
+/// said.
+fn message(arguments: &str) -> Option<String> {
+    let (mut depth, mut last) = (1, None);
+    let mut rest = arguments;
+    while depth > 0 {
+        let at = rest.find(['(', ')', '"'])?;
+        let (found, behind) = rest[at..].split_at(1);
+        rest = behind;
+        match found {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ => {
+                let (text, behind) = rest.split_once('"')?;
+                (last, rest) = (Some(text), behind);
+            }
+        }
+    }
+    let beginning = last?.split(['{', ':', ';', ',', '\\']).next()?.trim();
+    (!beginning.is_empty()).then(|| beginning.to_owned())
 }
 
 /// The folders that a path goes through, below `src`.
