@@ -30,6 +30,7 @@ impl Parts {
     /// Reads keys and certificates as the configuration names them; makes an identity in
     /// `agent.data_dir` if it names none.
     pub fn load(config: Config) -> Result<Self, StartError> {
+        config.warnings().iter().for_each(|text| warn!("{text}"));
         let identity = load_identity(&config)?;
         let data_dir = &config.agent.data_dir;
         let unix_ms = unix_ms();
@@ -97,7 +98,7 @@ impl Parts {
 
     /// Whom a dialled peer's certificate may come from.
     pub(super) fn trust_for(&self, peer: &Peer) -> Result<Arc<Trust>, StartError> {
-        match peer.ca.as_deref() {
+        match &peer.ca {
             Some(ca) => Ok(Arc::new(self.trust.with_ca(ca)?)),
             None => Ok(self.trust.clone()),
         }
@@ -121,15 +122,15 @@ pub(super) fn trust(config: &Config, own: AgentId) -> Result<Trust, StartError> 
     let mut pinned: BTreeSet<AgentId> = config.pinned();
     // What this agent says of itself is judged like everybody's word.
     pinned.insert(own);
-    let own_ca = config.tls.ca.as_deref();
-    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
+    let own_ca = config.tls.ca.as_ref();
+    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_ref());
     let trust = Trust::mesh(own_ca, peer_cas, pinned)?;
     Ok(trust.with_revoked(distrust::revoked(config)?))
 }
 
 fn load_identity(config: &Config) -> Result<Identity, StartError> {
     let loaded = match &config.tls.cert_and_key {
-        Some((certificate, key)) => Identity::from_files(certificate, key)?,
+        Some((certificate, key)) => Identity::from_pem(certificate, key)?,
         None => Identity::load_or_create(Path::new(&config.agent.data_dir))?,
     };
     loaded.warning.iter().for_each(|text| warn!("{text}"));

@@ -24,7 +24,7 @@ const CLOCK_SLACK_MS: u64 = 120_000;
 /// sentence for people. Writes nothing.
 pub async fn probe(config: &Config, peer: &Peer) -> Result<String, String> {
     let identity = match &config.tls.cert_and_key {
-        Some((certificate, key)) => Identity::from_files(certificate, key).map(Some),
+        Some((certificate, key)) => Identity::from_pem(certificate, key).map(Some),
         None => Identity::load(&config.agent.data_dir),
     };
     let identity = identity

@@ -33,9 +33,10 @@ use crate::identity::{Identity, Trust};
 /// What reading the file and what it names may take. Meanwhile nothing else is done that is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The keys under which changes of what these files hold are told.
-const CA: &str = "tls.ca";
-const CERTIFICATE: &str = "tls.cert";
+/// The keys under which changes of what these files hold are told; what stands in the configuration itself
+/// is told of by its own key.
+const CA: [&str; 2] = ["tls.ca", "tls.ca_pem"];
+const CERTIFICATE: [&str; 2] = ["tls.cert", "tls.cert_pem"];
 
 /// What is needed to read the file again.
 pub(super) struct Source {
@@ -128,9 +129,9 @@ impl Source {
             && !changed
                 .iter()
                 .any(|key| key.is_of("trust") || key.is_of("peers"))
-            && !keys.iter().any(|key| key == CA)
+            && !keys.iter().any(|key| CA.contains(&key.as_str()))
         {
-            keys.push(CA.to_owned());
+            keys.push(CA[0].to_owned());
         }
         if let Some(renewed) = &renewed {
             self.identity.renew(renewed);
@@ -139,8 +140,8 @@ impl Source {
                 until = format_date(renewed.not_after()),
                 "certificate renewed"
             );
-            if !keys.iter().any(|key| key == CERTIFICATE) {
-                keys.push(CERTIFICATE.to_owned());
+            if !keys.iter().any(|key| CERTIFICATE.contains(&key.as_str())) {
+                keys.push(CERTIFICATE[0].to_owned());
             }
         }
         if replaced || revoked {
@@ -170,6 +171,7 @@ async fn read(file: PathBuf, running: Arc<Identity>) -> Result<Found, Vec<String
         })?;
         let trust = parts::trust(&config, running.id()).map_err(|error| vec![chain(&error)])?;
         let identity = renewal::read(&config, &running, &trust);
+        config.warnings().iter().for_each(|text| warn!("{text}"));
         Ok(Found {
             identity: identity.map_err(|error| vec![chain(&error)])?,
             config,

@@ -14,7 +14,7 @@ pub(super) fn read(
     trust: &Trust,
 ) -> Result<Option<Identity>, StartError> {
     let loaded = match &config.tls.cert_and_key {
-        Some((certificate, key)) => Some(Identity::from_files(certificate, key)?),
+        Some((certificate, key)) => Some(Identity::from_pem(certificate, key)?),
         None => Identity::load(&config.agent.data_dir)?,
     };
     let Some(loaded) = loaded else {

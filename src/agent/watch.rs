@@ -1,5 +1,5 @@
-//! Reloads when the configuration, or a CA file, a certificate or a key that it names, changes
-//! (`agent.watch`).
+//! Reloads when the configuration, or a CA file, a certificate, a key or a file of a hash that it names,
+//! changes (`agent.watch`).
 //!
 //! What is compared is what the path leads to, so that a link which is swapped, as Kubernetes does it,
 //! is a change. One task; it ends when the agent stops for good, and may be aborted at any time.
@@ -77,11 +77,8 @@ async fn look(file: &Path, desk: &Desk) {
 }
 
 fn paths(file: &Path, config: &Config) -> Vec<PathBuf> {
-    let peers = config.peers.iter().filter_map(|peer| peer.ca.clone());
-    let cas = config.tls.ca.clone().into_iter().chain(peers);
-    let pair = config.tls.cert_and_key.clone();
-    let pair = pair.into_iter().flat_map(|(cert, key)| [cert, key]);
-    cas.chain(pair).chain([file.to_owned()]).collect()
+    let named = config.files().into_iter();
+    named.chain([file.to_owned()]).collect()
 }
 
 fn stamps(paths: Vec<PathBuf>) -> Stamps {

@@ -58,7 +58,7 @@ impl Settings {
         let hash = bcrypt::hash(token, 4).unwrap();
         let http = crate::config::Http {
             address: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-            token_hash: Some(crate::config::PasswordHash(hash)),
+            token_hash: Some(crate::config::PasswordHash::inline(hash)),
             trust_loopback,
             socket: crate::config::ApiSocket::Off,
             agent_check: None,

@@ -11,7 +11,7 @@ pub(super) struct TokenCheck(Login);
 
 impl TokenCheck {
     pub(super) fn new(hash: PasswordHash, checks: Arc<Checks>) -> Self {
-        Self(Login::new("http", [("", hash.0)], checks))
+        Self(Login::new("http", [("", hash.text)], checks))
     }
 
     /// Whether `token`, presented by `source`, is the one. Time does not depend on how much of it

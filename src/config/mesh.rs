@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::error::Problem;
 use super::reader::Value;
 use super::scalar::{self, quote, show_duration};
+use super::secret::{self, PemKeys};
 use super::section::Section;
 use super::{Balance, Congestion, Connections, Drain, Listener, Peer, Reconnect, Routing};
+use crate::identity::check_ca_pem;
 
 /// Where an agent listens that has neither listeners nor peers in its file: as the examples do.
 const DEFAULT_LISTENER: SocketAddr =
@@ -43,6 +45,13 @@ const NOTICES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(6
 
 /// 0 stands for no end.
 const RETRIES: RangeInclusive<u32> = 0..=1_000_000;
+
+const PEER_CA: PemKeys = PemKeys {
+    file: "ca",
+    text: "ca_pem",
+    name: "peers[].tls.ca_pem",
+    check: check_ca_pem,
+};
 
 /// Reads both, because each decides the other's default: an agent that dials need not listen.
 pub(super) fn listeners_and_peers(document: &mut Section<'_>) -> (Vec<Listener>, Vec<Peer>) {
@@ -145,7 +154,7 @@ fn peer(section: &mut Section<'_>) -> Option<Peer> {
     let id = section.require("id", "the peer's agent id, 32 hex digits", scalar::agent_id);
     let address = section.require("address", "the peer's host:port", scalar::dial_address);
     let cost = section.number("cost", COSTS).unwrap_or(1);
-    let ca = section.section("tls").file("ca");
+    let ca = secret::pem(&mut section.section("tls"), &PEER_CA);
     Some(Peer {
         id: id?,
         address: address?,

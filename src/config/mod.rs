@@ -8,7 +8,7 @@
 //! | YAML events become a tree that knows the place of every key and value | `yaml` |
 //! | `${VAR}` is replaced inside values, after parsing, so that it cannot add structure | `variables` |
 //! | every section reads the keys it knows, what is left over is unknown | `reader`, `section` |
-//! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `health`, `limits`; single values in `scalar` |
+//! | text becomes typed values and the rules between keys are checked | `sections`, `mesh`, `services`, `health`, `limits`; single values in `scalar`, those that may have a file of their own in `secret` |
 //!
 //! The types are in `model`, those of single values in `value`, what is said of mistakes in `error`; `suggest` finds what was meant.
 //!
@@ -26,6 +26,7 @@ mod mesh;
 mod model;
 mod reader;
 mod scalar;
+mod secret;
 mod section;
 mod sections;
 mod services;

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::limits::Limits;
 use super::value::{HostPort, PasswordHash};
-use crate::identity::{AgentId, DomainPattern, Revocations};
+use crate::identity::{AgentId, DomainPattern, Pem, Revocations, Warning};
 
 /// One agent's configuration. Paths are absolute or relative to the process's folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +35,32 @@ pub struct Config {
     pub http: Option<Http>,
     pub drain: Drain,
     pub limits: Limits,
+    /// Files beside `tls.key` that hold secrets: those of hashes, and this one if a private key stands in it.
+    pub secret_files: BTreeSet<PathBuf>,
 }
 
 impl Config {
     /// Whether a CA says who belongs to the mesh.
     pub fn has_ca(&self) -> bool {
         self.tls.ca.is_some() || self.peers.iter().any(|peer| peer.ca.is_some())
+    }
+
+    /// The files that were read for it, and are read for it again, beside itself.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        let peers = self.peers.iter().filter_map(|peer| peer.ca.as_ref());
+        let pair = self.tls.cert_and_key.iter();
+        let pair = pair.flat_map(|(certificate, key)| [certificate, key]);
+        let pems = self.tls.ca.iter().chain(pair).chain(peers);
+        let pems = pems.filter_map(|pem| pem.file().map(Path::to_owned));
+        pems.chain(self.secret_files.iter().cloned()).collect()
+    }
+
+    /// What the operator should hear about the files that hold secrets; of `tls.key` its reader tells.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let files = self.secret_files.iter();
+        files
+            .filter_map(|file| Warning::of_secret_file(file))
+            .collect()
     }
 
     /// Ids that are trusted whatever their certificates say. A peer's own is among them only where
@@ -90,10 +110,10 @@ pub enum LogFormat {
 /// The `tls` section.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
-    /// The mesh CA, PEM.
-    pub ca: Option<PathBuf>,
-    /// The agent's own certificate and key, PEM; `None`: self-signed in `data_dir`.
-    pub cert_and_key: Option<(PathBuf, PathBuf)>,
+    /// The mesh CA.
+    pub ca: Option<Pem>,
+    /// The agent's own certificate and key; `None`: self-signed in `data_dir`.
+    pub cert_and_key: Option<(Pem, Pem)>,
 }
 
 /// One entry of `listeners`.
@@ -110,7 +130,7 @@ pub struct Peer {
     /// At least 1.
     pub cost: u32,
     /// Overrides `tls.ca` for this peer.
-    pub ca: Option<PathBuf>,
+    pub ca: Option<Pem>,
 }
 
 /// The `socks5` section of an enabled ingress.

@@ -1,7 +1,7 @@
 //! Reads values one by one and collects everything that is wrong with them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Display;
 use std::hash::Hash;
 use std::io;
@@ -24,6 +24,7 @@ pub(super) struct Reader<'a> {
     checks_files: bool,
     errors: RefCell<Vec<ConfigError>>,
     unlisted: Cell<usize>,
+    secret_files: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// A value with the key it stands under.
@@ -49,6 +50,7 @@ impl<'a> Reader<'a> {
             checks_files: false,
             errors: RefCell::default(),
             unlisted: Cell::new(0),
+            secret_files: RefCell::default(),
         }
     }
 
@@ -83,6 +85,16 @@ impl<'a> Reader<'a> {
             true => open_regular(path).map(drop),
             false => Ok(()),
         }
+    }
+
+    /// Remembers a file that holds a secret.
+    pub(super) fn note_secret(&self, path: &Path) {
+        self.secret_files.borrow_mut().insert(path.to_owned());
+    }
+
+    /// The files that hold secrets.
+    pub(super) fn secret_files(&self) -> BTreeSet<PathBuf> {
+        self.secret_files.borrow().clone()
     }
 
     pub(super) fn report(&self, place: Place, key: &str, problem: Problem) {

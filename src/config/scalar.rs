@@ -248,9 +248,14 @@ pub(super) fn revocation(text: &str) -> Result<Revocation, String> {
 /// An argon2 or bcrypt hash. The text may be a secret and is never repeated.
 pub(super) fn password_hash(text: &str) -> Result<PasswordHash, String> {
     match password::check_format(text) {
-        Ok(()) => Ok(PasswordHash(text.to_owned())),
+        Ok(()) => Ok(PasswordHash::inline(text)),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Whether a text that stands for a path is what such a file would hold, and may be a secret.
+pub(super) fn is_no_path(text: &str) -> bool {
+    text.contains("-----BEGIN ") || password::check_format(text).is_ok()
 }
 
 fn split_number(text: &str) -> Option<(u64, &str)> {

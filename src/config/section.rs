@@ -68,6 +68,10 @@ impl<'a> Section<'a> {
         (!node.is_null()).then(|| Value::new(reader, path, node))
     }
 
+    pub(super) fn reader(&self) -> &'a Reader<'a> {
+        self.reader
+    }
+
     /// Reports a fault of the section itself.
     pub(super) fn report(&self, problem: Problem) {
         self.reader.report(self.place, &self.path, problem);
@@ -175,6 +179,11 @@ impl<'a> Section<'a> {
         self.parse(key, "a path", |text| {
             if text.is_empty() {
                 return Err("the path is empty; give one or remove the key".to_owned());
+            }
+            if scalar::is_no_path(text) {
+                return Err(
+                    "is a hash or PEM itself, where the path of a file is wanted".to_owned(),
+                );
             }
             Ok(reader.resolve(text))
         })

@@ -1,17 +1,17 @@
 //! The document, and the sections `agent`, `tls` and `trust`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
 use super::error::Problem;
 use super::reader::Reader;
 use super::scalar::{self, quote};
+use super::secret::{self, PemKeys};
 use super::section::Section;
 use super::yaml::Node;
 use super::{Agent, Config, Limits, LogFormat, Tls, mesh, services};
-use crate::identity::AgentId;
+use crate::identity::{AgentId, Pem, check_ca_pem, check_certificate_pem, check_key_pem};
 use crate::text::{NAME_BYTES, is_steering};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -51,6 +51,7 @@ pub(super) fn config(reader: &Reader<'_>, root: &Node) -> Config {
         http,
         drain,
         limits,
+        secret_files: reader.secret_files(),
     };
     services::check_distinct(&mut document, &config);
     config
@@ -106,21 +107,47 @@ fn log_level(text: &str) -> Result<String, String> {
     }
 }
 
+const CA: PemKeys = PemKeys {
+    file: "ca",
+    text: "ca_pem",
+    name: "tls.ca_pem",
+    check: check_ca_pem,
+};
+const CERTIFICATE: PemKeys = PemKeys {
+    file: "cert",
+    text: "cert_pem",
+    name: "tls.cert_pem",
+    check: check_certificate_pem,
+};
+const KEY: PemKeys = PemKeys {
+    file: "key",
+    text: "key_pem",
+    name: "tls.key_pem",
+    check: check_key_pem,
+};
+
 fn tls(mut section: Section<'_>) -> Tls {
-    let ca = section.file("ca");
-    let given = (section.value("cert"), section.value("key"));
-    match &given {
+    let ca = secret::pem(&mut section, &CA);
+    let mut given = |keys: &PemKeys| {
+        section
+            .value(keys.file)
+            .or_else(|| section.value(keys.text))
+    };
+    match (given(&CERTIFICATE), given(&KEY)) {
         (Some(cert), None) => cert.invalid("tls.key is missing; a certificate needs its key"),
         (None, Some(key)) => key.invalid("tls.cert is missing; a key needs its certificate"),
         (Some(_), Some(_)) | (None, None) => {}
     }
     Tls {
         ca,
-        cert_and_key: pair(section.file("cert"), section.file("key")),
+        cert_and_key: pair(
+            secret::pem(&mut section, &CERTIFICATE),
+            secret::pem(&mut section, &KEY),
+        ),
     }
 }
 
-fn pair(cert: Option<PathBuf>, key: Option<PathBuf>) -> Option<(PathBuf, PathBuf)> {
+fn pair(cert: Option<Pem>, key: Option<Pem>) -> Option<(Pem, Pem)> {
     Some((cert?, key?))
 }
 

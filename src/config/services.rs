@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::reader::distinct;
 use super::section::Section;
 use super::{ApiSocket, Config, Dns, Exit, Http, Limits, PasswordHash, Socks5, User};
-use super::{health, scalar};
+use super::{health, scalar, secret};
 
 /// Open to this host only: whoever reaches the port uses the mesh.
 const DEFAULT_SOCKS5: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1080);
@@ -94,12 +94,7 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         address: section
             .parse("address", "an address", scalar::listen_address)
             .unwrap_or(DEFAULT_HTTP),
-        token_hash: section
-            .parse("token_hash", "a hash", |text| match text {
-                "" => Ok(None),
-                _ => scalar::password_hash(text).map(Some),
-            })
-            .flatten(),
+        token_hash: token_hash(&mut section),
         trust_loopback: section.flag("trust_loopback").unwrap_or(false),
         socket: section
             .path_or_empty("socket")
@@ -117,6 +112,16 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         );
     }
     enabled.then_some(http)
+}
+
+/// The empty text stands for none.
+fn token_hash(section: &mut Section<'_>) -> Option<PasswordHash> {
+    let in_file = secret::hash_file(section, "token_hash", "token_hash_file");
+    let inline = section.parse("token_hash", "a hash", |text| match text {
+        "" => Ok(None),
+        _ => scalar::password_hash(text).map(Some),
+    });
+    in_file.or(inline.flatten())
 }
 
 /// What listens for TCP cannot share an address.
@@ -156,11 +161,7 @@ fn auth(mut section: Section<'_>) -> Option<Vec<User>> {
     for (index, item) in items.into_iter().enumerate() {
         let mut section = item.section();
         let username = section.require("username", "a name of 1 to 255 bytes", username);
-        let hash = section.require(
-            "password_hash",
-            "an argon2 or bcrypt hash",
-            scalar::password_hash,
-        );
+        let hash = password_hash(&mut section);
         if let Some(username) = &username
             && let Some(first) = seen.insert(username.clone(), index)
             && let Some(value) = section.value("username")
@@ -170,6 +171,17 @@ fn auth(mut section: Section<'_>) -> Option<Vec<User>> {
         users.extend(user(username, hash));
     }
     enabled.then_some(users)
+}
+
+fn password_hash(section: &mut Section<'_>) -> Option<PasswordHash> {
+    const KEY: &str = "password_hash";
+    const FILE_KEY: &str = "password_hash_file";
+    const WANTED: &str = "an argon2 or bcrypt hash, or password_hash_file";
+    let in_file = secret::hash_file(section, KEY, FILE_KEY);
+    match section.value(FILE_KEY) {
+        Some(_) => in_file,
+        None => section.require(KEY, WANTED, scalar::password_hash),
+    }
 }
 
 fn user(username: Option<String>, password_hash: Option<PasswordHash>) -> Option<User> {

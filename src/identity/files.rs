@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::AgentId;
@@ -25,6 +26,8 @@ pub struct Loaded<T> {
 pub enum Warning {
     /// Others than the owner may read a private key.
     KeyReadable { path: PathBuf, mode: u32 },
+    /// Anybody on the host may read a file that holds a hash or a key among other things.
+    SecretReadable { path: PathBuf, mode: u32 },
     /// The epoch file held no epoch; the clock was used instead.
     EpochCorrupt { path: PathBuf },
     /// The self-signed certificate was about to expire and was issued anew.
@@ -37,6 +40,13 @@ impl fmt::Display for Warning {
             Self::KeyReadable { path, mode } => write!(
                 f,
                 "private key {} has mode {mode:03o}, so that others can read it; run `chmod 600 {}`",
+                path.display(),
+                path.display(),
+            ),
+            Self::SecretReadable { path, mode } => write!(
+                f,
+                "{} holds a secret and has mode {mode:03o}, so that anybody on this host can read it; \
+                 run `chmod o= {}`",
                 path.display(),
                 path.display(),
             ),
@@ -91,19 +101,37 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 
 /// The warning that a private key's mode deserves.
 pub(super) fn check_key_mode(path: &Path) -> io::Result<Option<Warning>> {
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions());
-        if mode & 0o077 != 0 {
-            return Ok(Some(Warning::KeyReadable {
-                path: path.to_owned(),
-                mode: mode & 0o777,
-            }));
-        }
+    let mode = mode(path)?;
+    let is_loose = mode & 0o077 != 0 && !is_credential(path);
+    Ok(is_loose.then(|| Warning::KeyReadable {
+        path: path.to_owned(),
+        mode,
+    }))
+}
+
+impl Warning {
+    /// What the mode of a file deserves that holds a secret among other things; its group may be the
+    /// agent's.
+    pub fn of_secret_file(path: &Path) -> Option<Self> {
+        let mode = mode(path).ok()?;
+        let is_loose = mode & 0o007 != 0 && !is_credential(path);
+        is_loose.then(|| Self::SecretReadable {
+            path: path.to_owned(),
+            mode,
+        })
     }
-    #[cfg(not(unix))]
-    fs::metadata(path)?;
-    Ok(None)
+}
+
+fn mode(path: &Path) -> io::Result<u32> {
+    let permissions = fs::metadata(path)?.permissions();
+    Ok(std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777)
+}
+
+/// Whether the service manager made it for this process alone. It lets the agent's user in by an access
+/// list, which looks like a group that may read.
+fn is_credential(path: &Path) -> bool {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    folder.is_some_and(|folder| path.starts_with(folder))
 }
 
 /// A synced file beside `path` under a name that only this call uses.
@@ -115,7 +143,7 @@ fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<PathBuf> 
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    options.mode(mode);
     #[cfg(not(unix))]
     let _ = mode;
     let mut file = options.open(&temporary)?;

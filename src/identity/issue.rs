@@ -12,7 +12,8 @@ use time::OffsetDateTime;
 
 use super::certificate::{Certificate, CertificateError};
 use super::files::{self, PUBLIC, SECRET, Warning};
-use super::keys::{self, PemError};
+use super::keys;
+use super::pem::PemError;
 use super::{AgentId, Grants};
 use crate::clock::format_date;
 

@@ -1,34 +1,10 @@
-//! Ed25519 keys and PEM files.
-
-use std::io;
-use std::path::{Path, PathBuf};
+//! Ed25519 keys, and what PEM holds.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::regular;
-
-/// Most bytes of a PEM file: hosts that trust every public CA have a quarter of a megabyte of them.
-const MAX_BYTES: u64 = 4 << 20;
-
-/// Why a PEM file yields no key or certificate.
-#[derive(Debug, thiserror::Error)]
-pub enum PemError {
-    #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{} holds no PEM {wanted}", path.display())]
-    NotPem {
-        path: PathBuf,
-        /// `certificate` or `private key (PKCS#8, not encrypted)`.
-        wanted: &'static str,
-    },
-    #[error(
-        "{} is not an Ed25519 private key; agents use Ed25519 only: make one with `warren cert agent` or `warren init`",
-        path.display()
-    )]
-    NotEd25519 { path: PathBuf },
-}
+use super::pem::{Pem, PemError};
 
 /// Whether `signature` over `message` was made with the key behind `public_key`.
 pub fn verify_signature(public_key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
@@ -51,41 +27,38 @@ impl PrivateKey {
     }
 }
 
-/// The first private key of a PEM file.
-pub(super) fn read_key(path: &Path) -> Result<PrivateKey, PemError> {
-    match PrivateKeyDer::from_pem_slice(&read(path)?) {
+/// The first private key of PEM.
+pub(super) fn read_key(pem: impl Into<Pem>) -> Result<PrivateKey, PemError> {
+    let pem = pem.into();
+    match PrivateKeyDer::from_pem_slice(&pem.read()?) {
         Ok(PrivateKeyDer::Pkcs8(pkcs8)) => PrivateKey::from_pkcs8(pkcs8),
         // PKCS#1 is RSA and SEC 1 is ECDSA.
         Ok(_) => None,
         Err(_) => {
             return Err(PemError::NotPem {
-                path: path.to_owned(),
+                place: pem.to_string(),
                 wanted: "private key (PKCS#8, not encrypted)",
             });
         }
     }
     .ok_or_else(|| PemError::NotEd25519 {
-        path: path.to_owned(),
+        place: pem.to_string(),
     })
 }
 
-/// All certificates of a PEM file, in order; at least one.
-pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
-    CertificateDer::pem_slice_iter(&read(path)?)
+/// All certificates of PEM, in order; at least one.
+pub(super) fn read_certificates(
+    pem: impl Into<Pem>,
+) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let pem = pem.into();
+    CertificateDer::pem_slice_iter(&pem.read()?)
         .collect::<Result<Vec<_>, _>>()
         .ok()
         .filter(|certificates| !certificates.is_empty())
         .ok_or_else(|| PemError::NotPem {
-            path: path.to_owned(),
+            place: pem.to_string(),
             wanted: "certificate",
         })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, PemError> {
-    regular::read(path, MAX_BYTES).map_err(|source| PemError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

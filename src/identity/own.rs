@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -12,7 +12,8 @@ use rustls_pki_types::CertificateDer;
 
 use super::files::{self, Loaded, SECRET, Warning};
 use super::issue::{self, IssueError, Issued, StoreError, Validity};
-use super::keys::{self, PemError, PrivateKey};
+use super::keys::{self, PrivateKey};
+use super::pem::{Pem, PemError};
 use super::shown::{Chain, Shown};
 use super::{AgentId, Certificate, CertificateError, ValidityAt};
 use crate::clock::{format_date, unix_now};
@@ -43,31 +44,27 @@ pub enum IdentityError {
     Pem(#[from] PemError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot use certificate {}", path.display())]
+    #[error("cannot use certificate {place}")]
     BadCertificate {
-        path: PathBuf,
+        place: String,
         source: CertificateError,
     },
-    #[error("{} is a CA certificate; an agent needs one of its own: `warren cert agent`", path.display())]
-    IsCa { path: PathBuf },
+    #[error("{place} is a CA certificate; an agent needs one of its own: `warren cert agent`")]
+    IsCa { place: String },
     #[error(
-        "key {} does not belong to certificate {}; give the pair that was made together",
-        key.display(),
-        certificate.display()
+        "key {key} does not belong to certificate {certificate}; give the pair that was made together"
     )]
-    KeyMismatch { key: PathBuf, certificate: PathBuf },
+    KeyMismatch { key: String, certificate: String },
     #[error(
-        "certificate {} expired {}; issue a new one with `warren cert agent --renew`",
-        path.display(),
+        "certificate {place} expired {}; issue a new one with `warren cert agent --renew`",
         format_date(*not_after)
     )]
-    Expired { path: PathBuf, not_after: u64 },
+    Expired { place: String, not_after: u64 },
     #[error(
-        "certificate {} is valid only from {}; check this host's clock",
-        path.display(),
+        "certificate {place} is valid only from {}; check this host's clock",
         format_date(*not_before)
     )]
-    NotYetValid { path: PathBuf, not_before: u64 },
+    NotYetValid { place: String, not_before: u64 },
     #[error("cannot make a self-signed certificate")]
     Issue(#[from] IssueError),
     #[error("the TLS library refuses the key")]
@@ -91,12 +88,16 @@ impl Identity {
         if !key.exists() || !certificate.exists() {
             return Ok(None);
         }
-        Self::from_files(&certificate, &key).map(Some)
+        Self::from_pem(certificate, key).map(Some)
     }
 
-    /// The identity in a certificate file (PEM, leaf first) and its key file (PKCS#8 PEM).
-    pub fn from_files(certificate: &Path, key: &Path) -> Result<Loaded<Self>, IdentityError> {
-        Self::from_files_at(certificate, key, unix_now())
+    /// The identity in a certificate (PEM, leaf first) and its key (PKCS#8 PEM), or in the files that
+    /// hold them.
+    pub fn from_pem(
+        certificate: impl Into<Pem>,
+        key: impl Into<Pem>,
+    ) -> Result<Loaded<Self>, IdentityError> {
+        Self::from_pem_at(&certificate.into(), &key.into(), unix_now())
     }
 
     /// A new self-signed identity that exists only in memory.
@@ -109,7 +110,7 @@ impl Identity {
     /// A just issued certificate and key, without files.
     pub fn from_issued(issued: Issued) -> Result<Self, IdentityError> {
         let key = PrivateKey::from_pkcs8(issued.key_pkcs8).ok_or(PemError::NotEd25519 {
-            path: PathBuf::from("(in memory)"),
+            place: "(in memory)".to_owned(),
         })?;
         let certificate = Certificate::parse(&issued.certificate).map_err(IssueError::from)?;
         Self::assemble(key, vec![issued.certificate], certificate)
@@ -179,41 +180,44 @@ impl Identity {
             }
             Err(error) => return Err(error.into()),
         }
-        let mut loaded = Self::from_files_at(&certificate, &key, now)?;
+        let mut loaded = Self::from_pem_at(&certificate.into(), &key.into(), now)?;
         // A readable key outlasts a renewal, so it is the warning to give if there are both.
         loaded.warning = loaded.warning.or(renewed);
         Ok(loaded)
     }
 
-    pub(super) fn from_files_at(
-        certificate: &Path,
-        key: &Path,
+    pub(super) fn from_pem_at(
+        certificate: &Pem,
+        key: &Pem,
         now: u64,
     ) -> Result<Loaded<Self>, IdentityError> {
         let chain = keys::read_certificates(certificate)?;
         let private = keys::read_key(key)?;
-        let warning = files::check_key_mode(key).map_err(|source| PemError::Read {
-            path: key.to_owned(),
-            source,
-        })?;
+        let warning = match key.file().map(files::check_key_mode).transpose() {
+            Ok(warning) => warning.flatten(),
+            Err(source) => {
+                let place = key.to_string();
+                return Err(PemError::Read { place, source }.into());
+            }
+        };
         let parsed = parse(&chain[0], certificate)?;
-        let path = certificate.to_owned();
+        let place = certificate.to_string();
         if parsed.is_ca {
-            return Err(IdentityError::IsCa { path });
+            return Err(IdentityError::IsCa { place });
         }
         if private.pair.public_key().as_ref() != parsed.public_key {
             return Err(IdentityError::KeyMismatch {
-                key: key.to_owned(),
-                certificate: path,
+                key: key.to_string(),
+                certificate: place,
             });
         }
         match parsed.validity_at(now) {
             ValidityAt::NotYet => Err(IdentityError::NotYetValid {
-                path,
+                place,
                 not_before: parsed.not_before,
             }),
             ValidityAt::Expired => Err(IdentityError::Expired {
-                path,
+                place,
                 not_after: parsed.not_after,
             }),
             ValidityAt::Valid => Ok(Loaded {
@@ -250,12 +254,13 @@ impl fmt::Debug for Identity {
 
 /// What the first certificate of a PEM file says, whoever's it is.
 pub fn read_certificate(path: &Path) -> Result<Certificate, IdentityError> {
-    parse(&keys::read_certificates(path)?[0], path)
+    let pem = Pem::from(path);
+    parse(&keys::read_certificates(&pem)?[0], &pem)
 }
 
-fn parse(der: &CertificateDer<'_>, path: &Path) -> Result<Certificate, IdentityError> {
+fn parse(der: &CertificateDer<'_>, pem: &Pem) -> Result<Certificate, IdentityError> {
     Certificate::parse(der).map_err(|source| IdentityError::BadCertificate {
-        path: path.to_owned(),
+        place: pem.to_string(),
         source,
     })
 }

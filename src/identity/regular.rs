@@ -37,6 +37,12 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
+/// The text that it holds. Errors, in words, are those of [`read`], and what is no UTF-8.
+pub fn read_small_file(path: &Path, most: u64) -> Result<String, String> {
+    let bytes = read(path, most).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

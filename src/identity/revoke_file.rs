@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::regular;
+use super::regular::read_small_file;
 
 /// Most bytes of the file: some 30,000 lines. What is more is not read, and told.
 const MAX_BYTES: u64 = 1 << 20;
@@ -11,8 +11,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// words, is also a file of more than 1 MiB, and what is no regular file: a FIFO without a writer would
 /// be waited for without end.
 pub fn read_revoke_file(path: &Path) -> Result<String, String> {
-    let bytes = regular::read(path, MAX_BYTES).map_err(|error| error.to_string())?;
-    String::from_utf8(bytes).map_err(|error| error.to_string())
+    read_small_file(path, MAX_BYTES)
 }
 
 #[cfg(test)]

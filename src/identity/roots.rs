@@ -1,11 +1,10 @@
 //! CA certificates as files hold them.
 
-use std::path::{Path, PathBuf};
-
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::anchor_from_trusted_cert;
 
-use super::keys::{self, PemError};
+use super::keys;
+use super::pem::{Pem, PemError};
 use super::{Certificate, CertificateError};
 
 /// A CA that is trusted.
@@ -20,50 +19,47 @@ pub(super) struct Root {
 pub enum TrustLoadError {
     #[error(transparent)]
     Pem(#[from] PemError),
-    #[error("cannot use CA certificate {}", path.display())]
+    #[error("cannot use CA certificate {place}")]
     BadCertificate {
-        path: PathBuf,
+        place: String,
         source: CertificateError,
     },
-    #[error(
-        "{} is not a CA certificate; to trust one agent, put its id under `trust.allow`",
-        path.display()
-    )]
-    NotCa { path: PathBuf },
-    #[error("cannot use CA certificate {}", path.display())]
+    #[error("{place} is not a CA certificate; to trust one agent, put its id under `trust.allow`")]
+    NotCa { place: String },
+    #[error("cannot use CA certificate {place}")]
     Anchor {
-        path: PathBuf,
+        place: String,
         source: webpki::Error,
     },
 }
 
 impl Root {
-    pub(super) fn read_all<P: AsRef<Path>>(
-        files: impl IntoIterator<Item = P>,
+    pub(super) fn read_all(
+        cas: impl IntoIterator<Item: Into<Pem>>,
     ) -> Result<Vec<Self>, TrustLoadError> {
         let mut roots = Vec::new();
-        for path in files {
-            let path = path.as_ref();
-            for der in keys::read_certificates(path)? {
-                roots.push(Self::read(&der, path)?);
+        for pem in cas {
+            let pem = pem.into();
+            for der in keys::read_certificates(&pem)? {
+                roots.push(Self::read(&der, &pem)?);
             }
         }
         Ok(roots)
     }
 
-    fn read(der: &CertificateDer<'_>, path: &Path) -> Result<Self, TrustLoadError> {
-        let path = || path.to_owned();
+    fn read(der: &CertificateDer<'_>, pem: &Pem) -> Result<Self, TrustLoadError> {
+        let place = || pem.to_string();
         let certificate =
             Certificate::parse(der).map_err(|source| TrustLoadError::BadCertificate {
-                path: path(),
+                place: place(),
                 source,
             })?;
         if !certificate.is_ca {
-            return Err(TrustLoadError::NotCa { path: path() });
+            return Err(TrustLoadError::NotCa { place: place() });
         }
         let anchor = anchor_from_trusted_cert(der)
             .map_err(|source| TrustLoadError::Anchor {
-                path: path(),
+                place: place(),
                 source,
             })?
             .to_owned();

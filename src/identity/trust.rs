@@ -1,7 +1,6 @@
 //! Whom this agent accepts: certificates that a mesh CA signed itself, and pinned ids. Nobody else.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use webpki::{
     RequiredEkuNotFoundContext, VerifiedPath,
 };
 
+use super::pem::Pem;
 use super::roots::{Root, TrustLoadError};
 use super::{AgentId, Certificate, CertificateError, Credential, Revoked, ValidityAt};
 use crate::clock::format_date;
@@ -78,16 +78,16 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// Trusts the CAs in these PEM files and the pinned ids (`trust.allow`, and `peers[].id` where
+    /// Trusts the CAs in these files, or in this PEM, and the pinned ids (`trust.allow`, and `peers[].id` where
     /// there is no CA).
     ///
     /// With neither, nobody is trusted.
-    pub fn new<P: AsRef<Path>>(
-        ca_files: impl IntoIterator<Item = P>,
+    pub fn new(
+        cas: impl IntoIterator<Item: Into<Pem>>,
         pinned: BTreeSet<AgentId>,
     ) -> Result<Self, TrustLoadError> {
         Ok(Self::of(Anchors {
-            roots: Root::read_all(ca_files)?,
+            roots: Root::read_all(cas)?,
             peer_roots: Vec::new(),
             pinned,
         }))
@@ -102,12 +102,12 @@ impl Trust {
 
     /// The trust of the whole mesh: `tls.ca` if the file names it, else every `peers[].tls.ca`.
     pub fn mesh<'a>(
-        own_ca: Option<&Path>,
-        peer_cas: impl IntoIterator<Item = &'a Path>,
+        own_ca: Option<&Pem>,
+        peer_cas: impl IntoIterator<Item = &'a Pem>,
         pinned: BTreeSet<AgentId>,
     ) -> Result<Self, TrustLoadError> {
         // A set, because many peers share one file.
-        let peer_cas: BTreeSet<&Path> = peer_cas.into_iter().collect();
+        let peer_cas: BTreeSet<&Pem> = peer_cas.into_iter().collect();
         match own_ca {
             Some(ca) => Ok(Self::of(Anchors {
                 roots: Root::read_all([ca])?,
@@ -119,8 +119,8 @@ impl Trust {
     }
 
     /// The trust for the connection to one peer whose `tls.ca` overrides the mesh CA.
-    pub fn with_ca(&self, ca_file: &Path) -> Result<Self, TrustLoadError> {
-        let trust = Self::new([ca_file], self.anchors().pinned.clone())?;
+    pub fn with_ca(&self, ca: &Pem) -> Result<Self, TrustLoadError> {
+        let trust = Self::new([ca], self.anchors().pinned.clone())?;
         Ok(trust.with_revoked(self.revoked.clone()))
     }
 

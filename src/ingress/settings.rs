@@ -52,6 +52,6 @@ impl Settings {
 fn login(users: &[User], checks: Arc<Checks>) -> Login {
     let users = users
         .iter()
-        .map(|user| (user.username.as_str(), user.password_hash.0.as_str()));
+        .map(|user| (user.username.as_str(), user.password_hash.text.as_str()));
     Login::new("socks5", users, checks)
 }

@@ -61,7 +61,8 @@ fn the_ingress_of_the_availability_page_has_two_transits() {
     );
     assert_ne!(config.peers[0].id, config.peers[1].id);
     assert!(config.peers.iter().all(|peer| {
-        let ca = peer.ca.as_ref().expect("the file names one");
+        let ca = peer.ca.as_ref().and_then(|ca| ca.file());
+        let ca = ca.expect("the file names one");
         ca.ends_with("certs/ca.crt") && ca.is_absolute() && peer.cost == 1
     }));
     let socks5 = config.socks5.expect("it is switched on");

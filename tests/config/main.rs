@@ -5,4 +5,5 @@ mod docs;
 mod examples;
 mod fixtures;
 mod robustness;
+mod secrets;
 mod support;

@@ -64,20 +64,10 @@ pub(crate) fn errors(text: &str) -> String {
     }
 }
 
-/// The certificate and key files that `config` names.
+/// The files that `config` names.
 pub(crate) fn named_files(config: &Config) -> Vec<PathBuf> {
-    let pair = config.tls.cert_and_key.iter();
-    let own = pair.flat_map(|(cert, key)| [cert.clone(), key.clone()]);
-    let peers = config.peers.iter().filter_map(|peer| peer.ca.clone());
-    config
-        .tls
-        .ca
-        .iter()
-        .cloned()
-        .chain(own)
-        .chain(config.revoke_file.clone())
-        .chain(peers)
-        .collect()
+    let files = config.files().into_iter();
+    files.chain(config.revoke_file.clone()).collect()
 }
 
 /// Copies a file to a folder of its own, makes the files it names, and loads it.

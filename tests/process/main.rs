@@ -46,6 +46,7 @@ mod readme;
 mod reload;
 mod renewal;
 mod resets;
+mod secrets;
 mod slow_interface;
 mod stalls;
 mod stop;

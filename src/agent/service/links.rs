@@ -113,7 +113,7 @@ impl LinkService {
             if is_same && !renews && !(trust_changed && peer.ca.is_some()) {
                 continue;
             }
-            let trust = match peer.ca.as_deref() {
+            let trust = match &peer.ca {
                 // Who is revoked is one value for all who judge.
                 Some(ca) => {
                     let revoked = self.trust.revoked().clone();

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn with_a_certificate_only_the_epoch_is_not_kept() {
         let mut config = fixture::exit();
-        config.tls.cert_and_key = Some(("a.crt".into(), "a.key".into()));
+        config.tls.cert_and_key = Some((Path::new("a.crt").into(), Path::new("a.key").into()));
         config.agent.data_dir = "/proc/self/cmdline".into();
         let line = check(&config)[0].to_string();
         assert!(line.starts_with("warn  agent.data_dir: "), "{line}");

@@ -94,5 +94,6 @@ pub(crate) fn exit() -> Config {
         }),
         drain: Drain::default(),
         limits: Limits::default(),
+        secret_files: Default::default(),
     }
 }

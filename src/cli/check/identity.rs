@@ -19,7 +19,7 @@ const SOON: u64 = 30 * DAY;
 /// Reads keys and certificates as a start would, and writes nothing. `now` is Unix time in seconds.
 pub(super) fn check(config: &Config, now: u64) -> Vec<CheckLine> {
     let mut lines = match &config.tls.cert_and_key {
-        Some((certificate, key)) => match Identity::from_files(certificate, key) {
+        Some((certificate, key)) => match Identity::from_pem(certificate, key) {
             Ok(loaded) => with_identity(config, &loaded.value, loaded.warning, now),
             Err(error) => vec![CheckLine::fail(SUBJECT, chain(&error))],
         },
@@ -29,6 +29,8 @@ pub(super) fn check(config: &Config, now: u64) -> Vec<CheckLine> {
             Err(error) => vec![CheckLine::fail(SUBJECT, chain(&error))],
         },
     };
+    let secrets = config.warnings().into_iter();
+    lines.extend(secrets.map(|warning| CheckLine::warn("secrets", warning.to_string())));
     lines.extend(trust(config));
     lines
 }
@@ -81,7 +83,7 @@ fn with_identity(
 
 /// The CA's own key, where it lies beside its certificate and others can read it.
 fn ca_key(config: &Config) -> Option<CheckLine> {
-    let warning = Authority::warning(config.tls.ca.as_ref()?.parent()?)?;
+    let warning = Authority::warning(config.tls.ca.as_ref()?.file()?.parent()?)?;
     let text = format!("{warning}; it makes members of the mesh, and no agent needs it");
     Some(CheckLine::warn(SUBJECT, text))
 }
@@ -124,9 +126,8 @@ fn accepted_by_own_ca(config: &Config, identity: &Identity, now: u64) -> Option<
     let mesh = Trust::new([ca], BTreeSet::new()).ok()?;
     let refused = mesh.verify(&identity.chain(), now).err()?;
     let text = format!(
-        "the CA in {} did not issue this agent's certificate ({refused}); peers accept it only \
-         where its id is pinned",
-        ca.display()
+        "the CA in {ca} did not issue this agent's certificate ({refused}); peers accept it only \
+         where its id is pinned"
     );
     Some(CheckLine::warn(SUBJECT, text))
 }
@@ -160,7 +161,7 @@ fn grants(exit: &Exit, identity: &Identity) -> Vec<CheckLine> {
 }
 
 fn trust(config: &Config) -> Vec<CheckLine> {
-    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_deref());
+    let peer_cas = config.peers.iter().filter_map(|peer| peer.ca.as_ref());
     let pinned = config.pinned();
     let pins = pinned.len();
     // The mesh's trust does not read these if `tls.ca` is given, but dialling does.
@@ -174,7 +175,7 @@ fn trust(config: &Config) -> Vec<CheckLine> {
     lines.extend(only_named(config));
     lines.extend(revocations(config));
     lines.push(
-        match Trust::mesh(config.tls.ca.as_deref(), peer_cas, pinned) {
+        match Trust::mesh(config.tls.ca.as_ref(), peer_cas, pinned) {
             Err(error) => CheckLine::fail("trust", chain(&error)),
             Ok(_) if has_ca => CheckLine::ok(
                 "trust",
@@ -248,8 +249,8 @@ mod tests {
         let (certificate, key) = (dir.join("agent.crt"), dir.join("agent.key"));
         issued.store(&certificate, &key).unwrap();
         let mut config = fixture::exit();
-        config.tls.ca = Some(ca);
-        config.tls.cert_and_key = Some((certificate, key));
+        config.tls.ca = Some(ca.into());
+        config.tls.cert_and_key = Some((certificate.into(), key.into()));
         config
     }
 
@@ -317,7 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = mesh(dir.path(), 90);
         std::fs::remove_file(dir.path().join("agent.key")).unwrap();
-        config.tls.ca = Some(dir.path().join("other.crt"));
+        config.tls.ca = Some(dir.path().join("other.crt").into());
         let lines = shown(&config);
         assert!(lines[0].contains("agent.key"), "{lines:?}");
         assert!(lines[1].starts_with("fail  trust: "), "{lines:?}");
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!(config.pinned(), [pinned].into());
         config.tls.ca = None;
         assert_eq!(config.pinned(), [peer, pinned].into());
-        config.peers[0].ca = Some(dir.path().join("ca.crt"));
+        config.peers[0].ca = Some(dir.path().join("ca.crt").into());
         assert_eq!(
             config.pinned(),
             [pinned].into(),

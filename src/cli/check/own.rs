@@ -21,7 +21,7 @@ pub(super) fn runs(config: &Config) -> bool {
 
 fn id(config: &Config) -> Option<AgentId> {
     let identity = match &config.tls.cert_and_key {
-        Some((certificate, key)) => Identity::from_files(certificate, key).ok()?,
+        Some((certificate, key)) => Identity::from_pem(certificate, key).ok()?,
         None => Identity::load(&config.agent.data_dir).ok()??,
     };
     Some(identity.value.id())

@@ -81,7 +81,8 @@ fn files_that_do_not_fit_are_refused() {
     issue("a");
     issue("b");
     let load = |certificate: &str, key: &str, now| {
-        Identity::from_files_at(&path(certificate), &path(key), now).map(|loaded| loaded.value)
+        Identity::from_pem_at(&path(certificate).into(), &path(key).into(), now)
+            .map(|loaded| loaded.value)
     };
     assert!(load("a.crt", "a.key", NOW).is_ok());
     let mismatch = load("a.crt", "b.key", NOW).unwrap_err();

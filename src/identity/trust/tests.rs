@@ -212,12 +212,12 @@ fn the_own_ca_rules_and_those_of_the_peers_stand_in() {
         let path = dir.path().join(name);
         std::fs::write(&path, file.certificate_pem).unwrap();
         (
-            path,
+            Pem::from(path),
             [ca.issue("agent", None, days(30)).unwrap().certificate],
         )
     });
     let [(own, of_own), (peer, of_peer)] = &cas;
-    let peers = [peer.as_path(), peer.as_path()];
+    let peers = [peer, peer];
     let both = Trust::mesh(Some(own), peers, BTreeSet::new()).unwrap();
     assert_eq!(refusal(&both, of_own), "");
     assert_eq!(refusal(&both, of_peer), "foreign CA");
@@ -306,13 +306,13 @@ fn links_end_with_a_ca_that_only_one_peer_may_use() {
     let file = |name: &str, issued: &crate::identity::Issued| {
         let path = dir.path().join(name);
         std::fs::write(&path, &issued.certificate_pem).unwrap();
-        path
+        Pem::from(path)
     };
     let (mesh, of_one) = (file("mesh.crt", &mesh), file("peer.crt", &peers));
     let shaped = shaped(&peers, |_| ());
     let chain = std::slice::from_ref(&shaped.der);
     let credential = Certificate::parse(&shaped.der).unwrap().credential();
-    let trust = Trust::mesh(Some(&mesh), [of_one.as_path()], BTreeSet::new()).unwrap();
+    let trust = Trust::mesh(Some(&mesh), [&of_one], BTreeSet::new()).unwrap();
     let end = NOW + 10 * DAY;
     assert_eq!(trust.ends(&credential, end + 120), None);
     assert_eq!(

@@ -12,7 +12,7 @@ use clients::{request_address, request_name};
 fn user(username: &str, hash: String) -> User {
     User {
         username: username.to_owned(),
-        password_hash: config::PasswordHash(hash),
+        password_hash: config::PasswordHash::inline(hash),
     }
 }
 
