@@ -12,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let launch = Launch {
-        run: |file| match agent::run(file) {
+        run: |args| match agent::run(args) {
             Ok(()) => Ok(()),
             Err(RunError::Config(errors)) => Err(Failure::Configuration(errors.to_string())),
             Err(error) => Err(Failure::Failed(error.into())),

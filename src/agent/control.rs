@@ -49,6 +49,8 @@ pub(super) enum Command {
     Draining(bool),
     /// Judge anew what certificates prove.
     TrustChanged,
+    /// Answer, which takes a loop that turns.
+    Answer(oneshot::Sender<()>),
     /// Withdraw everything, say goodbye to all neighbours, and answer.
     Leave {
         reason: String,
@@ -244,6 +246,10 @@ impl Control {
             Command::Routes(routes) => self.core.handle_routes(now(), routes),
             Command::Draining(on) => self.core.handle_draining(now(), on),
             Command::TrustChanged => self.core.handle_trust_changed(now()),
+            Command::Answer(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(());
+            }
             Command::Leave { reason, done } => {
                 self.links.close();
                 self.core.handle_shutdown(now());

@@ -23,6 +23,7 @@
 //! | `lifecycle`, `operator` | the phase that an agent is in, and the task that does what it is asked for |
 //! | `request`, `drain` | what it can be asked for, and how a drain goes on |
 //! | `reload`, `renewal`, `watch` | the file and the certificate read again, when asked for or when they change |
+//! | `supervise`, `notify`, `own_file` | what a service manager and others on this host are told of the process |
 //! | `embed` | agents inside another program, without sockets of the kernel |
 //! | `control` | the task that owns the routing core and publishes the [`Mesh`](crate::routing::Mesh) |
 //! | `authority` | the core's cryptography |
@@ -51,7 +52,9 @@ mod health;
 mod lifecycle;
 mod logging;
 mod memory;
+mod notify;
 mod operator;
+mod own_file;
 mod parts;
 mod prefixes;
 mod probe;
@@ -70,6 +73,7 @@ mod setup;
 mod skew;
 mod start;
 mod status;
+mod supervise;
 mod trace;
 mod watch;
 

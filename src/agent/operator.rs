@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::drain::{Drain, Load, Stage, Step};
 use super::lifecycle::{Change, Phase};
+use super::notify::Notifier;
 use super::reload::{Running, Source};
 use super::request::{Desk, Progress, Refused, Request};
 use super::service::Services;
@@ -36,6 +37,7 @@ pub(super) struct Operator {
     pub(super) source: Source,
     /// The drain under way, if there is one.
     pub(super) drain: Option<Drain>,
+    pub(super) notifier: Notifier,
 }
 
 impl Operator {
@@ -85,7 +87,9 @@ impl Operator {
                     shared: &self.shared,
                     config: &self.desk.config,
                 };
+                self.notifier.reloading();
                 let outcome = self.source.reload(running).await;
+                self.notifier.reloaded();
                 let _ = done.send(outcome);
             }
             Request::Leave(done) => {

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::distrust;
 use super::error::StartError;
+use super::notify::Notifier;
 use crate::clock::unix_ms;
 use crate::config::{Config, Peer};
 use crate::identity::{AgentId, Identity, Roles, Trust, next_epoch};
@@ -24,6 +25,8 @@ pub struct Parts {
     pub(super) epoch: u64,
     /// The epoch is kept in `agent.data_dir`.
     pub(super) keeps_epoch: bool,
+    /// Tells a service manager.
+    pub(super) notifier: Notifier,
 }
 
 impl Parts {
@@ -54,6 +57,11 @@ impl Parts {
             file: Some(file.to_owned()),
             ..self
         }
+    }
+
+    /// Tells a service manager of reloads.
+    pub(super) fn telling(self, notifier: Notifier) -> Self {
+        Self { notifier, ..self }
     }
 
     /// With an identity that exists only in memory: nothing is read or written but CA files.
@@ -88,6 +96,7 @@ impl Parts {
             trust: Arc::new(trust),
             epoch,
             keeps_epoch,
+            notifier: Notifier::default(),
         })
     }
 

@@ -1,6 +1,9 @@
 //! Whether the agent can carry traffic: the condition behind `/ready` and `/healthz`.
 
+use super::request::Desk;
+use super::setup::Shared;
 use crate::api;
+use crate::routing::Mesh;
 
 /// All that decides. Small and copied out of the snapshots, so that every state can be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,18 @@ pub(super) struct Means {
 }
 
 impl Means {
+    /// Those of an agent at this moment.
+    pub(super) fn of(desk: &Desk, shared: &Shared, mesh: &Mesh) -> Self {
+        let config = desk.config.borrow();
+        Self {
+            leaving: desk.life.phase().is_leaving(),
+            peers: config.peers.len(),
+            links: shared.links.live().len(),
+            ingress: config.socks5.is_some(),
+            routes: mesh.table.counts().destinations(),
+        }
+    }
+
     /// Why traffic cannot be carried; empty: it can.
     pub(super) fn obstacles(self) -> Vec<&'static str> {
         let in_mesh = self.peers > 0;

@@ -1,7 +1,7 @@
 //! `warren run`: an agent in the foreground until a signal ends it.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,8 +9,12 @@ use tracing::{info, warn};
 
 use super::error::StartError;
 use super::logging;
+use super::notify::{Notifier, watchdog};
+use super::own_file::{OwnFile, OwnFileError};
 use super::parts::Parts;
 use super::start::Agent;
+use super::supervise::Supervision;
+use crate::cli::RunArgs;
 use crate::config::{Config, ConfigErrors};
 use crate::task::TaskFailed;
 
@@ -24,6 +28,8 @@ pub enum RunError {
     Start(#[from] StartError),
     #[error(transparent)]
     Failed(#[from] TaskFailed),
+    #[error(transparent)]
+    OwnFile(#[from] OwnFileError),
     #[error("cannot set up the process: {0}")]
     Process(#[from] io::Error),
 }
@@ -33,33 +39,53 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// Runs the agent that `file` describes until SIGTERM or SIGINT, which drain it; a second signal resets
+/// Runs the agent that the arguments' file describes until SIGTERM or SIGINT, which drain it; a second signal resets
 /// what is left, a third ends at once. SIGHUP reads the file again.
-pub fn run(file: &Path) -> Result<(), RunError> {
+pub fn run(args: &RunArgs) -> Result<(), RunError> {
     let runtime = runtime()?;
     // First of all: a signal that nobody listens to would end the process.
     let signals = {
         let _entered = runtime.enter();
         Signals::listen()?
     };
-    let config = Config::load(file)?;
+    let config = Config::load(&args.config)?;
     let agent = &config.agent;
     let log = logging::init(&agent.log_level, agent.log_format, config.limits.log_lines);
     if let (Some(log), Some(name)) = (&log, &agent.display_name) {
         log.give_name(name);
     }
-    let parts = Parts::load(config)?.of_file(file);
+    let own_file = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| OwnFile::claim(option, path)).transpose()
+    };
+    let mut pid_file = own_file("--pid-file", &args.pid_file)?;
+    let ready_file = own_file("--ready-file", &args.ready_file)?;
+    pid_file.as_mut().map(OwnFile::put).transpose()?;
+    let notifier = Notifier::from_env();
+    let parts = Parts::load(config)?.of_file(&args.config);
+    let parts = parts.telling(notifier.clone());
     if let Some(log) = &log {
         // Without a name of its own it has its id's.
         log.give_name(&parts.display_name());
     }
-    keep(runtime, signals, Agent::start(parts))
+    let supervision = Supervision {
+        notifier: notifier.clone(),
+        ready_file,
+        ready_when: args.ready_when,
+        watchdog: watchdog(),
+    };
+    keep(runtime, signals, &notifier, async {
+        let mut agent = Agent::start(parts).await?;
+        agent.supervise(supervision);
+        Ok(agent)
+    })
 }
 
 /// Keeps the agent that `start` makes running until a signal, or a defect, ends it.
 fn keep(
     runtime: Runtime,
     mut signals: Signals,
+    notifier: &Notifier,
     start: impl Future<Output = Result<Agent, StartError>>,
 ) -> Result<(), RunError> {
     let ended = runtime.block_on(async {
@@ -78,6 +104,7 @@ fn keep(
                 failed = agent.failed() => return Err(failed.into()),
             }
         }
+        notifier.stopping(agent.longest_end());
         tokio::select! {
             () = agent.drain() => {}
             name = signals.stop() => info!(signal = name, "stopping now"),
@@ -153,13 +180,14 @@ mod tests {
     const FILE: &str = "WARREN_TEST_CHILD_FILE";
 
     /// Runs an agent one of whose tasks has a defect, as `warren run` would.
-    fn run_broken(file: &Path) -> Result<(), Failure> {
-        let config = Config::load(file).map_err(|e| Failure::Configuration(e.to_string()))?;
+    fn run_broken(args: &RunArgs) -> Result<(), Failure> {
+        let config =
+            Config::load(&args.config).map_err(|e| Failure::Configuration(e.to_string()))?;
         let log = logging::init("info", config.agent.log_format, config.limits.log_lines);
         let parts = Parts::load(config).map_err(|e| Failure::Failed(e.into()))?;
         let runtime = runtime().unwrap();
         let signals = runtime.block_on(async { Signals::listen().unwrap() });
-        let ended = keep(runtime, signals, async {
+        let ended = keep(runtime, signals, &Notifier::default(), async {
             let mut agent = Agent::start(parts).await?;
             agent.start_broken_task();
             Ok(agent)

@@ -1,11 +1,13 @@
 //! Starts an agent, and ends it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::info;
 
 use super::bind::Sockets;
+use super::control::Command;
 use super::descriptors;
 use super::error::StartError;
 use super::memory;
@@ -15,11 +17,15 @@ use super::reload::Source;
 use super::request::Desk;
 use super::service::{Ends, Services};
 use super::setup::Shared;
+use super::supervise::Supervision;
 use super::watch::watch;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::task::{Running, TaskFailed, Vital};
 use crate::tunnel::AcceptedSession;
+
+/// What a drain and goodbyes take beside what the file allows, on a host that does a lot else.
+const LEAVING: Duration = Duration::from_secs(10);
 
 /// A running agent. Dropping it aborts its own tasks; detached ones (drivers of accepted links,
 /// steering, following, streams, clients) end with their connections or with the runtime.
@@ -29,8 +35,10 @@ pub struct Agent {
     http: Option<SocketAddr>,
     pub(super) shared: Shared,
     desk: Desk,
+    commands: mpsc::Sender<Command>,
     tasks: Vital,
     _watching: Option<Running>,
+    _supervised: Option<Running>,
 }
 
 impl Agent {
@@ -62,6 +70,7 @@ impl Agent {
         let services = Services::start(parts, sockets, &shared, ends, tasks.starter())?;
         let listeners = services.listeners().to_vec();
         let (socks5, http) = (services.socks5(), services.http());
+        let commands = services.commands().clone();
         let operator = Operator {
             services,
             shared: shared.clone(),
@@ -74,6 +83,7 @@ impl Agent {
                 trust: parts.trust.clone(),
             },
             drain: None,
+            notifier: parts.notifier.clone(),
         };
         tasks.spawn("operator", operator.run());
         let watching = parts.file.clone().map(|file| {
@@ -95,9 +105,25 @@ impl Agent {
             http,
             shared,
             desk,
+            commands,
             tasks,
             _watching: watching,
+            _supervised: None,
         })
+    }
+
+    /// Tells whoever supervises this process how the agent is, for as long as it runs.
+    pub(super) fn supervise(&mut self, supervision: Supervision) {
+        let (shared, desk) = (self.shared.clone(), self.desk.clone());
+        let run = supervision.run(shared, desk, self.commands.clone());
+        let starter = self.tasks.starter();
+        self._supervised = Some(starter.start_ending("supervise", run));
+    }
+
+    /// What its end may take, if it drains before.
+    pub(super) fn longest_end(&self) -> Duration {
+        let config::Drain { timeout, notice } = self.desk.config.borrow().drain;
+        notice + timeout + LEAVING
     }
 
     /// Waits until the agent has lost a task that it cannot be without; then it must be dropped.

@@ -40,13 +40,7 @@ pub(super) struct Status {
 impl Status {
     /// What decides whether traffic can be carried.
     pub(super) fn means(&self, mesh: &Mesh) -> Means {
-        Means {
-            leaving: self.desk.life.phase().is_leaving(),
-            peers: self.desk.config.borrow().peers.len(),
-            links: self.shared.links.live().len(),
-            ingress: self.ingress.is_some(),
-            routes: mesh.table.counts().destinations(),
-        }
+        Means::of(&self.desk, &self.shared, mesh)
     }
 
     /// The other ends of sessions whose streams get less than they could use, on either side.

@@ -1,9 +1,9 @@
 //! `warren run` and `warren demo`: their arguments. What they start lies in layers above, so the
 //! program hands it in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::check::Connect;
 use super::{Console, Failure};
@@ -11,7 +11,7 @@ use super::{Console, Failure};
 /// What the layers above do for the command line.
 pub struct Launch {
     /// Runs the agent that a file describes until a signal ends it.
-    pub run: fn(&Path) -> Result<(), Failure>,
+    pub run: fn(&RunArgs) -> Result<(), Failure>,
     /// Runs the demo mesh, or its drill.
     pub demo: fn(&DemoArgs, &mut Console) -> Result<(), Failure>,
     /// Dials a peer for `warren check --connect`.
@@ -20,13 +20,31 @@ pub struct Launch {
 
 /// Run an agent in the foreground
 ///
-/// Logs go to standard error. SIGTERM and SIGINT withdraw its routes, say goodbye to its neighbours
-/// and end it; a second signal ends it at once.
+/// Logs go to standard error. SIGTERM and SIGINT drain it and end it; a second signal ends it at once.
+/// SIGHUP reads the file again. A service manager that listens at $NOTIFY_SOCKET is told of all that.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The agent's configuration
     #[arg(short, long, value_name = "FILE")]
-    pub(super) config: PathBuf,
+    pub config: PathBuf,
+    /// A file that is there while the agent is ready, with the process id in it
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// A file that holds the process id while the agent runs
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// What ready means for the file and for a service manager
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ReadyWhen::Traffic)]
+    pub ready_when: ReadyWhen,
+}
+
+/// `--ready-when`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReadyWhen {
+    /// It can carry traffic, as /ready says
+    Traffic,
+    /// It runs
+    Started,
 }
 
 /// Run a whole mesh in this process, on loopback, without files

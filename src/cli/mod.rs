@@ -21,6 +21,7 @@ mod peers;
 mod ready;
 mod reload;
 mod routes;
+mod service;
 mod status;
 mod streams;
 mod table;
@@ -33,7 +34,7 @@ use clap::{Parser, Subcommand};
 
 pub use console::{Console, Screen, WIDE};
 pub use failure::Failure;
-pub use launch::{DemoArgs, Launch};
+pub use launch::{DemoArgs, Launch, ReadyWhen, RunArgs};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -62,7 +63,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     #[command(after_help = "Example:\n  warren run -c /etc/warren/agent.yaml")]
-    Run(launch::RunArgs),
+    Run(RunArgs),
     #[command(
         after_help = "Examples:\n  warren demo\n  warren demo --port 1081 --http-port 8081\n  warren demo --drill"
     )]
@@ -87,6 +88,7 @@ pub enum Command {
     Events(events::EventsArgs),
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
+    Service(service::ServiceArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -108,7 +110,7 @@ pub fn main(
 
 fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), Failure> {
     match command {
-        Command::Run(args) => (launch.run)(&args.config)?,
+        Command::Run(args) => (launch.run)(&args)?,
         Command::Demo(args) => (launch.demo)(&args, console)?,
         Command::Init(args) => init::run(args, &mut *console.out)?,
         Command::Cert(args) => cert::run(args, &mut *console.out, &mut *console.err)?,
@@ -124,6 +126,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Reload(args) => reload::run(&args, console)?,
         Command::Drain(args) => drain::run(&args, console)?,
         Command::Events(args) => events::run(&args, console)?,
+        Command::Service(args) => service::run(&args, console)?,
         Command::Completions(args) => completions::run(&args, &mut *console.out)?,
     }
     Ok(())

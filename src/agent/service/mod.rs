@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::bind::{Sockets, bind_tcp};
+use super::control::Command;
 use super::distrust::Distrust;
 use super::error::StartError;
 use super::parts::Parts;
@@ -263,6 +264,11 @@ impl Services {
     /// Where neighbours may dial us.
     pub(super) fn listeners(&self) -> &[SocketAddr] {
         self.links.listeners()
+    }
+
+    /// Requests to the control task go in here.
+    pub(super) fn commands(&self) -> &mpsc::Sender<Command> {
+        self.control.commands()
     }
 
     /// Where SOCKS5 is served.
