@@ -22,6 +22,7 @@
 //! | `service` | what an agent does, each part with its tasks: control, links, exit, ingress, http |
 //! | `lifecycle`, `operator` | the phase that an agent is in, and the task that does what it is asked for |
 //! | `request`, `drain` | what it can be asked for, and how a drain goes on |
+//! | `added` | routes that an exit is given while it runs |
 //! | `reload`, `renewal`, `watch` | the file and the certificate read again, when asked for or when they change |
 //! | `supervise`, `notify`, `own_file` | what a service manager and others on this host are told of the process |
 //! | `embed` | agents inside another program, without sockets of the kernel |
@@ -36,6 +37,7 @@
 //! | `resolve` | names of peers |
 //! | `logging`, `error` | logs; why an agent does not start |
 
+mod added;
 mod authority;
 mod bind;
 mod collector;

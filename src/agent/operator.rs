@@ -1,12 +1,14 @@
 //! The task that holds the services of an agent and does with them what it is asked for, one thing
 //! after the other. It ends with the agent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::added::RouteError;
 use super::drain::{Drain, Load, Stage, Step};
 use super::lifecycle::{Change, Phase};
 use super::notify::Notifier;
@@ -14,8 +16,9 @@ use super::reload::{Running, Source};
 use super::request::{Desk, Progress, Refused, Request};
 use super::service::Services;
 use super::setup::Shared;
+use crate::api::RouteChange;
 use crate::clock;
-use crate::config;
+use crate::config::{self, Config};
 
 /// What leaving may take: a stop that has nothing to wait for promises an end within 2 s.
 const LEAVE: Duration = Duration::from_millis(1_200);
@@ -82,15 +85,20 @@ impl Operator {
                 self.start_drain();
             }
             Request::Reload(done) => {
+                let added = self.desk.added.borrow().clone();
                 let running = Running {
                     services: &mut self.services,
                     shared: &self.shared,
                     config: &self.desk.config,
+                    added: &added,
                 };
                 self.notifier.reloading();
                 let outcome = self.source.reload(running).await;
                 self.notifier.reloaded();
                 let _ = done.send(outcome);
+            }
+            Request::Routes(change, done) => {
+                let _ = done.send(self.change_routes(change).await);
             }
             Request::Leave(done) => {
                 self.desk.life.change(Change::Stop);
@@ -98,6 +106,23 @@ impl Operator {
                 let _ = done.send(());
             }
         }
+    }
+
+    /// Advertises other routes beside those of the file.
+    async fn change_routes(&mut self, change: RouteChange) -> Result<(), RouteError> {
+        let before = self.desk.added.borrow().clone();
+        let added = self.source.changed_routes(&before, &change)?;
+        if added.saved != before.saved {
+            self.source.save(added.clone()).await?;
+        }
+        let file = self.source.loaded.clone();
+        let mut config = Config::clone(&self.desk.config.borrow());
+        config.exit = added.in_force(&file).exit;
+        self.services.apply_exit(&config);
+        info!(routes = shown(&change), change = ?change.what, saved = change.save, "routes changed");
+        self.desk.config.send_replace(Arc::new(config));
+        self.desk.added.send_replace(Arc::new(added));
+        Ok(())
     }
 
     fn start_drain(&mut self) {
@@ -193,4 +218,9 @@ impl Operator {
         let rest = LEAVE.saturating_sub(clock::since(started)).max(FAREWELL);
         let _ = timeout(rest, self.services.links_ended()).await;
     }
+}
+
+fn shown(change: &RouteChange) -> String {
+    let routes: Vec<String> = change.routes.iter().map(ToString::to_string).collect();
+    routes.join(", ")
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::added::Added;
 use super::distrust;
 use super::error::StartError;
 use super::notify::Notifier;
@@ -23,6 +24,8 @@ pub struct Parts {
     pub(super) trust: Arc<Trust>,
     /// Names this process among all that ever had this key.
     pub(super) epoch: u64,
+    /// Routes beside those of the file.
+    pub(super) added: Added,
     /// The epoch is kept in `agent.data_dir`.
     pub(super) keeps_epoch: bool,
     /// Tells a service manager.
@@ -51,10 +54,11 @@ impl Parts {
         Self::assemble(config, identity, epoch, keeps_epoch)
     }
 
-    /// From `file`, which is read again at a reload.
+    /// From `file`, which is read again at a reload, and with what an earlier process kept beside it.
     pub(super) fn of_file(self, file: &Path) -> Self {
         Self {
             file: Some(file.to_owned()),
+            added: Added::load(&self.config.agent.data_dir),
             ..self
         }
     }
@@ -95,6 +99,7 @@ impl Parts {
             identity: Arc::new(identity),
             trust: Arc::new(trust),
             epoch,
+            added: Added::default(),
             keeps_epoch,
             notifier: Notifier::default(),
         })

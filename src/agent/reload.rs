@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::added::{Added, Bounds, RouteError};
 use super::descriptors;
 use super::error::StartError;
 use super::logging;
@@ -26,6 +27,7 @@ use super::renewal;
 use super::request::Reloaded;
 use super::service::Services;
 use super::setup::Shared;
+use crate::api::RouteChange;
 use crate::clock::format_date;
 use crate::config::{Config, Effect, Key};
 use crate::identity::{Identity, Trust};
@@ -55,6 +57,8 @@ pub(super) struct Running<'a> {
     pub(super) services: &'a mut Services,
     pub(super) shared: &'a Shared,
     pub(super) config: &'a watch::Sender<Arc<Config>>,
+    /// Routes beside those of the file, which stay.
+    pub(super) added: &'a Added,
 }
 
 impl Source {
@@ -77,6 +81,32 @@ impl Source {
         outcome.unwrap_or_else(Reloaded::Failed)
     }
 
+    /// The routes beside those of the file after `change`.
+    pub(super) fn changed_routes(
+        &self,
+        before: &Added,
+        change: &RouteChange,
+    ) -> Result<Added, RouteError> {
+        let file = self.loaded.exit.as_ref().ok_or(RouteError::NoExit)?;
+        let certificate = self.identity.parsed();
+        let bounds = Bounds {
+            file,
+            grants: certificate.grants.as_ref(),
+            most: self.loaded.limits.routes_per_origin,
+        };
+        before.changed(change, &bounds)
+    }
+
+    /// Keeps them for the next start.
+    pub(super) async fn save(&self, added: Added) -> Result<(), RouteError> {
+        if self.file.is_none() {
+            return Err(RouteError::Homeless);
+        }
+        let data_dir = self.loaded.agent.data_dir.clone();
+        let saved = spawn_blocking(move || added.save(&data_dir)).await;
+        saved.unwrap_or(Err(RouteError::Ended))
+    }
+
     async fn try_reload(&mut self, running: Running<'_>) -> Result<Reloaded, Vec<String>> {
         let file = self.file.clone();
         let file = file.ok_or_else(|| vec!["this agent was not started from a file".to_owned()])?;
@@ -95,7 +125,7 @@ impl Source {
         if !refused.is_empty() {
             return Ok(Reloaded::Refused(refused));
         }
-        let mut fitted = config.clone();
+        let mut fitted = running.added.in_force(&config);
         descriptors::fit(&mut fitted);
         memory::fit(&mut fitted);
         let before = running.config.borrow().clone();

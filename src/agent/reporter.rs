@@ -1,22 +1,24 @@
 //! The API's questions answered from snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
+use super::added::{self, RouteError};
 use super::collector::Collector;
 use super::process::Process;
 use super::readiness::verdict;
 use super::request::{Refused, Reloaded};
 use super::status::Status;
 use crate::api::{
-    self, AgentView, DepartedView, Dest, DrainAnswer, EdgeView, EventView, ExplainError,
-    ExplainView, Health, MemberView, PeerView, Refusal, ReloadAnswer, RouteView, StreamView,
-    TopologyView, TraceView,
+    self, AdvertiseAnswer, AdvertiseStatus, AgentView, DepartedView, Dest, DrainAnswer, EdgeView,
+    EventView, ExplainError, ExplainView, Health, MemberView, PeerView, Refusal, ReloadAnswer,
+    RouteChange, RouteView, StreamView, TopologyView, TraceView,
 };
 use crate::clock::{self, unix_now};
+use crate::config::Route;
 use crate::record::Side;
 
 /// A [`Status`] with its metrics.
@@ -46,6 +48,29 @@ impl Status {
 }
 
 impl Reporter {
+    /// The exit's routes after what was asked for.
+    fn routes_now(&self, outcome: Result<(), RouteError>) -> AdvertiseAnswer {
+        let (config, added) = (&self.status.desk.config, &self.status.desk.added);
+        let (config, added) = (config.borrow().clone(), added.borrow().clone());
+        let texts =
+            |routes: &[Route]| -> Vec<String> { routes.iter().map(ToString::to_string).collect() };
+        let exit = config.exit.as_ref();
+        let routes = exit.map_or_else(Vec::new, |exit| added::routes(&added, exit));
+        AdvertiseAnswer {
+            status: match &outcome {
+                Ok(()) => AdvertiseStatus::Ok,
+                Err(_) => AdvertiseStatus::Refused,
+            },
+            message: match outcome {
+                Ok(()) => format!("routes of this exit: {}", routes.len()),
+                Err(error) => error.to_string(),
+            },
+            routes: texts(&routes),
+            added: texts(&added.active),
+            saved: texts(&added.saved),
+        }
+    }
+
     /// What the agent has come to after a change.
     fn answered(&self, outcome: Result<(), Refused>) -> Result<DrainAnswer, api::Refused> {
         outcome.map_err(|refused| api::Refused(refused.to_string()))?;
@@ -97,6 +122,8 @@ impl api::Agent for Reporter {
 
     fn routes(&self) -> Vec<RouteView> {
         let mesh = self.status.mesh();
+        let added = self.status.desk.added.borrow().clone();
+        let added: BTreeSet<String> = added.active.iter().map(ToString::to_string).collect();
         let mut last = None;
         let mut views = Vec::new();
         for candidate in mesh.table.routes() {
@@ -104,7 +131,9 @@ impl api::Agent for Reporter {
             // The preferred exit of each destination comes first.
             let chosen = last.as_ref() != Some(&destination);
             last = Some(destination);
-            views.push(self.status.route_view(&mesh, candidate, chosen));
+            let mut view = self.status.route_view(&mesh, candidate, chosen);
+            view.added = view.exit == self.status.id && added.contains(&view.destination);
+            views.push(view);
         }
         views
     }
@@ -221,6 +250,18 @@ impl api::Agent for Reporter {
 
     async fn undrain(&self) -> Result<DrainAnswer, api::Refused> {
         self.answered(self.status.desk.undrain().await)
+    }
+
+    fn advertised(&self) -> AdvertiseAnswer {
+        self.routes_now(match &self.status.exit {
+            Some(_) => Ok(()),
+            None => Err(RouteError::NoExit),
+        })
+    }
+
+    async fn advertise(&self, change: RouteChange) -> AdvertiseAnswer {
+        let outcome = self.status.desk.change_routes(change).await;
+        self.routes_now(outcome)
     }
 
     async fn trace(&self, dest: &Dest) -> Result<TraceView, ExplainError> {

@@ -6,8 +6,10 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
+use super::added::{Added, RouteError};
 use super::drain::Stage;
 use super::lifecycle::Lifecycle;
+use crate::api::RouteChange;
 use crate::config::Config;
 
 /// Requests that the operator has not come to yet.
@@ -23,6 +25,8 @@ pub(super) enum Request {
     Stop,
     /// Read the file again, and apply it.
     Reload(oneshot::Sender<Reloaded>),
+    /// Advertise other routes beside those of the file.
+    Routes(RouteChange, oneshot::Sender<Result<(), RouteError>>),
     /// Leave the mesh at once, and say so.
     Leave(oneshot::Sender<()>),
 }
@@ -69,17 +73,20 @@ pub(super) struct Desk {
     pub(super) progress: watch::Sender<Option<Progress>>,
     /// What the agent goes by.
     pub(super) config: watch::Sender<Arc<Config>>,
+    /// The routes in that which are not its file's.
+    pub(super) added: watch::Sender<Arc<Added>>,
     requests: mpsc::Sender<Request>,
 }
 
 impl Desk {
     /// With the operator's end.
-    pub(super) fn new(config: &Config) -> (Self, mpsc::Receiver<Request>) {
+    pub(super) fn new(config: &Config, added: &Added) -> (Self, mpsc::Receiver<Request>) {
         let (requests, asked) = mpsc::channel(REQUESTS);
         let desk = Self {
             life: Lifecycle::new(),
             progress: watch::Sender::new(None),
             config: watch::Sender::new(Arc::new(config.clone())),
+            added: watch::Sender::new(Arc::new(added.clone())),
             requests,
         };
         (desk, asked)
@@ -111,6 +118,14 @@ impl Desk {
         if self.requests.try_send(Request::Reload(done)).is_err() {
             warn!("not reloaded: too many requests wait already");
         }
+    }
+
+    /// Changes the routes beside those of the file.
+    pub(super) async fn change_routes(&self, change: RouteChange) -> Result<(), RouteError> {
+        let (done, outcome) = oneshot::channel();
+        let sent = self.requests.send(Request::Routes(change, done)).await;
+        sent.map_err(|_| RouteError::Ended)?;
+        outcome.await.unwrap_or(Err(RouteError::Ended))
     }
 
     /// Drains for good; returns when nothing is left.

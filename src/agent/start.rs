@@ -45,6 +45,7 @@ impl Agent {
     /// Binds everything, starts everything, and returns; links form afterwards.
     pub async fn start(mut parts: Parts) -> Result<Self, StartError> {
         let loaded = parts.config.clone();
+        parts.config = parts.added.in_force(&loaded);
         descriptors::fit(&mut parts.config);
         memory::fit(&mut parts.config);
         // Bind first: a busy port is the commonest mistake, and nothing has been said yet.
@@ -61,7 +62,7 @@ impl Agent {
     ) -> Result<Self, StartError> {
         let mut tasks = Vital::default();
         let (shared, ends) = Shared::new(parts, &mut tasks)?;
-        let (desk, requests) = Desk::new(&parts.config);
+        let (desk, requests) = Desk::new(&parts.config, &parts.added);
         let ends = Ends {
             control: ends,
             accepted,

@@ -182,6 +182,7 @@ impl Status {
             rtt_ms: (rtt > 0).then(|| rtt as f64 / 1_000.0),
             alternate: alternate.map(|path| path.hops),
             chosen,
+            added: false,
         }
     }
 

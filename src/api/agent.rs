@@ -1,8 +1,8 @@
 //! What the API needs from the agent behind it.
 
 use super::{
-    Dest, DrainAnswer, EventView, ExplainView, Health, MemberView, PeerView, ReloadAnswer,
-    RouteView, StreamView, TopologyView, TraceView,
+    AdvertiseAnswer, Dest, DrainAnswer, EventView, ExplainView, Health, MemberView, PeerView,
+    ReloadAnswer, RouteChange, RouteView, StreamView, TopologyView, TraceView,
 };
 
 /// A running agent as the API sees it.
@@ -52,6 +52,12 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Reads the configuration again and applies it.
     fn reload(&self) -> impl Future<Output = ReloadAnswer> + Send;
+
+    /// The routes of this agent's exit. Called on the async runtime: must be cheap.
+    fn advertised(&self) -> AdvertiseAnswer;
+
+    /// Changes them, all that is asked for or nothing.
+    fn advertise(&self, change: RouteChange) -> impl Future<Output = AdvertiseAnswer> + Send;
 
     /// All metrics as OpenMetrics text. What agents call themselves is told only with `names`.
     fn encode_metrics(&self, names: bool) -> String;

@@ -5,6 +5,7 @@
 //! any time: what a request asks for is done by the agent, whether somebody waits for it or not.
 
 mod access;
+mod advertise;
 mod agent;
 mod agent_check;
 mod answer;
@@ -30,6 +31,7 @@ mod trace;
 mod view;
 
 pub use access::Access;
+pub use advertise::{AdvertiseAnswer, AdvertiseStatus, RouteChange, RouteVerb};
 pub use agent::{Agent, ExplainError, Refused};
 pub use agent_check::serve_checks;
 pub use answer::DrainAnswer;

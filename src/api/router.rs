@@ -1,5 +1,7 @@
 //! The endpoints.
 
+mod advertise;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +65,12 @@ pub(super) fn router<A: Agent>(agent: Arc<A>, settings: &Settings) -> Router {
         .route("/api/drain", post(drain::<A>))
         .route("/api/undrain", post(undrain::<A>))
         .route("/api/reload", post(reload::<A>))
+        .route(
+            "/api/routes/advertise",
+            get(advertise::list::<A>)
+                .post(advertise::add::<A>)
+                .delete(advertise::remove::<A>),
+        )
         .route_layer(middleware::from_fn_with_state(
             guard.clone(),
             guard::require,

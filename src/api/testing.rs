@@ -1,6 +1,7 @@
 //! An agent that says what it is told, and a server in front of it.
 
 mod events;
+mod routes;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -158,6 +159,7 @@ impl Agent for FakeAgent {
             rtt_ms: Some(0.4),
             alternate: Some(vec![id(0x33), id(0x77)]),
             chosen: true,
+            added: false,
         };
         let own = RouteView {
             kind: RouteKind::Domain,
@@ -170,6 +172,7 @@ impl Agent for FakeAgent {
             rtt_ms: None,
             alternate: None,
             chosen: false,
+            added: true,
         };
         self.unless_empty(vec![near, own])
     }
@@ -297,6 +300,14 @@ impl Agent for FakeAgent {
                 why: "an agent's id is its key's".into(),
             }]),
         }
+    }
+
+    fn advertised(&self) -> AdvertiseAnswer {
+        routes::answer(*self.status.lock().unwrap())
+    }
+
+    async fn advertise(&self, _: RouteChange) -> AdvertiseAnswer {
+        self.advertised()
     }
 
     async fn undrain(&self) -> Result<DrainAnswer, Refused> {

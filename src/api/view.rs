@@ -190,6 +190,9 @@ pub struct RouteView {
     pub alternate: Option<Vec<AgentId>>,
     /// New connections to this destination take this exit.
     pub chosen: bool,
+    /// This agent is the exit, and was given the route while it ran.
+    #[serde(default)]
+    pub added: bool,
 }
 
 /// One entry of `/api/streams`: a proxied connection.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -129,7 +129,7 @@ impl ApiArgs {
         path: &str,
         accepts: fn(StatusCode) -> bool,
     ) -> Result<T, ClientError> {
-        self.ask(Method::GET, path, accepts)
+        self.ask(Method::GET, path, Bytes::new(), accepts)
     }
 
     /// The JSON that `POST path` without a body answers with status 200.
@@ -143,13 +143,25 @@ impl ApiArgs {
         path: &str,
         accepts: fn(StatusCode) -> bool,
     ) -> Result<T, ClientError> {
-        self.ask(Method::POST, path, accepts)
+        self.ask(Method::POST, path, Bytes::new(), accepts)
+    }
+
+    /// The same for a method with a body.
+    pub(super) fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        accepts: fn(StatusCode) -> bool,
+    ) -> Result<T, ClientError> {
+        self.ask(method, path, body.to_string().into(), accepts)
     }
 
     fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
+        body: Bytes,
         accepts: fn(StatusCode) -> bool,
     ) -> Result<T, ClientError> {
         let api = self.api.clone().unwrap_or_else(found);
@@ -163,7 +175,8 @@ impl ApiArgs {
                 api: api.clone(),
                 after: ANSWER_TIMEOUT,
             };
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(method, &api, path)).await;
+            let asked = self.request(method, &api, path, body)?;
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.send(asked, &api, path)).await;
             answer.map_err(silent)?
         });
         // The system's resolver may hang for longer than anybody waits here.
@@ -202,7 +215,7 @@ impl ApiArgs {
 
     async fn send(
         &self,
-        method: Method,
+        request: Request<Full<Bytes>>,
         api: &Api,
         path: &str,
     ) -> Result<(StatusCode, Bytes), ClientError> {
@@ -213,7 +226,6 @@ impl ApiArgs {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(&error))?;
-        let request = self.request(method, api, path)?;
         let connection = tokio::spawn(connection);
         let response = match sender.send_request(request).await {
             Ok(response) => response,
@@ -246,7 +258,8 @@ impl ApiArgs {
         method: Method,
         api: &Api,
         path: &str,
-    ) -> Result<Request<Empty<Bytes>>, ClientError> {
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ClientError> {
         let host = match api {
             Api::Http(at) => at.to_string(),
             Api::Socket(_) => "localhost".to_owned(),
@@ -262,7 +275,10 @@ impl ApiArgs {
         if let Some(Secret(Some(token))) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
         }
-        let request = request.body(Empty::new());
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Full::new(body));
         request.map_err(|error| unexpected(api, path, error))
     }
 }

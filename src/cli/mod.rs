@@ -20,6 +20,7 @@ mod names;
 mod peers;
 mod ready;
 mod reload;
+mod route;
 mod routes;
 mod service;
 mod status;
@@ -86,6 +87,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     Trace(trace::TraceArgs),
     Events(events::EventsArgs),
+    Route(route::RouteArgs),
     Drain(drain::DrainArgs),
     Reload(reload::ReloadArgs),
     Service(service::ServiceArgs),
@@ -123,6 +125,7 @@ fn run(command: Command, launch: &Launch, console: &mut Console) -> Result<(), F
         Command::Streams(args) => streams::run(&args, console)?,
         Command::Explain(args) => explain::run(&args, console)?,
         Command::Trace(args) => trace::run(&args, console)?,
+        Command::Route(args) => route::run(&args, console)?,
         Command::Reload(args) => reload::run(&args, console)?,
         Command::Drain(args) => drain::run(&args, console)?,
         Command::Events(args) => events::run(&args, console)?,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::limits::Limits;
+use super::scalar;
 use super::value::{HostPort, PasswordHash};
 use crate::identity::{AgentId, DomainPattern, Pem, Revocations, Warning};
 
@@ -363,6 +365,18 @@ impl fmt::Display for HealthTarget {
                 let path = path.split('?').next().unwrap_or_default();
                 write!(f, "http://{host}{path}")
             }
+        }
+    }
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    /// A prefix, or a name as a domain route has it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.contains('/') || text.parse::<IpAddr>().is_ok() {
+            true => scalar::prefix(text).map(Self::Prefix),
+            false => scalar::domain(text).map(Self::Domain),
         }
     }
 }

@@ -88,6 +88,11 @@ pub(super) fn create_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()>
     sync_parent(path)
 }
 
+/// Writes a file that anyone may read whole in place of what was there.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, PUBLIC)
+}
+
 /// Writes a file whole in place of what was there.
 pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = write_temporary(path, bytes, mode)?;

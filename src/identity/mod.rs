@@ -33,7 +33,7 @@ mod trust;
 pub use certificate::{Certificate, CertificateError, ValidityAt, split_chain};
 pub use domain::{DomainPattern, DomainPatternError};
 pub use epoch::{EpochError, MAX_EPOCH_AHEAD_MS, next_epoch, store_epoch};
-pub use files::{Loaded, Warning};
+pub use files::{Loaded, Warning, replace_file};
 pub use grants::{GrantError, Grants, NamePattern, Roles, parse_prefix};
 pub use group::{Group, GroupError};
 pub use id::{AgentId, AgentIdError, ShortId};

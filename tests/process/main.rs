@@ -10,6 +10,7 @@ mod support;
 mod installed;
 
 mod accounting;
+mod added_routes;
 mod bad_day;
 mod bad_input;
 mod balancer;

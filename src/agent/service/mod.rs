@@ -234,6 +234,11 @@ impl Services {
         if let Some(ingress) = &mut self.ingress {
             ingress.apply(config, plan.socks5).await;
         }
+        self.apply_exit(config);
+    }
+
+    /// The same for what the exit goes by alone, which cannot fail.
+    pub(super) fn apply_exit(&self, config: &Config) {
         if let (Some(exit), Some(section)) = (&self.exit, &config.exit) {
             let links = self.listeners().iter().copied();
             let own = links.chain(self.socks5()).chain(self.http());

@@ -103,7 +103,12 @@ async fn without_a_token_management_is_for_this_host_only() {
 async fn nobody_else_drains_or_reloads() {
     for settings in [settings(), with_token()] {
         let router = endpoints(&settings);
-        for path in ["/api/drain", "/api/undrain", "/api/reload"] {
+        for path in [
+            "/api/drain",
+            "/api/undrain",
+            "/api/reload",
+            "/api/routes/advertise",
+        ] {
             for headers in [
                 &[][..],
                 &[WRONG],
@@ -111,7 +116,9 @@ async fn nobody_else_drains_or_reloads() {
                 &[("x-http-method-override", "POST")],
                 &[("upgrade", "h2c"), ("connection", "upgrade")],
             ] {
-                for method in ["POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "BREW"] {
+                for method in [
+                    "POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "BREW",
+                ] {
                     let (status, _, body) = send(method, &router, REMOTE, path, headers).await;
                     let refused = matches!(status, 401 | 403 | 405 | 429);
                     assert!(refused, "{method} {path} {headers:?}: {status} {body}");
