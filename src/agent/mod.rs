@@ -30,7 +30,7 @@
 //! | `authority` | the core's cryptography |
 //! | `health` | from health checks to own routes |
 //! | `readiness` | whether it can carry traffic |
-//! | `status`, `reporter`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
+//! | `status`, `reporter`, `weight`, `collector`, `process`, `events`, `explain`, `trace` | what the agent says of itself |
 //! | `departed`, `skew` | names of agents that left; clocks that differ |
 //! | `descriptors`, `memory` | how many connections, and how much in sessions, the host has room for |
 //! | `probe` | whether a peer would take a link, for `warren check --connect` |
@@ -78,6 +78,7 @@ mod status;
 mod supervise;
 mod trace;
 mod watch;
+mod weight;
 
 pub use embed::Surroundings;
 pub use error::StartError;

@@ -12,6 +12,7 @@ use super::process::Process;
 use super::readiness::verdict;
 use super::request::{Refused, Reloaded};
 use super::status::Status;
+use super::weight::Weight;
 use crate::api::{
     self, AdvertiseAnswer, AdvertiseStatus, AgentView, DepartedView, Dest, DrainAnswer, EdgeView,
     EventView, ExplainError, ExplainView, Health, MemberView, PeerView, Refusal, ReloadAnswer,
@@ -30,6 +31,7 @@ pub(super) struct Reporter {
     managers: Registry,
     /// Metrics whose names are not warren's.
     process: Registry,
+    weight: Weight,
 }
 
 impl Status {
@@ -43,6 +45,7 @@ impl Status {
             managers: registry(&status, http, true),
             status,
             process,
+            weight: Weight::new(clock::now()),
         }
     }
 }
@@ -111,6 +114,15 @@ impl api::Agent for Reporter {
                 .chain(worries)
                 .collect(),
         }
+    }
+
+    fn weight(&self) -> Option<u8> {
+        let config = self.status.desk.config.borrow();
+        let is_wanted = config.http.as_ref()?.agent_check_weight;
+        let taken = self.status.ingress.as_ref().map(|it| it.connections());
+        let most = config.socks5.as_ref().map(|socks5| socks5.max_connections);
+        let places = taken.unwrap_or(0) as f64 / most.unwrap_or(1) as f64;
+        is_wanted.then(|| self.weight.percent(clock::now(), places))
     }
 
     fn peers(&self) -> Vec<PeerView> {

@@ -8,11 +8,14 @@ use super::{
 /// A running agent as the API sees it.
 ///
 /// Lists come in a stable order, so that two answers can be compared. Every method that is not
-/// asynchronous, but for [`health`](Self::health), is called on a blocking thread, outside any async context, because a snapshot of a large mesh takes
+/// asynchronous, but for [`health`](Self::health) and those that say so, is called on a blocking thread, outside any async context, because a snapshot of a large mesh takes
 /// milliseconds that packets would wait for.
 pub trait Agent: Send + Sync + 'static {
     /// Called for every health check, on the async runtime: must be cheap.
     fn health(&self) -> Health;
+
+    /// Percent of the agent that are free, if balancers are to hear of it. As cheap.
+    fn weight(&self) -> Option<u8>;
 
     /// Configured peers and accepted links.
     fn peers(&self) -> Vec<PeerView>;

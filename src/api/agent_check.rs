@@ -32,7 +32,11 @@ pub async fn serve_checks<A: Agent>(listener: TcpListener, agent: Arc<A>) {
     loop {
         let (tcp, from) = acceptor.next(|| listener.accept(), || ()).await;
         if let Some(place) = places.take(Network::from(from.ip())) {
-            let line = words.line(agent.health().status, clock::now());
+            let word = words.word(agent.health().status, clock::now());
+            let weight = agent
+                .weight()
+                .map_or_else(String::new, |free| format!(" {free}%"));
+            let line = format!("{word}{weight}\n");
             task::serve(Served::Client, async move {
                 // One that does not read or leave in time hears no more.
                 let _ = timeout(LIMIT, answer(tcp, line)).await;
@@ -43,7 +47,7 @@ pub async fn serve_checks<A: Agent>(listener: TcpListener, agent: Arc<A>) {
 }
 
 /// Closing with bytes of it unread (`agent-send`) would turn the line into a reset.
-async fn answer(mut tcp: TcpStream, line: &'static str) -> std::io::Result<()> {
+async fn answer(mut tcp: TcpStream, line: String) -> std::io::Result<()> {
     tcp.write_all(line.as_bytes()).await?;
     tcp.shutdown().await?;
     let mut unread = [0; 256];
@@ -63,15 +67,15 @@ impl Words {
         }
     }
 
-    fn line(&mut self, status: Status, now: Instant) -> &'static str {
+    fn word(&mut self, status: Status, now: Instant) -> &'static str {
         match status {
             Status::Draining => {
                 self.ready_until = now + READY_FOR;
-                "drain\n"
+                "drain"
             }
-            Status::Unavailable => "down\n",
-            Status::Healthy | Status::Degraded if now < self.ready_until => "up ready\n",
-            Status::Healthy | Status::Degraded => "up\n",
+            Status::Unavailable => "down",
+            Status::Healthy | Status::Degraded if now < self.ready_until => "up ready",
+            Status::Healthy | Status::Degraded => "up",
         }
     }
 }
@@ -95,17 +99,9 @@ mod tests {
             (140, Status::Degraded),
             (141, Status::Unavailable),
         ]
-        .map(|(at, status)| words.line(status, start + Duration::from_secs(at)));
+        .map(|(at, status)| words.word(status, start + Duration::from_secs(at)));
         let wanted = [
-            "down\n",
-            "up ready\n",
-            "up ready\n",
-            "up\n",
-            "drain\n",
-            "drain\n",
-            "up ready\n",
-            "up\n",
-            "down\n",
+            "down", "up ready", "up ready", "up", "drain", "drain", "up ready", "up", "down",
         ];
         assert_eq!(heard, wanted);
     }

@@ -62,6 +62,7 @@ impl Settings {
             trust_loopback,
             socket: crate::config::ApiSocket::Off,
             agent_check: None,
+            agent_check_weight: false,
         };
         let access = Access::new(Some(&http), Checks::new(2, 16));
         Self {

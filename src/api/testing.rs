@@ -117,6 +117,10 @@ impl Agent for FakeAgent {
         }
     }
 
+    fn weight(&self) -> Option<u8> {
+        None
+    }
+
     fn peers(&self) -> Vec<PeerView> {
         let up = PeerView {
             id: id(0x22),

@@ -35,6 +35,7 @@ const EFFECTS: &[(&str, Effect)] = &[
     ("exit.routes", Effect::Live),
     ("http.address", Effect::Listener),
     ("http.agent_check", Effect::Listener),
+    ("http.agent_check_weight", Effect::Live),
     ("http.token_hash", Effect::Live),
     ("http.token_hash_file", Effect::Live),
     ("http.trust_loopback", Effect::Live),

@@ -300,6 +300,8 @@ pub struct Http {
     pub socket: ApiSocket,
     /// Where HAProxy asks with `agent-check`.
     pub agent_check: Option<SocketAddr>,
+    /// It hears a weight there, too.
+    pub agent_check_weight: bool,
 }
 
 /// Where the operator of this host finds the agent.

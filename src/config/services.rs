@@ -102,6 +102,7 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
                 path.map_or(ApiSocket::Off, ApiSocket::At)
             }),
         agent_check: section.parse("agent_check", "an address", scalar::listen_address),
+        agent_check_weight: section.flag("agent_check_weight").unwrap_or(false),
     };
     if http.trust_loopback
         && http.token_hash.is_none()
@@ -110,6 +111,12 @@ pub(super) fn http(mut section: Section<'_>) -> Option<Http> {
         value.invalid(
             "without http.token_hash loopback is trusted anyway; remove it or set a token",
         );
+    }
+    if http.agent_check_weight
+        && http.agent_check.is_none()
+        && let Some(value) = section.value("agent_check_weight")
+    {
+        value.invalid("without http.agent_check nobody is told; give its address or remove this");
     }
     enabled.then_some(http)
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use crate::installed::program;
+use crate::reload::{changes, file, reload};
 use crate::support::command::warren;
 use crate::support::dns::Dns;
 use crate::support::ports::free_port;
@@ -197,4 +198,62 @@ fn an_ingress_tells_the_balancer_by_agent_check_that_it_drains_or_has_no_mesh() 
     rude.write_all(&[b'x'; 10_000]).expect("it reads");
     mesh.start("exit");
     await_status("UP");
+}
+
+/// What the agent says to who asks at this port.
+fn checked(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut line = String::new();
+    stream.read_to_string(&mut line).ok()?;
+    Some(line)
+}
+
+#[test]
+fn the_port_of_the_agent_check_opens_moves_and_closes_by_a_reload() {
+    let (first, second) = (free_port(), free_port());
+    let mesh = Mesh::start_all([Spec::new("agent").listen()]);
+    mesh.await_ready("agent");
+    let good = fs::read_to_string(file(&mesh, "agent")).expect("the agent's file");
+    let with = |port: u16| {
+        let key = format!("http: {{ agent_check: '127.0.0.1:{port}', ");
+        fs::write(file(&mesh, "agent"), good.replace("http: { ", &key))
+    };
+    assert_eq!(checked(first), None);
+    with(first).expect("the test's folder is writable");
+    assert_eq!(changes(&mesh, "agent"), ["http.agent_check"]);
+    assert_eq!(checked(first).as_deref(), Some("up ready\n"));
+    with(second).expect("the test's folder is writable");
+    assert_eq!(changes(&mesh, "agent"), ["http.agent_check"]);
+    assert_eq!(checked(second).as_deref(), Some("up ready\n"));
+    eventually("the old port is given up", || {
+        checked(first).is_none().then_some(())
+    });
+    let weighed = fs::read_to_string(file(&mesh, "agent")).expect("the agent's file");
+    let weighed = weighed.replace("agent_check:", "agent_check_weight: true, agent_check:");
+    fs::write(file(&mesh, "agent"), weighed).expect("the test's folder is writable");
+    assert_eq!(changes(&mesh, "agent"), ["http.agent_check_weight"]);
+    let line = checked(second).expect("it answers");
+    let free = line
+        .strip_prefix("up ready ")
+        .and_then(|rest| rest.strip_suffix("%\n"));
+    let free: u8 = free.and_then(|free| free.parse().ok()).expect(&line);
+    assert!((1..=100).contains(&free), "{line}");
+    with(second).expect("the test's folder is writable");
+    assert_eq!(changes(&mesh, "agent"), ["http.agent_check_weight"]);
+    // One that is taken changes nothing.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("a bound port").port();
+    with(port).expect("the test's folder is writable");
+    let failed = reload(&mesh, "agent");
+    assert_eq!(failed.code, Some(1), "{failed:#?}");
+    assert!(
+        failed.stderr.contains("http.agent_check: cannot bind"),
+        "{failed:#?}"
+    );
+    assert!(checked(second).is_some());
+    fs::write(file(&mesh, "agent"), &good).expect("the test's folder is writable");
+    assert_eq!(changes(&mesh, "agent"), ["http.agent_check"]);
+    eventually("the port is given up", || {
+        checked(second).is_none().then_some(())
+    });
 }

@@ -91,6 +91,7 @@ pub(crate) fn exit() -> Config {
             trust_loopback: false,
             socket: ApiSocket::Off,
             agent_check: None,
+            agent_check_weight: false,
         }),
         drain: Drain::default(),
         limits: Limits::default(),

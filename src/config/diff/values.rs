@@ -136,6 +136,7 @@ impl Values {
             trust_loopback,
             socket,
             agent_check,
+            agent_check_weight,
         }) = http
         {
             self.put("http.address", address);
@@ -143,6 +144,7 @@ impl Values {
             self.put("http.trust_loopback", trust_loopback);
             self.put("http.socket", socket);
             self.put("http.agent_check", agent_check);
+            self.put("http.agent_check_weight", agent_check_weight);
         }
     }
 
