@@ -59,6 +59,8 @@ pub const ALL: &[(&str, &str)] = &[
     scenario!("slow-reader"),
     scenario!("storm"),
     scenario!("rolling-restart"),
+    scenario!("balanced-kill"),
+    scenario!("balanced-restart"),
     scenario!("all-loads"),
 ];
 
