@@ -217,11 +217,8 @@ fn what_may_not_be_added_changes_nothing_and_says_why() {
     ] {
         let (status, answer) = ask(&mesh, "exit", "POST", body);
         assert_eq!(status, 400, "{body}: {answer}");
-        assert!(
-            answer["error"]
-                .as_str()
-                .is_some_and(|told| told.contains("write `{"))
-        );
+        let told = answer["error"].as_str();
+        assert!(told.is_some_and(|told| told.contains("write `{")));
     }
     let none = route(&mesh, "ingress", &["add", "10.1.0.0/16"]);
     assert!(

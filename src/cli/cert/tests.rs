@@ -58,7 +58,7 @@ fn a_ca_and_an_agent_made_with_the_commands_work_together() {
     let id: AgentId = out.strip_suffix('\n').unwrap().parse().unwrap();
 
     let file = |name: &str| dir.path().join("mesh").join(name);
-    let identity = Identity::from_pem(&file("exit-1.crt"), &file("exit-1.key")).unwrap();
+    let identity = Identity::from_pem(file("exit-1.crt"), file("exit-1.key")).unwrap();
     assert_eq!(identity.warning, None);
     assert_eq!(identity.value.id(), id);
     let trust = Trust::new([file("ca.crt")], [].into()).unwrap();
