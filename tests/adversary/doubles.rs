@@ -12,7 +12,7 @@ use crate::support::{Mesh, Spec};
 /// What an agent of the mesh shows and signs with.
 fn of_agent(mesh: &Mesh, name: &str) -> Identity {
     let file = |end: &str| mesh.dir().join(format!("{name}.{end}"));
-    let read = Identity::from_files(&file("crt"), &file("key"));
+    let read = Identity::from_pem(file("crt"), file("key"));
     read.expect("the agent's own files").value
 }
 
