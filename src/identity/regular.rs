@@ -37,7 +37,8 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The text that it holds. Errors, in words, are those of [`read`], and what is no UTF-8.
+/// The text that the file at `path` holds. An error, in words, is also what is no regular file, a file of
+/// more than `most` bytes, and what is no UTF-8.
 pub fn read_small_file(path: &Path, most: u64) -> Result<String, String> {
     let bytes = read(path, most).map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| error.to_string())
