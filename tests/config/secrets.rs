@@ -102,11 +102,8 @@ fn what_is_wrong_with_a_file_of_a_hash_is_told_without_what_it_holds() {
         ("two", "holds no hash: not an argon2"),
         ("costly", "holds no hash: a hash that takes more than"),
         ("long", "cannot be read: longer than 4096 bytes"),
-        (
-            "bytes",
-            "cannot be read: stream did not contain valid UTF-8",
-        ),
-        ("folder", "cannot be read: not a regular file"),
+        ("bytes", "cannot be read: not UTF-8"),
+        ("folder", "cannot be read: is a directory"),
         ("/dev/zero", "cannot be read: not a regular file"),
         ("none", "cannot be read: No such file or directory"),
     ] {
