@@ -34,7 +34,7 @@ mod tests {
             (".", "directory"),
             ("/dev/zero", "not a regular file"),
             ("long", "longer than"),
-            ("bytes", "utf-8"),
+            ("bytes", "not UTF-8"),
             ("none", "No such file"),
         ] {
             let error = read_revoke_file(&path(name)).unwrap_err();
