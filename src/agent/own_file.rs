@@ -2,8 +2,8 @@
 //! newline, appear whole, and are gone when what they say is not true any more; what a killed process left
 //! is removed at the start.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file of this process. Dropping it removes the file, if it is still this process's.
@@ -70,7 +70,13 @@ impl OwnFile {
         let name = self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let temporary = format!(".{}.{}", name.to_string_lossy(), std::process::id());
         let temporary = self.path.with_file_name(temporary);
-        fs::write(&temporary, own())?;
+        // What a killed process of the same id left; and in a folder that others may write, a link to a
+        // file that is to be overwritten.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        File::create_new(&temporary)?.write_all(own().as_bytes())?;
         Ok(temporary)
     }
 
@@ -116,6 +122,22 @@ mod tests {
         drop(file);
         assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_that_lies_in_wait_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("ready"), dir.path().join("other"));
+        fs::write(&other, "not ours").unwrap();
+        let wait = dir.path().join(format!(".ready.{}", std::process::id()));
+        for place in [&wait, &path] {
+            std::os::unix::fs::symlink(&other, place).unwrap();
+        }
+        let mut file = OwnFile::claim("--ready-file", &path).unwrap();
+        std::os::unix::fs::symlink(&other, &wait).unwrap();
+        file.put().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), own());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "not ours");
     }
 
     #[test]

@@ -43,8 +43,8 @@ const MAX_DETAIL: usize = 256;
 const BAD_REQUEST: VarInt = VarInt::from_u32(2);
 
 /// Streams of one session that are begun before others get the thread. A member may have thousands wait to
-/// be taken: an exit that began them all at once
-/// computed for up to 109 ms between two looks at its sockets (release build, busy machine).
+/// be taken: an exit that began them all at once computed for up to 109 ms between two looks at its sockets
+/// (release build, busy machine).
 const AT_ONCE: u32 = 32;
 
 impl Exit {
